@@ -1,0 +1,192 @@
+/**
+ * Settings: the environment, checked once at start.
+ *
+ * Promise: a wrong setting stops the process with one line that names it and says how to mend it; every default is here
+ * and nowhere else; nothing else reads `process.env`.
+ */
+import { envSchema } from 'env-schema'
+import ipaddr from 'ipaddr.js'
+import { Type, type Static } from 'typebox'
+import { messageOf, SettingError } from './errors.js'
+
+const Environment = Type.Object({
+  HOST: Type.String({ default: '127.0.0.1', minLength: 1 }),
+  PORT: Type.Integer({ default: 8080, minimum: 0, maximum: 65535 }),
+  DATA_DIR: Type.String({ default: './data', minLength: 1 }),
+  DATABASE_URL: Type.String({ default: '' }),
+  REDIS_URL: Type.String({ default: '' }),
+  ROLE: Type.Unsafe<Role>({ type: 'string', enum: ['all', 'api', 'worker'], default: 'all' }),
+  SNS_TOPICS: Type.String({ default: '' }),
+  SNS_EMULATOR: Type.String({ default: '' }),
+  SNS_MAX_AGE_S: Type.Integer({ default: 4200, minimum: 60, maximum: 86400 }),
+  API_KEYS: Type.String({ default: '' }),
+  ENCRYPTION_KEY: Type.String({ default: '' }),
+  ALLOW_PRIVATE_TARGETS: Type.String({ default: '' }),
+  RETENTION_DAYS: Type.Integer({ default: 30, minimum: 1, maximum: 3650 }),
+  LOG_LEVEL: Type.Unsafe<LogLevel>({
+    type: 'string',
+    enum: ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'],
+    default: 'info',
+  }),
+})
+
+export type Role = 'all' | 'api' | 'worker'
+export type LogLevel = 'fatal' | 'error' | 'warn' | 'info' | 'debug' | 'trace' | 'silent'
+
+export interface Config {
+  host: string
+  port: number
+  dataDir: string
+  /** A postgres:// URL; undefined: the embedded database in `dataDir`. */
+  databaseUrl: string | undefined
+  /** redis:// or rediss:// URLs; none: the queue lives in the database; several: the nodes of a cluster. */
+  redisUrls: string[]
+  role: Role
+  /** Topic ARNs, `*` allowed inside a part; none: topics wait for approval. */
+  snsTopics: string[]
+  /** One more origin (scheme://host:port) trusted for certificates and SubscribeURLs. */
+  snsEmulator: string | undefined
+  snsMaxAgeS: number
+  /** Keys with full rights; none: one is made in `dataDir`. */
+  apiKeys: string[]
+  /** 32 bytes; undefined: one is made in `dataDir`. */
+  encryptionKey: Buffer | undefined
+  /** CIDRs that webhooks may reach although they are not public. */
+  allowPrivateTargets: string[]
+  retentionDays: number
+  logLevel: LogLevel
+}
+
+/** The shortest key that API_KEYS takes. */
+const MIN_API_KEY_LENGTH = 16
+
+/** One part of an ARN pattern: letters, digits, `-`, `_`, `.` and `*`. */
+const ARN_PATTERN = /^arn:[\w*-]+:sns:[\w*-]+:[\d*]+:[\w*.-]+$/
+
+/**
+ * Reads the settings.
+ * @param environment as `process.env`; what is empty counts as not set
+ * @throws SettingError naming the setting, in one line; a secret's value is never repeated
+ */
+export function loadConfig(environment: Record<string, string | undefined>): Config {
+  const env = readEnvironment(environment)
+  const config: Config = {
+    host: env.HOST,
+    port: env.PORT,
+    dataDir: env.DATA_DIR,
+    databaseUrl: databaseUrl(env.DATABASE_URL),
+    redisUrls: list(env.REDIS_URL).map(redisUrl),
+    role: env.ROLE,
+    snsTopics: list(env.SNS_TOPICS).map(topicPattern),
+    snsEmulator: emulatorOrigin(env.SNS_EMULATOR),
+    snsMaxAgeS: env.SNS_MAX_AGE_S,
+    apiKeys: list(env.API_KEYS).map(apiKey),
+    encryptionKey: encryptionKey(env.ENCRYPTION_KEY),
+    allowPrivateTargets: list(env.ALLOW_PRIVATE_TARGETS).map(cidr),
+    retentionDays: env.RETENTION_DAYS,
+    logLevel: env.LOG_LEVEL,
+  }
+  if (config.databaseUrl === undefined) requireOneProcess(config)
+  return config
+}
+
+function readEnvironment(environment: Record<string, string | undefined>): Static<typeof Environment> {
+  const data: Record<string, string> = {}
+  for (const name of Object.keys(Environment.properties)) {
+    const value = environment[name]?.trim()
+    if (value) data[name] = value
+  }
+  try {
+    return envSchema<Static<typeof Environment>>({ schema: Environment, data, env: false })
+  } catch (error) {
+    throw new SettingError(settingMessage(error), { cause: error })
+  }
+}
+
+/** env-schema says "env/PORT must be integer": name the setting as the operator wrote it. */
+function settingMessage(error: unknown): string {
+  const [first = 'a setting is wrong'] = messageOf(error).split(', env')
+  const failed: unknown = (error as { errors?: unknown }).errors
+  const params = Array.isArray(failed) ? (failed[0] as { params?: { allowedValues?: string[] } }).params : undefined
+  const allowed = params?.allowedValues ? `: ${params.allowedValues.join(', ')}` : ''
+  return first.replace(/^env\//, '') + allowed
+}
+
+function list(text: string): string[] {
+  return text
+    .split(',')
+    .map((part) => part.trim())
+    .filter((part) => part !== '')
+}
+
+function parseUrl(name: string, text: string, protocols: string[]): URL {
+  const url = URL.canParse(text) ? new URL(text) : undefined
+  if (!url || !protocols.includes(url.protocol)) {
+    throw new SettingError(`${name} must be a URL that starts with ${protocols.map((p) => `${p}//`).join(' or ')}`)
+  }
+  return url
+}
+
+function databaseUrl(text: string): string | undefined {
+  if (text === '') return undefined
+  parseUrl('DATABASE_URL', text, ['postgres:', 'postgresql:'])
+  return text
+}
+
+function redisUrl(text: string): string {
+  parseUrl('REDIS_URL', text, ['redis:', 'rediss:'])
+  return text
+}
+
+function topicPattern(text: string): string {
+  if (!ARN_PATTERN.test(text)) {
+    throw new SettingError(
+      `SNS_TOPICS must be topic ARNs such as arn:aws:sns:us-east-1:123456789012:alerts, got ${text}`,
+    )
+  }
+  return text
+}
+
+function emulatorOrigin(text: string): string | undefined {
+  if (text === '') return undefined
+  const url = parseUrl('SNS_EMULATOR', text, ['http:', 'https:'])
+  if (url.pathname !== '/' || url.search || url.hash || url.username) {
+    throw new SettingError('SNS_EMULATOR must be an origin alone, such as http://localhost:4566')
+  }
+  return url.origin
+}
+
+function apiKey(text: string): string {
+  if (text.length < MIN_API_KEY_LENGTH || !/^[\x21-\x7e]+$/.test(text)) {
+    throw new SettingError(`API_KEYS must be keys of ${MIN_API_KEY_LENGTH} or more printable ASCII characters`)
+  }
+  return text
+}
+
+function encryptionKey(text: string): Buffer | undefined {
+  if (text === '') return undefined
+  const key = Buffer.from(text, 'base64')
+  if (key.length !== 32) {
+    throw new SettingError('ENCRYPTION_KEY must be 32 bytes in base64 (make one with: openssl rand -base64 32)')
+  }
+  return key
+}
+
+function cidr(text: string): string {
+  if (!ipaddr.isValidCIDR(text)) {
+    throw new SettingError(`ALLOW_PRIVATE_TARGETS must be CIDRs such as 10.0.0.0/8, got ${text}`)
+  }
+  return text
+}
+
+/** The embedded database belongs to one process: what needs several is refused here. */
+function requireOneProcess(config: Config): void {
+  if (config.redisUrls.length > 0) {
+    throw new SettingError(
+      'REDIS_URL needs DATABASE_URL too: the embedded database cannot be shared with other processes',
+    )
+  }
+  if (config.role !== 'all') {
+    throw new SettingError(`ROLE=${config.role} needs DATABASE_URL: the embedded database belongs to one process`)
+  }
+}
