@@ -37,24 +37,26 @@ create table alerts (
   last_seen_at timestamptz not null
 );
 
--- Everything ever seen in an alert, one row a value, in first-seen order. Rows are only added: an update costs what it
--- brings. `key` is a digest of path and value, so that equality is exact at any length.
+-- Everything ever seen in an alert, one row a value. Rows are only added, so an update costs what it brings; the alert's
+-- sequence says which change brought it, `ordinal` its place in that change. `key` is a digest of path and value: equality
+-- is exact at any length.
 create table alert_values (
   alert_id text not null references alerts (id) on delete cascade,
   key bytea not null,
-  position bigint generated always as identity,
   sequence bigint not null,
+  ordinal integer not null,
   path text not null,
   value text not null,
   primary key (alert_id, key)
 );
-create index alert_values_in_order on alert_values (alert_id, position);
+create index alert_values_in_order on alert_values (alert_id, sequence, ordinal);
 
 create table events (
   id text primary key,
-  message_id text not null unique,
+  -- SNS's MessageId and topic; none for an event made here
+  message_id text unique,
   type text not null,
-  topic_arn text not null,
+  topic_arn text,
   alert_id text,
   sequence bigint,
   severity text,
@@ -91,7 +93,7 @@ create table deliveries (
   updated_at timestamptz not null,
   unique (event_id, webhook_id)
 );
-create index deliveries_due on deliveries (next_attempt_at) where status = 'pending' and next_attempt_at is not null;
+create index deliveries_due on deliveries (next_attempt_at, id) where status = 'pending' and next_attempt_at is not null;
 create index deliveries_held on deliveries (webhook_id) where status = 'pending';
 create index deliveries_by_webhook on deliveries (webhook_id, id);
 create index deliveries_by_status on deliveries (status, id);

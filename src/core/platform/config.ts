@@ -60,8 +60,8 @@ export interface Config {
 /** The shortest key that API_KEYS takes. */
 const MIN_API_KEY_LENGTH = 16
 
-/** One part of an ARN pattern: letters, digits, `-`, `_`, `.` and `*`. */
-const ARN_PATTERN = /^arn:[\w*-]+:sns:[\w*-]+:[\d*]+:[\w*.-]+$/
+/** A topic ARN, `*` allowed inside a part. */
+export const TOPIC_PATTERN = /^arn:[\w*-]+:sns:[\w*-]+:[\d*]+:[\w*.-]+$/
 
 /**
  * Reads the settings.
@@ -139,7 +139,7 @@ function redisUrl(text: string): string {
 }
 
 function topicPattern(text: string): string {
-  if (!ARN_PATTERN.test(text)) {
+  if (!TOPIC_PATTERN.test(text)) {
     throw new SettingError(
       `SNS_TOPICS must be topic ARNs such as arn:aws:sns:us-east-1:123456789012:alerts, got ${text}`,
     )

@@ -1,0 +1,28 @@
+/** Schemas that several resources share. */
+import { Type, type Static, type TSchema } from 'typebox'
+
+/** A reference to a schema that is registered under its `$id`: one name in the document, the type kept. */
+export function refTo<T extends TSchema>(schema: T & { $id?: string }) {
+  return Type.Unsafe<Static<T>>({ $ref: `${schema.$id}#` })
+}
+
+/** A text, or null. */
+export function nullableText(description: string) {
+  return Type.Unsafe<string | null>({ type: ['string', 'null'], description })
+}
+
+/** A time (RFC 3339, UTC), or null. */
+export function nullableTime(description: string) {
+  return Type.Unsafe<string | null>({ type: ['string', 'null'], format: 'date-time', description })
+}
+
+/** One of several texts. */
+export function oneOf<const T extends string>(
+  values: readonly T[],
+  options: { description?: string; default?: T } = {},
+) {
+  return Type.Unsafe<T>({ type: 'string', enum: [...values], ...options })
+}
+
+/** A time (RFC 3339, UTC). */
+export const Time = Type.String({ format: 'date-time' })

@@ -1,0 +1,119 @@
+import t from 'tap'
+import { migrate } from '../../../src/core/platform/migrations.js'
+import { openDatabase } from '../../../src/core/platform/database.js'
+import { openTestDatabase, createTestDatabaseUrl, createTestDataDir } from '../../helpers/backends.js'
+
+t.test('types go in and come out the same on every backend', async (t) => {
+  const database = await openTestDatabase(t)
+  const time = new Date('2026-01-02T03:04:05.678Z')
+  const bytes = Buffer.of(0, 1, 254, 255)
+  const { rows, rowCount } = await database.query<Record<string, unknown>>(
+    `select $1::bigint as big, $2::int as int, $3::text as text, $4::timestamptz as time, $5::bytea as bytes,
+       $6::text[] as list, $7::boolean as flag, null::text as nothing`,
+    [9007199254740993n, 7, 'Größe \u{1f600}', time, bytes, ['a,b', '{"c"}', ''], true],
+  )
+  t.equal(rowCount, 1)
+  t.same(rows, [
+    {
+      big: 9007199254740993n,
+      int: 7,
+      text: 'Größe \u{1f600}',
+      time,
+      bytes,
+      list: ['a,b', '{"c"}', ''],
+      flag: true,
+      nothing: null,
+    },
+  ])
+  t.ok(Buffer.isBuffer(rows[0]!.bytes))
+})
+
+t.test('many rows are written by one statement from lists', async (t) => {
+  const database = await openTestDatabase(t)
+  const { rows } = await database.query(
+    `select * from unnest($1::text[], $2::int[], $3::bigint[], $4::timestamptz[], $5::bytea[])
+       with ordinality as r (text, int, big, time, bytes, place)`,
+    [
+      ['a', null, 'c"\\,{}'],
+      [1, null, 3],
+      [1n, null, 3n],
+      [new Date(0), null, new Date(1)],
+      [Buffer.of(1), null, Buffer.of(0, 255)],
+    ],
+  )
+  t.same(rows, [
+    { text: 'a', int: 1, big: 1n, time: new Date(0), bytes: Buffer.of(1), place: 1n },
+    { text: null, int: null, big: null, time: null, bytes: null, place: 2n },
+    { text: 'c"\\,{}', int: 3, big: 3n, time: new Date(1), bytes: Buffer.of(0, 255), place: 3n },
+  ])
+})
+
+t.test('rowCount counts what was changed', async (t) => {
+  const database = await openTestDatabase(t)
+  const insert = `insert into settings (name, value) select n, 'v' from unnest($1::text[]) as n on conflict do nothing`
+  t.equal((await database.query(insert, [['a', 'b']])).rowCount, 2)
+  t.equal((await database.query(insert, [['a', 'b', 'c']])).rowCount, 1)
+  t.equal((await database.query(`update settings set value = 'w'`)).rowCount, 3)
+  t.equal((await database.query(`delete from settings where name = 'none'`)).rowCount, 0)
+  t.equal((await database.query(`delete from settings returning name`)).rowCount, 3)
+})
+
+t.test('a transaction is all or nothing, and nothing gets between', async (t) => {
+  const database = await openTestDatabase(t)
+  const names = async () =>
+    (await database.query<{ name: string }>('select name from settings order by name')).rows.map(({ name }) => name)
+  const insert = (name: string) => [`insert into settings (name, value) values ($1, '')`, [name]] as const
+  await t.rejects(
+    database.transaction(async (tx) => {
+      await tx.query(...insert('lost'))
+      throw new Error('changed my mind')
+    }),
+    { message: 'changed my mind' },
+  )
+  t.same(await names(), [])
+  await t.rejects(
+    database.transaction(async (tx) => {
+      await tx.query(...insert('lost'))
+      await tx.query('select 1 / 0')
+    }),
+    { message: /division by zero/ },
+  )
+  t.same(await names(), [])
+  const [answer] = await Promise.all([
+    database.transaction(async (tx) => {
+      await tx.query(...insert('a'))
+      await tx.query(...insert('b'))
+      return 'done'
+    }),
+    database.query(...insert('c')),
+    database.transaction((tx) => tx.query(...insert('d'))),
+  ])
+  t.equal(answer, 'done')
+  t.same(await names(), ['a', 'b', 'c', 'd'])
+  await t.resolves(database.ping())
+})
+
+t.test('migrations are applied once, also by processes that start at once; a newer schema is refused', async (t) => {
+  const database = await openTestDatabase(t)
+  const applied = async () => (await database.query('select name from schema_migrations')).rows.length
+  const before = await applied()
+  t.ok(before > 0)
+  await Promise.all([migrate(database.transaction), migrate(database.transaction)])
+  t.equal(await applied(), before)
+  await database.query(`insert into schema_migrations (name) values ('9999_future.sql')`)
+  await t.rejects(migrate(database.transaction), {
+    name: 'SettingError',
+    message: 'the database was made by a newer version of alert-relay (it has 9999_future.sql)',
+  })
+})
+
+t.test('what was written is there when it is opened again', async (t) => {
+  const databaseUrl = await createTestDatabaseUrl(t)
+  const dataDir = databaseUrl ? '' : await createTestDataDir(t)
+  const first = await openDatabase({ databaseUrl, dataDir })
+  await first.query(`insert into settings (name, value) values ('kept', 'yes')`)
+  await first.close()
+  const second = await openDatabase({ databaseUrl, dataDir })
+  t.teardown(() => second.close())
+  t.same((await second.query('select name, value from settings')).rows, [{ name: 'kept', value: 'yes' }])
+})

@@ -1,0 +1,65 @@
+import fc from 'fast-check'
+import t from 'tap'
+import {
+  integerOf,
+  isJsonObject,
+  MAX_DEPTH,
+  parseJson,
+  stringifyJson,
+  type Json,
+} from '../../../src/core/platform/json.js'
+
+t.test('numbers come out as they came in', async (t) => {
+  const text =
+    '{"big":12345678901234567890,"more":[9007199254740993,-9007199254740993],"float":0.10000000149011612,"huge":1e400}'
+  t.equal(stringifyJson(parseJson(text)), text)
+})
+
+t.test('hostile keys are data', async (t) => {
+  const text =
+    '{"__proto__":{"polluted":true},"constructor":1,"toJSON":"no","hasOwnProperty":null,"isLosslessNumber":true}'
+  t.equal(stringifyJson(parseJson(text)), text)
+  t.equal(({} as Record<string, unknown>).polluted, undefined)
+})
+
+t.test('of a repeated key the last value counts', async (t) => {
+  t.equal(stringifyJson(parseJson('{"a":1,"b":2,"a":{"c":3}}')), '{"a":{"c":3},"b":2}')
+})
+
+t.test('nesting is bounded, and brackets in strings do not count', async (t) => {
+  const nested = (depth: number) => '['.repeat(depth) + ']'.repeat(depth)
+  t.equal(stringifyJson(parseJson(nested(MAX_DEPTH))), nested(MAX_DEPTH))
+  t.throws(() => parseJson(nested(MAX_DEPTH + 1)), { name: 'SyntaxError', message: /nested deeper than 128/ })
+  t.throws(() => parseJson('{"a":'.repeat(100_000)), { name: 'SyntaxError' })
+  const brackets = JSON.stringify('[{'.repeat(1000) + '\\"[')
+  t.equal(stringifyJson(parseJson(brackets)), brackets)
+})
+
+t.test('what is no JSON is a SyntaxError', async (t) => {
+  for (const text of ['', '{', '{"a":1,}', 'nul', '01', '"\u0001"', 'NaN', "{'a':1}"]) {
+    t.throws(() => parseJson(text), { name: 'SyntaxError' }, text)
+  }
+})
+
+t.test('an integer is read exactly or not at all', async (t) => {
+  t.equal(integerOf(parseJson('9223372036854775807')), 9223372036854775807n)
+  t.equal(integerOf(parseJson('9223372036854775808')), undefined, 'beyond bigint')
+  t.equal(integerOf(3), 3n)
+  for (const other of [1.5, '3', null, undefined, true, [3]]) t.equal(integerOf(other as Json), undefined)
+})
+
+t.test('a number kept as text is no object', async (t) => {
+  t.equal(isJsonObject(parseJson('12345678901234567890')), false)
+  t.equal(isJsonObject(parseJson('{}')), true)
+})
+
+t.test('any JSON survives', async () => {
+  fc.assert(
+    fc.property(fc.json(), (text) => {
+      const once = stringifyJson(parseJson(text))
+      return (
+        stringifyJson(parseJson(once)) === once && JSON.stringify(JSON.parse(once)) === JSON.stringify(JSON.parse(text))
+      )
+    }),
+  )
+})

@@ -1,0 +1,90 @@
+/**
+ * Databases and queues for tests, on the backend that the environment names: TEST_DATABASE_URL (a postgres:// URL that may
+ * make databases) and TEST_REDIS_URL; without them the embedded default.
+ *
+ * Promise: every test has a database and queues of its own, closed and gone when it ends, also when it fails.
+ */
+import { createHash, randomBytes } from 'node:crypto'
+import { existsSync } from 'node:fs'
+import { cp, mkdir, mkdtemp, readdir, readFile, rename, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import pg from 'pg'
+import type { Test } from 'tap'
+import { openDatabase, type Database } from '../../src/core/platform/database.js'
+import { openQueues, type Queues } from '../../src/core/platform/queues.js'
+
+const ROOT = join(import.meta.dirname, '../..')
+const adminUrl = process.env.TEST_DATABASE_URL
+export const testRedisUrl = adminUrl ? process.env.TEST_REDIS_URL : undefined
+/** A Redis database that relays run as processes use, so that a test may flush it. */
+export const relayRedisUrl = testRedisUrl && `${testRedisUrl}/1`
+
+/** A database with the schema in it. */
+export async function openTestDatabase(t: Test): Promise<Database> {
+  const databaseUrl = await createTestDatabaseUrl(t)
+  const database = await openDatabase({ databaseUrl, dataDir: databaseUrl ? '' : await createTestDataDir(t) })
+  t.teardown(() => database.close())
+  return database
+}
+
+/** Queues on the database, or in Redis under a prefix of their own; `errors` is what they told in the background. */
+export async function openTestQueues(t: Test, database: Database): Promise<Queues & { errors: unknown[] }> {
+  const errors: unknown[] = []
+  const queues = await openQueues({
+    database,
+    redisUrls: testRedisUrl ? [testRedisUrl] : [],
+    prefix: `{test-${randomBytes(6).toString('hex')}}`,
+    onError: (error) => errors.push(error),
+  })
+  t.teardown(() => queues.close())
+  return { ...queues, errors }
+}
+
+/** The URL of an empty database; undefined on the embedded default. */
+export async function createTestDatabaseUrl(t: Test): Promise<string | undefined> {
+  if (!adminUrl) return undefined
+  const name = `test_${randomBytes(6).toString('hex')}`
+  await admin(`create database ${name}`)
+  t.teardown(() => admin(`drop database ${name} with (force)`))
+  const url = new URL(adminUrl)
+  url.pathname = `/${name}`
+  return url.href
+}
+
+async function admin(sql: string): Promise<void> {
+  const client = new pg.Client({ connectionString: adminUrl })
+  await client.connect()
+  await client.query(sql)
+  await client.end()
+}
+
+/** A DATA_DIR with an embedded database in it: a copy of one that is made once, since making one takes seconds. */
+export async function createTestDataDir(t: Test): Promise<string> {
+  const dataDir = await mkdtemp(join(tmpdir(), 'alert-relay-'))
+  t.teardown(() => rm(dataDir, { recursive: true, force: true }))
+  await cp(await templateDataDir(), dataDir, { recursive: true })
+  return dataDir
+}
+
+async function templateDataDir(): Promise<string> {
+  const cache = join(ROOT, 'node_modules/.cache/alert-relay-test')
+  const template = join(cache, await schemaDigest())
+  if (existsSync(template)) return template
+  await mkdir(cache, { recursive: true })
+  const draft = await mkdtemp(join(cache, 'draft-'))
+  const database = await openDatabase({ databaseUrl: undefined, dataDir: draft })
+  const queues = await openQueues({ database, redisUrls: [], onError: () => {} })
+  await queues.close()
+  await database.close()
+  // Of two test files that make it at once, one is first; the other's draft goes.
+  await rename(draft, template).catch(() => rm(draft, { recursive: true, force: true }))
+  return template
+}
+
+async function schemaDigest(): Promise<string> {
+  const hash = createHash('sha256').update(await readFile(join(ROOT, 'package-lock.json')))
+  const folder = join(ROOT, 'migrations')
+  for (const name of (await readdir(folder)).sort()) hash.update(name).update(await readFile(join(folder, name)))
+  return hash.digest('hex').slice(0, 16)
+}
