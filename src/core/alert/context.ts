@@ -1,0 +1,96 @@
+/**
+ * Contexts: nested objects whose leaves are lists of unique values, taken apart into (path, value) pairs and put together.
+ *
+ * Promise: two values are the same exactly when path, type and value are the same: 1 and 1.0 are one value, 1 and "1" are
+ * two, objects compare by structure, and no key is special (`__proto__`, "a.b" and "" are data).
+ */
+import { createHash } from 'node:crypto'
+import { isLosslessNumber } from 'lossless-json'
+import { emptyObject, isJsonObject, stringifyJson, type Json, type JsonObject } from '../platform/json.js'
+
+/** One value at one place of a context. */
+export interface ContextValue {
+  path: string[]
+  value: Json
+}
+
+/**
+ * Takes a context apart, in first-seen order. A leaf that is not a list counts as a list of one; a list's elements are
+ * values as they are, objects and lists too.
+ */
+export function flattenContext(context: JsonObject): ContextValue[] {
+  const values: ContextValue[] = []
+  collect(context, [], values)
+  return values
+}
+
+function collect(node: JsonObject, path: string[], values: ContextValue[]): void {
+  for (const [key, child] of Object.entries(node)) {
+    const childPath = [...path, key]
+    if (isJsonObject(child)) collect(child, childPath, values)
+    else if (Array.isArray(child)) for (const value of child) values.push({ path: childPath, value })
+    else values.push({ path: childPath, value: child })
+  }
+}
+
+interface Branch {
+  values: Json[]
+  children: Map<string, Branch>
+}
+
+/**
+ * Puts a context together: keys in alphabetical order, as upstream sends them, values in the order given. Where a path
+ * holds values and deeper paths too, the deeper ones follow as one object in the list: nothing is lost.
+ */
+export function buildContext(values: readonly ContextValue[]): JsonObject {
+  const root: Branch = { values: [], children: new Map() }
+  for (const { path, value } of values) branchAt(root, path).values.push(value)
+  return objectOf(root)
+}
+
+function branchAt(root: Branch, path: readonly string[]): Branch {
+  let branch = root
+  for (const key of path) {
+    let child = branch.children.get(key)
+    if (!child) branch.children.set(key, (child = { values: [], children: new Map() }))
+    branch = child
+  }
+  return branch
+}
+
+function objectOf(branch: Branch): JsonObject {
+  const object = emptyObject()
+  for (const key of [...branch.children.keys()].sort()) {
+    const child = branch.children.get(key)!
+    if (child.values.length === 0) object[key] = objectOf(child)
+    else object[key] = child.children.size === 0 ? child.values : [...child.values, objectOf(child)]
+  }
+  return object
+}
+
+/** A 16-byte digest that is equal for two context values exactly when they are the same value at the same path. */
+export function contextKey({ path, value }: ContextValue): Buffer {
+  return createHash('sha256')
+    .update(`${JSON.stringify(path)}\n${canonical(value)}`)
+    .digest()
+    .subarray(0, 16)
+}
+
+/** One text per value: keys sorted, numbers in one spelling. */
+function canonical(value: Json): string {
+  if (typeof value === 'number' || isLosslessNumber(value)) return canonicalNumber(String(value))
+  if (Array.isArray(value)) return `[${value.map(canonical).join()}]`
+  if (!isJsonObject(value)) return stringifyJson(value)
+  const members = Object.keys(value).sort()
+  return `{${members.map((key) => `${JSON.stringify(key)}:${canonical(value[key]!)}`).join()}}`
+}
+
+/** A JSON number as digits and a power of ten, without zeros at either end: exact at any size. */
+function canonicalNumber(text: string): string {
+  const [, sign, whole = '', fraction = '', exponent = '0'] = /^(-?)(\d+)(?:\.(\d+))?(?:[eE]([+-]?\d+))?$/.exec(text)!
+  const digits = (whole + fraction).replace(/^0+/, '')
+  const significant = digits.replace(/0+$/, '')
+  if (significant === '') return '0'
+  const power = BigInt(exponent) - BigInt(fraction.length) + BigInt(digits.length - significant.length)
+  return `${sign}${significant}e${power}`
+}
