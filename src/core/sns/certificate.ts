@@ -1,0 +1,122 @@
+/**
+ * Signing certificates, fetched from where a message says, if that is a place to trust.
+ *
+ * Promise: one request per URL at a time, however many messages wait for it; what was fetched is parsed once and kept for
+ * a day; what failed is not asked for again for some seconds, so that forged messages cannot make us hammer a host. Dates
+ * and name are checked at every use, since one certificate serves several topics and long after it was fetched.
+ */
+import { X509Certificate, type KeyObject } from 'node:crypto'
+import { messageOf, Refusal } from '../platform/errors.js'
+import { fetchText, type FetchedText } from '../platform/fetch-text.js'
+import { certificateNames, checkCertificateUrl } from './sns-url.js'
+
+export interface CertificateStore {
+  /**
+   * The key of the certificate at a message's SigningCertURL.
+   * @throws Refusal 'certificate_not_trusted' for a certificate or URL that is not SNS's; 'undecided' when the host does
+   *   not answer with a certificate
+   */
+  publicKeyFor(certificateUrl: string, topicArn: string): Promise<KeyObject>
+}
+
+export interface CertificateStoreOptions {
+  emulatorOrigin?: string
+  fetch?: (url: URL) => Promise<FetchedText>
+  now?: () => number
+}
+
+const FETCH_LIMITS = { timeoutMs: 3000, maxBytes: 16 * 1024 }
+const MAX_AGE_MS = 24 * 3600 * 1000
+const COOLDOWN_MS = 5000
+/** AWS has some thirty regions with a certificate or two each. */
+const MAX_ENTRIES = 64
+const MIN_RSA_BITS = 2048
+
+interface Certificate {
+  key: KeyObject
+  validFrom: number
+  validTo: number
+  names: string[]
+}
+
+interface Entry {
+  certificate: Promise<Certificate>
+  /** When it is asked for again. */
+  expires: number
+}
+
+export function createCertificateStore(options: CertificateStoreOptions = {}): CertificateStore {
+  const { emulatorOrigin, fetch = (url) => fetchText(url, FETCH_LIMITS), now = Date.now } = options
+  const entries = new Map<string, Entry>()
+
+  function load(url: URL): Promise<Certificate> {
+    const cached = entries.get(url.href)
+    if (cached && cached.expires > now()) return cached.certificate
+    const entry: Entry = { certificate: fetchCertificate(fetch, url), expires: now() + MAX_AGE_MS }
+    entry.certificate.catch(() => (entry.expires = now() + COOLDOWN_MS))
+    entries.delete(url.href)
+    entries.set(url.href, entry)
+    for (const oldest of entries.keys()) {
+      if (entries.size <= MAX_ENTRIES) break
+      entries.delete(oldest)
+    }
+    return entry.certificate
+  }
+
+  return {
+    async publicKeyFor(certificateUrl, topicArn) {
+      const url = checkCertificateUrl(certificateUrl, topicArn, emulatorOrigin)
+      const certificate = await load(url)
+      if (url.origin !== emulatorOrigin) checkNames(certificate, topicArn)
+      checkDates(certificate, now())
+      return certificate.key
+    },
+  }
+}
+
+async function fetchCertificate(fetch: (url: URL) => Promise<FetchedText>, url: URL): Promise<Certificate> {
+  const answer = await fetch(url).catch((error: unknown) => {
+    throw new Refusal('undecided', `The signing certificate cannot be fetched: ${messageOf(error)}`, { cause: error })
+  })
+  if (answer.status !== 200) {
+    throw new Refusal('undecided', `The signing certificate cannot be fetched: its host answered ${answer.status}`)
+  }
+  const parsed = parseCertificate(answer.body)
+  if (!parsed) throw new Refusal('undecided', 'The host of the signing certificate answered something else')
+  return certificateOf(parsed)
+}
+
+function parseCertificate(pem: string): X509Certificate | undefined {
+  try {
+    return new X509Certificate(pem)
+  } catch {
+    return undefined
+  }
+}
+
+function certificateOf(certificate: X509Certificate): Certificate {
+  const { publicKey: key, subject, subjectAltName, validFrom, validTo } = certificate
+  if (key.asymmetricKeyType !== 'rsa' || (key.asymmetricKeyDetails?.modulusLength ?? 0) < MIN_RSA_BITS) {
+    throw new Refusal('certificate_not_trusted', `The signing key is not RSA of ${MIN_RSA_BITS} bits or more.`)
+  }
+  const commonNames = [...subject.matchAll(/^CN=(.*)$/gm)].map((match) => match[1]!)
+  const alternatives = [...(subjectAltName ?? '').matchAll(/DNS:([^,\s"]+)/g)].map((match) => match[1]!)
+  return {
+    key,
+    validFrom: Date.parse(validFrom),
+    validTo: Date.parse(validTo),
+    names: [...commonNames, ...alternatives],
+  }
+}
+
+function checkNames({ names }: Certificate, topicArn: string): void {
+  const known = certificateNames(topicArn)
+  if (names.some((name) => known.includes(name))) return
+  throw new Refusal('certificate_not_trusted', 'The signing certificate was made out to somebody else than SNS.')
+}
+
+function checkDates({ validFrom, validTo }: Certificate, now: number): void {
+  if (now < validFrom || now > validTo) {
+    throw new Refusal('certificate_not_trusted', 'The signing certificate is not valid at this time.')
+  }
+}

@@ -1,0 +1,90 @@
+/**
+ * The URLs in a message: where they may lead. Pure.
+ *
+ * Promise: a URL that passes is on SNS's own host in the topic's own region, or on the one emulator that the operator
+ * named. Anybody can sign with a key of their own: only the host tells whose certificate it is.
+ */
+import { parseTopicArn, type TopicArn } from '../event/topic-pattern.js'
+import { Refusal, type RefusalCode } from '../platform/errors.js'
+
+/** The DNS suffix of each AWS partition (AWS, "AWS service endpoints"; botocore's partitions). */
+const SUFFIX_OF: ReadonlyMap<string, string> = new Map([
+  ['aws', 'amazonaws.com'],
+  ['aws-us-gov', 'amazonaws.com'],
+  ['aws-cn', 'amazonaws.com.cn'],
+  ['aws-iso', 'c2s.ic.gov'],
+  ['aws-iso-b', 'sc2s.sgov.gov'],
+  ['aws-iso-e', 'cloud.adc-e.uk'],
+  ['aws-iso-f', 'csp.hci.ic.gov'],
+  ['aws-eusc', 'amazonaws.eu'],
+])
+
+const CERTIFICATE_PATH = /^\/SimpleNotificationService-[0-9a-f]{32}\.pem$/
+const CONFIRM_PARAMETERS = new Set(['Action', 'TopicArn', 'Token', 'Version'])
+
+/**
+ * Checks a SigningCertURL.
+ * @param emulatorOrigin one more origin, where any path is taken
+ * @throws Refusal 'certificate_not_trusted'
+ */
+export function checkCertificateUrl(text: string, topicArn: string, emulatorOrigin: string | undefined): URL {
+  const refuse = refusal('certificate_not_trusted', 'SigningCertURL')
+  const url = parseUrl(text, refuse)
+  if (url.origin === emulatorOrigin) return url
+  checkHost(url, topicArn, refuse)
+  if (!CERTIFICATE_PATH.test(url.pathname) || url.search !== '') throw refuse('is not where SNS keeps certificates')
+  return url
+}
+
+/**
+ * Checks a SubscribeURL: nothing but ConfirmSubscription of this very topic.
+ * @throws Refusal 'subscribe_url_not_trusted'
+ */
+export function checkSubscribeUrl(text: string, topicArn: string, emulatorOrigin: string | undefined): URL {
+  const refuse = refusal('subscribe_url_not_trusted', 'SubscribeURL')
+  const url = parseUrl(text, refuse)
+  if (url.origin !== emulatorOrigin) {
+    checkHost(url, topicArn, refuse)
+    if (url.pathname !== '/') throw refuse('has a path, which SNS does not use')
+  }
+  const { searchParams: parameters } = url
+  const names = [...parameters.keys()]
+  if (new Set(names).size !== names.length || !names.every((name) => CONFIRM_PARAMETERS.has(name))) {
+    throw refuse('has parameters that ConfirmSubscription does not know, or one of them twice')
+  }
+  if (parameters.get('Action') !== 'ConfirmSubscription') throw refuse('does not confirm a subscription')
+  if (parameters.get('TopicArn') !== topicArn) throw refuse('confirms another topic')
+  if (!parameters.get('Token')) throw refuse('has no token')
+  return url
+}
+
+/** The names that SNS's certificates carry for a topic: the classic one, and those of single regions. */
+export function certificateNames(topicArn: string): string[] {
+  const { region, suffix } = homeOf(topicArn)
+  return ['sns.amazonaws.com', `sns.${region}.${suffix}`, `sns-${region}.${suffix}`, `sns-signing.${region}.${suffix}`]
+}
+
+type Refuse = (detail: string) => Refusal
+
+function refusal(code: RefusalCode, field: string): Refuse {
+  return (detail) => new Refusal(code, `${field} ${detail}.`, { errors: [{ path: `/${field}`, detail }] })
+}
+
+function parseUrl(text: string, refuse: Refuse): URL {
+  if (!URL.canParse(text)) throw refuse('is no URL')
+  const url = new URL(text)
+  if (url.username || url.password || url.hash) throw refuse('has credentials or a fragment')
+  return url
+}
+
+function checkHost(url: URL, topicArn: string, refuse: Refuse): void {
+  const { region, suffix } = homeOf(topicArn)
+  const host = `sns.${region}.${suffix}`
+  if (url.protocol !== 'https:') throw refuse('is not https')
+  if (url.host !== host) throw refuse(`is not on ${host}, the host of the topic's region`)
+}
+
+function homeOf(topicArn: string): { region: string; suffix: string | undefined } {
+  const { partition, region } = parseTopicArn(topicArn) ?? ({ partition: '', region: '' } as TopicArn)
+  return { region, suffix: SUFFIX_OF.get(partition) }
+}

@@ -1,0 +1,122 @@
+/**
+ * Topics in the database.
+ *
+ * Promise: what an operator approved or SNS confirmed is remembered; strangers can fill at most `MAX_PENDING` places, and
+ * each is free again when its token has expired.
+ */
+import type { Queryable } from '../platform/database.js'
+import { addCondition, pageOf, whereClause, type Conditions, type Page, type PageRequest } from '../platform/page.js'
+import type { Topic, TopicStatus } from './topic.js'
+
+/** Topics that may wait for approval at a time. */
+const MAX_PENDING = 100
+/** How long a confirmation token lives: AWS says two to three days. */
+const TOKEN_LIFETIME_MS = 3 * 24 * 3600 * 1000
+
+interface TopicRow {
+  arn: string
+  status: TopicStatus
+  subscribe_url: string | null
+  created_at: Date
+  updated_at: Date
+  confirmed_at: Date | null
+  unsubscribed_at: Date | null
+  last_event_at: Date | null
+}
+
+const SELECT = `select t.*, (select max(received_at) from events where id =
+    (select max(id) from events where topic_arn = t.arn)) as last_event_at
+  from topics t`
+
+/** True when the topic was confirmed once and not deleted since: its notifications are taken without SNS_TOPICS. */
+export async function isApprovedTopic(db: Queryable, arn: string): Promise<boolean> {
+  const { rows } = await db.query(`select 1 from topics where arn = $1 and status <> 'pending'`, [arn])
+  return rows.length === 1
+}
+
+/**
+ * Keeps a verified SubscriptionConfirmation until an operator approves it.
+ * @returns false when too many wait already
+ */
+export async function keepPending(db: Queryable, arn: string, subscribeUrl: string, now: Date): Promise<boolean> {
+  await db.query(`delete from topics where status = 'pending' and updated_at < $1`, [
+    new Date(now.getTime() - TOKEN_LIFETIME_MS),
+  ])
+  const { rowCount } = await db.query(
+    `insert into topics as t (arn, status, subscribe_url, created_at, updated_at)
+     select $1, 'pending', $2, $3, $3
+     where (select count(*) from topics where status = 'pending' and arn <> $1) < $4
+     on conflict (arn) do update set subscribe_url = $2, updated_at = $3 where t.status = 'pending'`,
+    [arn, subscribeUrl, now, MAX_PENDING],
+  )
+  return rowCount === 1
+}
+
+export async function markConfirmed(db: Queryable, arn: string, now: Date): Promise<void> {
+  await db.query(
+    `insert into topics (arn, status, created_at, updated_at, confirmed_at) values ($1, 'confirmed', $2, $2, $2)
+     on conflict (arn) do update
+     set status = 'confirmed', subscribe_url = null, updated_at = $2, confirmed_at = $2, unsubscribed_at = null`,
+    [arn, now],
+  )
+}
+
+/**
+ * Records that SNS ended the subscription; its SubscribeURL, which would undo that, is not kept. A topic that was never
+ * approved stays pending: 'unsubscribed' counts as approved once.
+ */
+export async function markUnsubscribed(db: Queryable, arn: string, now: Date): Promise<void> {
+  await db.query(
+    `insert into topics (arn, status, created_at, updated_at, unsubscribed_at) values ($1, 'unsubscribed', $2, $2, $2)
+     on conflict (arn) do update set status = 'unsubscribed', updated_at = $2, unsubscribed_at = $2
+     where topics.status <> 'pending'`,
+    [arn, now],
+  )
+}
+
+/** The SubscribeURL of a pending topic. */
+export async function findSubscribeUrl(db: Queryable, arn: string): Promise<string | undefined> {
+  const { rows } = await db.query<TopicRow>(`select subscribe_url from topics where arn = $1 and status = 'pending'`, [
+    arn,
+  ])
+  return rows[0]?.subscribe_url ?? undefined
+}
+
+export async function findTopic(db: Queryable, arn: string): Promise<Topic | undefined> {
+  const { rows } = await db.query<TopicRow>(`${SELECT} where t.arn = $1`, [arn])
+  return rows[0] && topicOf(rows[0])
+}
+
+/** A page of topics in the order of their ARNs. */
+export async function listTopics(
+  db: Queryable,
+  filter: { status?: TopicStatus },
+  { limit, cursor }: PageRequest,
+): Promise<Page<Topic>> {
+  const conditions: Conditions = { sql: [], params: [] }
+  addCondition(conditions, 't.arn > ?', cursor)
+  addCondition(conditions, 't.status = ?', filter.status)
+  const { rows } = await db.query<TopicRow>(
+    `${SELECT} ${whereClause(conditions)} order by t.arn limit ${limit + 1}`,
+    conditions.params,
+  )
+  const page = pageOf(rows, limit, ({ arn }) => arn)
+  return { ...page, data: page.data.map(topicOf) }
+}
+
+export async function deleteTopic(db: Queryable, arn: string): Promise<boolean> {
+  const { rowCount } = await db.query('delete from topics where arn = $1', [arn])
+  return rowCount === 1
+}
+
+function topicOf(row: TopicRow): Topic {
+  return {
+    arn: row.arn,
+    status: row.status,
+    created_at: row.created_at.toISOString(),
+    updated_at: row.updated_at.toISOString(),
+    confirmed_at: row.confirmed_at?.toISOString() ?? null,
+    unsubscribed_at: row.unsubscribed_at?.toISOString() ?? null,
+    last_event_at: row.last_event_at?.toISOString() ?? null,
+  }
+}

@@ -1,0 +1,24 @@
+/** A topic: an SNS topic that feeds us, as the API shows it. */
+import { Type, type Static } from 'typebox'
+import { nullableTime, oneOf, Time } from '../platform/schema.js'
+
+export const TOPIC_STATUSES = ['pending', 'confirmed', 'unsubscribed'] as const
+export type TopicStatus = (typeof TOPIC_STATUSES)[number]
+
+export const Topic = Type.Object(
+  {
+    arn: Type.String(),
+    status: oneOf(TOPIC_STATUSES, {
+      description:
+        'pending: a verified SubscriptionConfirmation waits for approval; confirmed: it feeds us; unsubscribed: SNS said ' +
+        'that the subscription is gone.',
+    }),
+    created_at: Time,
+    updated_at: Time,
+    confirmed_at: nullableTime('When the subscription was last confirmed.'),
+    unsubscribed_at: nullableTime('When SNS said that the subscription is gone.'),
+    last_event_at: nullableTime('When its latest stored event arrived.'),
+  },
+  { $id: 'Topic' },
+)
+export type Topic = Static<typeof Topic>

@@ -1,0 +1,57 @@
+/**
+ * Verifying: is this message from SNS, and is it fresh.
+ *
+ * Promise: when `verify` returns, every signed field is as SNS sent it and was sent within the window. The cheap checks
+ * come first; no URL is fetched that was not checked.
+ */
+import { verify as verifySignature } from 'node:crypto'
+import { Refusal } from '../platform/errors.js'
+import type { CertificateStore } from './certificate.js'
+import { stringToSign, type SnsMessage } from './message.js'
+import { checkSubscribeUrl } from './sns-url.js'
+
+export interface Verifier {
+  /**
+   * @throws Refusal 'stale_message', 'subscribe_url_not_trusted', 'certificate_not_trusted' or 'signature_mismatch' for
+   *   what can never be taken; 'undecided' when the certificate cannot be had now
+   */
+  verify(message: SnsMessage): Promise<void>
+}
+
+export interface VerifierOptions {
+  certificates: CertificateStore
+  /** How far a Timestamp may be from now, in seconds, either way: a clock of ours that is behind must lose nothing. */
+  maxAgeS: number
+  emulatorOrigin?: string
+  now?: () => number
+}
+
+/** AWS: SignatureVersion 1 is SHA1withRSA, 2 is SHA256withRSA. */
+const DIGEST_OF = { 1: 'RSA-SHA1', 2: 'RSA-SHA256' } as const
+
+export function createVerifier({ certificates, maxAgeS, emulatorOrigin, now = Date.now }: VerifierOptions): Verifier {
+  return {
+    async verify(message) {
+      checkAge(message, maxAgeS, now())
+      if (message.Type !== 'Notification') checkSubscribeUrl(message.SubscribeURL, message.TopicArn, emulatorOrigin)
+      const key = await certificates.publicKeyFor(message.SigningCertURL, message.TopicArn)
+      const text = Buffer.from(stringToSign(message), 'utf8')
+      const signature = Buffer.from(message.Signature, 'base64')
+      if (verifySignature(DIGEST_OF[message.SignatureVersion], text, key, signature)) return
+      throw new Refusal('signature_mismatch', 'The signature is not of this message.', {
+        errors: [{ path: '/Signature', detail: 'does not match' }],
+      })
+    },
+  }
+}
+
+function checkAge({ Timestamp: timestamp }: SnsMessage, maxAgeS: number, now: number): void {
+  if (Math.abs(now - Date.parse(timestamp)) <= maxAgeS * 1000) return
+  throw new Refusal(
+    'stale_message',
+    `The Timestamp is more than ${maxAgeS} s from now: a replay, or a clock is wrong.`,
+    {
+      errors: [{ path: '/Timestamp', detail: `is not within ${maxAgeS} s of now` }],
+    },
+  )
+}
