@@ -1,0 +1,44 @@
+/** Deliveries and attempts as the API shows them. */
+import { Type, type Static } from 'typebox'
+import { idPattern } from '../platform/id.js'
+import { nullableText, nullableTime, oneOf, refTo, Time } from '../platform/schema.js'
+import { ATTEMPT_OUTCOMES, DELIVERY_STATUSES } from './policy.js'
+
+export const Delivery = Type.Object(
+  {
+    id: Type.String({ pattern: idPattern('dlv') }),
+    event_id: Type.String({ pattern: idPattern('evt') }),
+    webhook_id: Type.String({ pattern: idPattern('wh') }),
+    status: oneOf(DELIVERY_STATUSES, {
+      description: 'pending: an attempt is ahead; dead: the schedule ran out; dropped: its webhook was deleted.',
+    }),
+    reason: nullableText('Why it is dead, dropped or held.'),
+    attempt_count: Type.Integer({ minimum: 0 }),
+    next_attempt_at: nullableTime('Null when no attempt is ahead, and while a disabled webhook holds it.'),
+    created_at: Time,
+    updated_at: Time,
+  },
+  { $id: 'Delivery' },
+)
+export type Delivery = Static<typeof Delivery>
+
+export const AttemptRecord = Type.Object(
+  {
+    id: Type.String({ pattern: idPattern('att') }),
+    number: Type.Integer({ minimum: 1, description: 'The x-alert-relay-attempt header that was sent.' }),
+    outcome: oneOf(ATTEMPT_OUTCOMES),
+    status_code: Type.Unsafe<number | null>({ type: ['integer', 'null'] }),
+    error: nullableText('What went wrong before there was an answer.'),
+    response_body: nullableText('The first 4 KiB of the answer.'),
+    duration_ms: Type.Integer({ minimum: 0 }),
+    started_at: Time,
+  },
+  { $id: 'Attempt' },
+)
+export type AttemptRecord = Static<typeof AttemptRecord>
+
+export const DeliveryWithAttempts = Type.Object(
+  { ...Delivery.properties, attempts: Type.Array(refTo(AttemptRecord), { description: 'Oldest first.' }) },
+  { $id: 'DeliveryWithAttempts' },
+)
+export type DeliveryWithAttempts = Static<typeof DeliveryWithAttempts>

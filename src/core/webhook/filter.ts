@@ -1,0 +1,14 @@
+/** Which events a webhook wants. Pure. */
+import type { StoredEvent } from '../event/event.js'
+import { matchesTopic } from '../event/topic-pattern.js'
+import type { Webhook } from './webhook.js'
+
+/** True when the webhook selects the event's type and its topic; an empty selection selects everything. */
+export function wantsEvent(
+  webhook: Pick<Webhook, 'event_types' | 'topics'>,
+  event: Pick<StoredEvent, 'type' | 'topicArn'>,
+): boolean {
+  const { event_types: types, topics } = webhook
+  if (types.length > 0 && !types.some((type) => type === event.type)) return false
+  return topics.length === 0 || (event.topicArn !== null && matchesTopic(topics, event.topicArn))
+}

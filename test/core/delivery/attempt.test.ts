@@ -1,0 +1,94 @@
+import { readFileSync } from 'node:fs'
+import t, { type Test } from 'tap'
+import { createAttempt, type AttemptInput } from '../../../src/core/delivery/attempt.js'
+import { newSecret } from '../../../src/core/delivery/signature.js'
+import { createHttpClient } from '../../../src/core/platform/http-client.js'
+import { createReceiver, type Reply } from '../../helpers/receiver.js'
+
+const { version } = JSON.parse(readFileSync('package.json', 'utf8')) as { version: string }
+
+async function setUp(t: Test, reply: Reply, now?: () => Date) {
+  const http = createHttpClient({ allowPrivateTargets: ['127.0.0.1/32'] })
+  const secret = newSecret()
+  const receiver = await createReceiver({ secret, respond: () => reply })
+  t.teardown(() => Promise.all([http.close(), receiver.close()]))
+  const send = createAttempt({ http, now })
+  const input: AttemptInput = {
+    url: receiver.url,
+    secrets: [secret],
+    timeoutMs: 5_000,
+    eventId: 'evt_0192f3c8a7e07c1f8f0a5d2b9c3e4f10',
+    number: 3,
+    body: '{"big":12345678901234567890,"text":"Zoë"}',
+  }
+  return { receiver, secret, send, input }
+}
+
+t.test('a receiver gets the contract: a signed POST with its headers and the body byte for byte', async (t) => {
+  const { receiver, send, input } = await setUp(t, { status: 200 })
+  await send(input)
+  const [request] = receiver.received
+  t.match(request, { method: 'POST', path: '/hook', id: input.eventId, attempt: 3, body: input.body, verified: true })
+  const { host, connection, ...headers } = request?.headers ?? {}
+  t.match(headers['webhook-timestamp'], /^\d{10}$/)
+  t.match(headers['webhook-signature'], /^v1,[A-Za-z0-9+/]{43}=$/)
+  t.match(headers, {
+    'content-type': 'application/json',
+    'content-length': String(Buffer.byteLength(input.body)),
+    'user-agent': `alert-relay/${version}`,
+    'webhook-id': input.eventId,
+    'x-alert-relay-attempt': '3',
+  })
+  t.equal(Object.keys(headers).length, 7, 'and nothing else')
+})
+
+t.test('during a rotation the holder of either secret can verify', async (t) => {
+  const { receiver, secret, send, input } = await setUp(t, { status: 200 })
+  await send({ ...input, secrets: [newSecret(), secret] })
+  await send({ ...input, secrets: [newSecret()] })
+  t.same(
+    receiver.received.map(({ verified }) => verified),
+    [true, false],
+  )
+})
+
+t.test('the time of the attempt is the one that is signed and recorded', async (t) => {
+  const startedAt = new Date('2026-01-02T03:04:05.678Z')
+  const { receiver, send, input } = await setUp(t, { status: 204 }, () => startedAt)
+  t.same((await send(input)).startedAt, startedAt)
+  t.equal(receiver.received[0]?.headers['webhook-timestamp'], '1767323045')
+})
+
+t.test('a 2xx is a success, any other answer a rejection, both with status and body', async (t) => {
+  for (const [status, outcome] of [
+    [200, 'succeeded'],
+    [204, 'succeeded'],
+    [302, 'rejected'],
+    [410, 'rejected'],
+    [503, 'rejected'],
+  ] as const) {
+    const body = status === 204 ? '' : `said ${status}`
+    const { send, input } = await setUp(t, { status, body, headers: { location: 'http://127.0.0.1:9/' } })
+    const attempt = await send(input)
+    t.match(attempt, { number: 3, outcome, statusCode: status, error: null, responseBody: body })
+    t.type(attempt.startedAt, Date)
+    t.ok(Number.isInteger(attempt.durationMs) && attempt.durationMs >= 0)
+  }
+})
+
+t.test('what is no answer is an outcome with an error and without a status', async (t) => {
+  const { receiver, send, input } = await setUp(t, { status: 200, hang: true })
+  const nothing = { statusCode: null, responseBody: null, number: 3 }
+  t.match(await send({ ...input, timeoutMs: 100 }), {
+    ...nothing,
+    outcome: 'timeout',
+    error: 'no answer within 100 ms',
+  })
+  t.match(await send({ ...input, url: 'http://10.0.0.1/' }), {
+    ...nothing,
+    outcome: 'target_refused',
+    error: /^the target is 10\.0\.0\.1, not a public address/,
+  })
+  await receiver.close()
+  t.match(await send(input), { ...nothing, outcome: 'connection_failed', error: /ECONNREFUSED/ })
+})
