@@ -1,0 +1,141 @@
+/**
+ * The application: configuration -> database -> queues -> routes and workers, closed in reverse order.
+ *
+ * Promise: builds, never listens, touches no process state. What it opened it closes, also when opening fails half-way:
+ * first nothing new comes in, then what is under way is finished, then what it stood on goes.
+ */
+import type { FastifyInstance } from 'fastify'
+import type { Logger } from 'pino'
+import { createAttempt } from './core/delivery/attempt.js'
+import { createDeliver } from './core/delivery/deliver.js'
+import { createAccept } from './core/event/accept.js'
+import type { Config } from './core/platform/config.js'
+import { openDatabase, type Database } from './core/platform/database.js'
+import { SettingError } from './core/platform/errors.js'
+import { fetchText } from './core/platform/fetch-text.js'
+import { createHttpClient } from './core/platform/http-client.js'
+import { openQueues, type Queues } from './core/platform/queues.js'
+import { createKeyCheck, createSealer, fingerprint, loadApiKeys, loadEncryptionKey } from './core/platform/secrets.js'
+import { createCertificateStore } from './core/sns/certificate.js'
+import { createSubscriptions } from './core/sns/subscriptions.js'
+import { createVerifier } from './core/sns/verify.js'
+import { createHttp, createWorkerHttp } from './http.js'
+import { createDispatchHandler } from './workers/dispatch.js'
+import { createRetryHandler } from './workers/retry.js'
+import { startUpkeep, type Upkeep } from './workers/upkeep.js'
+
+export interface App {
+  http: FastifyInstance
+  /** The key made at this very start; undefined when there was one. To be shown once. */
+  newApiKey: string | undefined
+  /** Starts the workers, unless this process is for the API alone. */
+  startWorkers(): void
+  /** One round of upkeep now; undefined without workers. */
+  upkeep(): Upkeep | undefined
+  close(): Promise<void>
+}
+
+/** Events and retries that one process works on at a time. */
+const DISPATCH_CONCURRENCY = 32
+const RETRY_CONCURRENCY = 64
+
+/** A SubscribeURL answers a short XML document, within this time. */
+const CONFIRM_LIMITS = { timeoutMs: 5000, maxBytes: 64 * 1024 }
+
+type Closer = () => Promise<void>
+
+/**
+ * @throws SettingError when a setting is wrong or what it names cannot be reached; whatever was opened is closed
+ */
+export async function createApp(config: Config, log: Logger): Promise<App> {
+  const closers: Closer[] = []
+  const close = async () => {
+    for (const closer of closers.splice(0).reverse()) await closer()
+  }
+  try {
+    return await compose(config, log, closers, close)
+  } catch (error) {
+    await close()
+    throw error
+  }
+}
+
+async function compose(config: Config, log: Logger, closers: Closer[], close: Closer): Promise<App> {
+  const { databaseUrl, dataDir, redisUrls, role, snsEmulator: emulatorOrigin } = config
+  const database = await openDatabase({ databaseUrl, dataDir })
+  closers.push(() => database.close())
+  const encryptionKey = await loadEncryptionKey(config)
+  await checkEncryptionKey(database, encryptionKey)
+  const sealer = createSealer(encryptionKey)
+  const { keys, created } = await loadApiKeys(config)
+
+  const onError = (error: unknown) => log.warn({ err: error }, 'queue trouble')
+  const queues = await openQueues({ database, redisUrls, onError })
+  closers.push(() => queues.close())
+  const client = createHttpClient(config)
+  closers.push(() => client.close())
+  const deliver = createDeliver({ sendAttempt: createAttempt({ http: client }), log })
+
+  if (emulatorOrigin) log.warn({ origin: emulatorOrigin }, 'SNS_EMULATOR is trusted: not for production')
+  const subscriptions = createSubscriptions({
+    database,
+    allowedTopics: config.snsTopics,
+    emulatorOrigin,
+    fetch: (url) => fetchText(url, CONFIRM_LIMITS),
+    log,
+  })
+  const certificates = createCertificateStore({ emulatorOrigin })
+  const verifier = createVerifier({ certificates, maxAgeS: config.snsMaxAgeS, emulatorOrigin })
+  const accept = createAccept({ database, queues })
+  const parts = { database, queues, sealer, deliver, subscriptions, verifier, accept, log }
+  const http = await (role === 'worker'
+    ? createWorkerHttp(parts)
+    : createHttp({ ...parts, checkKey: createKeyCheck(keys) }))
+
+  let upkeep: Upkeep | undefined
+  const startWorkers = () => {
+    if (role === 'api') return
+    upkeep = startWork({ ...parts, retentionDays: config.retentionDays, closers })
+  }
+  return {
+    http,
+    newApiKey: created ? keys[0] : undefined,
+    startWorkers,
+    upkeep: () => upkeep,
+    async close() {
+      await http.close()
+      await close()
+    },
+  }
+}
+
+function startWork(
+  options: Parameters<typeof createDispatchHandler>[0] &
+    Pick<Parameters<typeof startUpkeep>[0], 'retentionDays' | 'log'> & { queues: Queues; closers: Closer[] },
+): Upkeep {
+  const { queues, closers } = options
+  const workers = [
+    queues.startDispatch(createDispatchHandler(options), DISPATCH_CONCURRENCY),
+    queues.startRetry(createRetryHandler(options), RETRY_CONCURRENCY),
+  ]
+  const upkeep = startUpkeep(options)
+  closers.push(async () => {
+    await upkeep.close()
+    await Promise.all(workers.map((worker) => worker.close()))
+  })
+  return upkeep
+}
+
+/** Stored secrets open with one key alone: a process that has another is stopped here instead of failing at each attempt. */
+async function checkEncryptionKey(database: Database, key: Buffer): Promise<void> {
+  const mine = fingerprint(key)
+  await database.query(
+    `insert into settings (name, value) values ('encryption_key', $1) on conflict (name) do nothing`,
+    [mine],
+  )
+  const { rows } = await database.query<{ value: string }>(`select value from settings where name = 'encryption_key'`)
+  if (rows[0]?.value === mine) return
+  throw new SettingError(
+    'ENCRYPTION_KEY is not the key that sealed the secrets in this database: set it to the same value in every process',
+  )
+}

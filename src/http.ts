@@ -1,0 +1,140 @@
+/**
+ * The HTTP side: Fastify with its plugins, the API's document and the routes.
+ *
+ * Promise: builds and never listens; everything under /v1 needs a key; what a schema does not know is refused, never
+ * dropped.
+ */
+import helmet from '@fastify/helmet'
+import swagger from '@fastify/swagger'
+import swaggerUi from '@fastify/swagger-ui'
+import underPressure from '@fastify/under-pressure'
+import { Ajv, type Options as AjvOptions } from 'ajv'
+import formats from 'ajv-formats'
+import fastify, { LogController, type FastifyBaseLogger, type FastifyInstance } from 'fastify'
+import { Refusal } from './core/platform/errors.js'
+import { createLogger } from './core/platform/logger.js'
+import { AttemptRecord, Delivery, DeliveryWithAttempts } from './core/delivery/delivery.js'
+import { EventSummary } from './core/event/event.js'
+import { Topic } from './core/sns/topic.js'
+import { Webhook } from './core/webhook/webhook.js'
+import { openApiOptions } from './openapi.js'
+import { deliveryRoutes, type DeliveryRouteOptions } from './routes/deliveries.js'
+import { eventRoutes, EventWithBody, type EventRouteOptions } from './routes/events.js'
+import { opsRoutes, type OpsRouteOptions } from './routes/ops.js'
+import { registerProblems } from './routes/problems.js'
+import { snsRoutes, type SnsRouteOptions } from './routes/sns.js'
+import { topicRoutes, type TopicRouteOptions } from './routes/topics.js'
+import { webhookRoutes, WebhookWithSecret, type WebhookRouteOptions } from './routes/webhooks.js'
+
+export interface HttpOptions
+  extends
+    SnsRouteOptions,
+    TopicRouteOptions,
+    WebhookRouteOptions,
+    EventRouteOptions,
+    DeliveryRouteOptions,
+    OpsRouteOptions {
+  log: FastifyBaseLogger
+  /** True when an Authorization header carries a key. */
+  checkKey: (authorization: string | undefined) => boolean
+}
+
+/** What the document names: each stands once, and the routes refer to it. */
+const RESOURCES = [
+  Webhook,
+  WebhookWithSecret,
+  Topic,
+  EventSummary,
+  EventWithBody,
+  Delivery,
+  AttemptRecord,
+  DeliveryWithAttempts,
+]
+
+/** An event loop this far behind cannot answer SNS in time: better a 503 at once, which SNS repeats. */
+const MAX_EVENT_LOOP_DELAY_MS = 2000
+/** The longest topic ARN, URL-encoded. */
+const MAX_PARAM_LENGTH = 600
+
+/** The API, and /sns and /docs beside it. */
+export async function createHttp(options: HttpOptions): Promise<FastifyInstance> {
+  const http = await createBareHttp(options)
+  for (const resource of RESOURCES) http.addSchema(resource)
+  await http.register(swagger, openApiOptions)
+  await http.register(swaggerUi, {
+    routePrefix: '/docs',
+    staticCSP: true,
+    // a relay on plain http inside a network has no https to upgrade to
+    transformStaticCSP: (csp) => csp.replace('upgrade-insecure-requests;', ''),
+    uiConfig: { persistAuthorization: true, docExpansion: 'list', tryItOutEnabled: true },
+  })
+  await http.register(underPressure, { maxEventLoopDelay: MAX_EVENT_LOOP_DELAY_MS, retryAfter: 5 })
+  http.get('/openapi.json', { schema: { hide: true } }, async () => http.swagger())
+  await http.register(snsRoutes, options)
+  await http.register(opsRoutes, options)
+  await http.register(
+    async (v1) => {
+      v1.addHook('onRequest', async ({ headers, url }) => {
+        if (!options.checkKey(headers.authorization)) {
+          throw new Refusal('unauthorized', 'Send a key: Authorization: Bearer <key>.')
+        }
+        // PostgreSQL's texts cannot hold NUL: nothing is found by one.
+        if (url.includes('%00')) throw new Refusal('invalid_request', 'The URL must not contain NUL (%00).')
+      })
+      await v1.register(webhookRoutes, options)
+      await v1.register(topicRoutes, options)
+      await v1.register(eventRoutes, options)
+      await v1.register(deliveryRoutes, options)
+    },
+    { prefix: '/v1' },
+  )
+  return http
+}
+
+/** Health alone: what a process without the API serves. */
+export async function createWorkerHttp(
+  options: OpsRouteOptions & { log: FastifyBaseLogger },
+): Promise<FastifyInstance> {
+  const http = await createBareHttp(options)
+  await http.register(opsRoutes, options)
+  return http
+}
+
+/** The API's document. No request is made of these routes, so there is nothing behind them. */
+export async function createDocument(): Promise<object> {
+  const http = await createHttp({ log: createLogger('silent') } as unknown as HttpOptions)
+  try {
+    await http.ready()
+    return http.swagger()
+  } finally {
+    await http.close()
+  }
+}
+
+async function createBareHttp({ log }: { log: FastifyBaseLogger }): Promise<FastifyInstance> {
+  const http = fastify({
+    loggerInstance: log,
+    logController: new LogController({ disableRequestLogging: true }),
+    routerOptions: { maxParamLength: MAX_PARAM_LENGTH },
+  })
+  http.setValidatorCompiler(({ schema, httpPart }) => (httpPart === 'body' ? exact : coercing).compile(schema))
+  registerProblems(http)
+  http.addHook('onResponse', async ({ method, url, log: requestLog }, reply) => {
+    const line = { method, url, status_code: reply.statusCode, duration_ms: Math.round(reply.elapsedTime) }
+    requestLog.debug(line, 'request')
+  })
+  await http.register(helmet, {
+    contentSecurityPolicy: { useDefaults: false, directives: { defaultSrc: ["'none'"], frameAncestors: ["'none'"] } },
+  })
+  return http
+}
+
+const ajvOptions: AjvOptions = { useDefaults: true, removeAdditional: false, allErrors: false, strict: 'log' }
+/** Bodies say what they mean: nothing is converted. */
+const exact = withFormats(new Ajv({ ...ajvOptions, coerceTypes: false }))
+/** Parameters are text on the wire: numbers and lists are read out of it. */
+const coercing = withFormats(new Ajv({ ...ajvOptions, coerceTypes: 'array' }))
+
+function withFormats(ajv: Ajv): Ajv {
+  return formats.default(ajv)
+}

@@ -1,0 +1,145 @@
+/**
+ * /v1/events: what was accepted, and sending it again.
+ *
+ * Promise: an event shows exactly the body that webhooks receive; a replay keeps the event's id, so receivers that took
+ * it before know it again.
+ */
+import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import { Type } from 'typebox'
+import { loadBody } from '../core/delivery/deliver.js'
+import { Delivery } from '../core/delivery/delivery.js'
+import { replayDeliveries } from '../core/delivery/delivery-store.js'
+import { EventSummary, type StoredEvent } from '../core/event/event.js'
+import { findEvent, listEvents, summaryOf } from '../core/event/event-store.js'
+import type { Database } from '../core/platform/database.js'
+import { Refusal } from '../core/platform/errors.js'
+import { parseJson, stringifyJson, type Json } from '../core/platform/json.js'
+import { PageOf, PageQuery } from '../core/platform/page.js'
+import { refTo } from '../core/platform/schema.js'
+import type { Queues } from '../core/platform/queues.js'
+import type { Sealer } from '../core/platform/secrets.js'
+import { wantsEvent } from '../core/webhook/filter.js'
+import { listTargets } from '../core/webhook/webhook-store.js'
+import { found, problemResponses } from './problems.js'
+import { dateOf, TimeRange } from './query.js'
+
+export interface EventRouteOptions {
+  database: Database
+  queues: Queues
+  sealer: Sealer
+}
+
+const { id, type } = EventSummary.properties
+const Params = Type.Object({ id })
+export const EventWithBody = Type.Object(
+  {
+    ...EventSummary.properties,
+    body: Type.Unknown({ description: 'The body that webhooks receive, numbers and unknown fields as they came in.' }),
+    payload: Type.Unknown({ description: "SNS's Message as it came in; what is no JSON object or array is a string." }),
+  },
+  { $id: 'EventWithBody' },
+)
+const Replay = Type.Object(
+  {
+    webhook_ids: Type.Optional(
+      Type.Array(Delivery.properties.webhook_id, {
+        minItems: 1,
+        maxItems: 1000,
+        uniqueItems: true,
+        description:
+          'To these enabled webhooks, whatever they select; left out: to every enabled webhook that wants it.',
+      }),
+    ),
+  },
+  { additionalProperties: false, examples: [{}] },
+)
+const Replayed = Type.Object({
+  deliveries: Type.Array(Type.String({ description: 'The ids of the deliveries that begin anew.' })),
+})
+const tags = ['events']
+
+export const eventRoutes: FastifyPluginAsyncTypebox<EventRouteOptions> = async (http, options) => {
+  const { database } = options
+
+  http.get(
+    '/events',
+    {
+      schema: {
+        operationId: 'listEvents',
+        tags,
+        summary: 'List events',
+        description: 'Newest first; every parameter given must hold.',
+        querystring: Type.Object({
+          ...PageQuery,
+          type: Type.Optional(type),
+          topic_arn: Type.Optional(Type.String({ description: 'The SNS topic it came from.' })),
+          alert_id: Type.Optional(Type.String({ description: 'The alert that changed.' })),
+          severity: Type.Optional(Type.String({ description: "The alert's severity at that change." })),
+          ...TimeRange,
+        }),
+        response: { 200: PageOf(refTo(EventSummary)), ...problemResponses(400, 401) },
+      },
+    },
+    async ({ query: { since, until, limit, cursor, ...filter } }) =>
+      listEvents(database, { ...filter, since: dateOf(since), until: dateOf(until) }, { limit, cursor }),
+  )
+
+  http.get(
+    '/events/:id',
+    {
+      // Fastify's own serializer would round large numbers: this answer holds documents from outside.
+      serializerCompiler: () => (answer) => stringifyJson(answer as Json),
+      schema: {
+        operationId: 'getEvent',
+        tags,
+        summary: 'Show an event and the body that webhooks receive',
+        params: Params,
+        response: { 200: refTo(EventWithBody), ...problemResponses(400, 401, 404) },
+      },
+    },
+    async ({ params }) => {
+      const event = found(await findEvent(database, params.id), 'event')
+      const body = parseJson(await loadBody(database, event))
+      return { ...summaryOf(event), body, payload: parseJson(event.payload) }
+    },
+  )
+
+  http.post(
+    '/events/:id/replay',
+    {
+      schema: {
+        operationId: 'replayEvent',
+        tags,
+        summary: 'Send an event again',
+        description: 'With the same webhook-id and body. Receivers that took it before can tell by the id.',
+        params: Params,
+        body: Type.Optional(Replay),
+        response: { 202: Replayed, ...problemResponses(400, 401, 404, 415) },
+      },
+    },
+    async ({ params, body }, reply) => {
+      const event = found(await findEvent(database, params.id), 'event')
+      const webhookIds = await replayTargets(options, event, body?.webhook_ids)
+      const jobs = await replayDeliveries(database, event.id, webhookIds, new Date())
+      await options.queues.addRetries(jobs, { replace: true })
+      return reply.code(202).send({ deliveries: jobs.map(({ deliveryId }) => deliveryId) })
+    },
+  )
+}
+
+async function replayTargets(
+  { database, sealer }: EventRouteOptions,
+  event: StoredEvent,
+  chosen: string[] | undefined,
+): Promise<string[]> {
+  const targets = await listTargets(database, sealer)
+  if (!chosen) return targets.filter((target) => wantsEvent(target, event)).map((target) => target.id)
+  const enabled = new Set(targets.map((target) => target.id))
+  const errors = chosen.flatMap((id, i) =>
+    enabled.has(id) ? [] : [{ path: `/webhook_ids/${i}`, detail: `${id} is no enabled webhook` }],
+  )
+  if (errors.length > 0) {
+    throw new Refusal('invalid_request', 'webhook_ids must name enabled webhooks alone', { errors })
+  }
+  return chosen
+}

@@ -1,0 +1,66 @@
+/** Health: is the process alive, and can it do its work. */
+import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import { Type } from 'typebox'
+import type { Database } from '../core/platform/database.js'
+import { withDeadline } from '../core/platform/deadline.js'
+import { messageOf } from '../core/platform/errors.js'
+import type { Queues } from '../core/platform/queues.js'
+
+export interface OpsRouteOptions {
+  database: Database
+  queues: Queues
+}
+
+const CHECK_DEADLINE_MS = 3000
+const Health = Type.Object({ status: Type.Literal('ok') })
+const Readiness = Type.Object({
+  status: Type.Unsafe<'ready' | 'not_ready'>({ type: 'string', enum: ['ready', 'not_ready'] }),
+  database: Type.String({ description: '"ok", or what is wrong.' }),
+  queue: Type.String({ description: '"ok", or what is wrong.' }),
+})
+const tags = ['operations']
+
+export const opsRoutes: FastifyPluginAsyncTypebox<OpsRouteOptions> = async (http, { database, queues }) => {
+  http.get(
+    '/healthz',
+    {
+      logLevel: 'warn',
+      schema: {
+        operationId: 'getHealth',
+        tags,
+        summary: 'Is the process alive',
+        security: [],
+        response: { 200: Health },
+      },
+    },
+    async () => ({ status: 'ok' as const }),
+  )
+
+  http.get(
+    '/readyz',
+    {
+      logLevel: 'warn',
+      schema: {
+        operationId: 'getReadiness',
+        tags,
+        summary: 'Can it take and deliver messages',
+        security: [],
+        response: { 200: Readiness, 503: Readiness },
+      },
+    },
+    async (_request, reply) => {
+      const [databaseState, queue] = await Promise.all([check(database.ping()), check(queues.ping())])
+      const ready = databaseState === 'ok' && queue === 'ok'
+      return reply
+        .code(ready ? 200 : 503)
+        .send({ status: ready ? 'ready' : 'not_ready', database: databaseState, queue })
+    },
+  )
+}
+
+async function check(ping: Promise<void>): Promise<string> {
+  return withDeadline(ping, CHECK_DEADLINE_MS, 'the check').then(
+    () => 'ok',
+    (error: unknown) => messageOf(error),
+  )
+}

@@ -1,0 +1,125 @@
+/**
+ * POST /sns: where SNS confirms and publishes.
+ *
+ * Promise: 200 means stored durably (or stored before); 400 and 403 mean that it can never be taken; whatever we could not
+ * decide is 503 within 10 s, because SNS waits 15 s and repeats a 5xx but never a 4xx. Nothing is limited by rate here.
+ */
+import type { FastifyInstance, FastifyRequest } from 'fastify'
+import { Type, type Static } from 'typebox'
+import type { Accept } from '../core/event/accept.js'
+import { withDeadline } from '../core/platform/deadline.js'
+import { Refusal } from '../core/platform/errors.js'
+import { parseSnsMessage, type SnsMessage } from '../core/sns/message.js'
+import type { Subscriptions } from '../core/sns/subscriptions.js'
+import type { Verifier } from '../core/sns/verify.js'
+import { problemResponses } from './problems.js'
+
+export interface SnsRouteOptions {
+  subscriptions: Subscriptions
+  verifier: Verifier
+  accept: Accept
+}
+
+/** SNS messages are at most 256 KiB, their JSON escaped again in the envelope. */
+const BODY_LIMIT = 2 * 1024 * 1024
+/** SNS hears from us within 10 s. */
+const DEADLINE_MS = 9000
+
+const Receipt = Type.Object({
+  result: Type.String({ description: 'stored, duplicate, confirmed, pending or unsubscribed.' }),
+  event_id: Type.Optional(Type.String()),
+})
+
+/** What became of a message: the answer, and the rest of its log line. */
+interface Taken {
+  receipt: Static<typeof Receipt>
+  log: Record<string, unknown>
+}
+
+export async function snsRoutes(http: FastifyInstance, options: SnsRouteOptions): Promise<void> {
+  // SNS says text/plain, or application/json under a delivery policy; the bytes are what is parsed, whatever it says.
+  http.removeAllContentTypeParsers()
+  http.addContentTypeParser('*', { parseAs: 'buffer' }, (_request, body, done) => done(null, body))
+
+  http.post(
+    '/sns',
+    {
+      bodyLimit: BODY_LIMIT,
+      schema: {
+        operationId: 'receiveSnsMessage',
+        tags: ['sns'],
+        summary: 'Take a message from SNS',
+        description:
+          'The endpoint of an SNS HTTPS subscription. SNS alone can use it: every message is signed. Raw message delivery ' +
+          'must be off.',
+        security: [],
+        response: { 200: Receipt, ...problemResponses(400, 403, 413, 503) },
+      },
+    },
+    async (request) => {
+      const work = receive(request, options).catch(undecidedUnlessRefused)
+      const { receipt, log } = await withDeadline(work, DEADLINE_MS, 'taking the message').catch((error: unknown) => {
+        logRefused(request, error)
+        throw error
+      })
+      request.log.info({ ...receipt, ...log }, 'sns message')
+      return receipt
+    },
+  )
+}
+
+async function receive(request: FastifyRequest, options: SnsRouteOptions): Promise<Taken> {
+  if (request.headers['x-amz-sns-rawdelivery'] === 'true') {
+    throw new Refusal('raw_delivery', 'Raw message delivery has no signature: turn it off for this subscription.')
+  }
+  const message = parseSnsMessage(request.body instanceof Buffer ? request.body : Buffer.alloc(0))
+  await options.subscriptions.checkTopic(message)
+  await options.verifier.verify(message)
+  const { receipt, log } = await take(message, options)
+  const { Type: snsType, MessageId: messageId, TopicArn: topicArn, Timestamp: sentAt } = message
+  return { receipt, log: { sns_type: snsType, message_id: messageId, topic_arn: topicArn, sent_at: sentAt, ...log } }
+}
+
+async function take(message: SnsMessage, { subscriptions, accept }: SnsRouteOptions): Promise<Taken> {
+  switch (message.Type) {
+    case 'SubscriptionConfirmation':
+      return { receipt: { result: await subscriptions.begin(message) }, log: {} }
+    case 'UnsubscribeConfirmation':
+      await subscriptions.end(message)
+      return { receipt: { result: 'unsubscribed' }, log: {} }
+    case 'Notification': {
+      const { result, event, newValues } = await accept({
+        messageId: message.MessageId,
+        topicArn: message.TopicArn,
+        subject: message.Subject,
+        message: message.Message,
+        sentAt: new Date(message.Timestamp),
+      })
+      const { type, alertId, sequence } = event
+      return {
+        receipt: { result, event_id: event.id },
+        log: { type, alert_id: alertId, sequence, new_values: newValues, chars: message.Message.length },
+      }
+    }
+  }
+}
+
+/** Whatever went wrong on our side, SNS shall come again. */
+function undecidedUnlessRefused(error: unknown): never {
+  if (error instanceof Refusal) throw error
+  throw new Refusal('undecided', 'The message could not be stored now; send it again.', { cause: error })
+}
+
+function logRefused(request: FastifyRequest, error: unknown): void {
+  const code = error instanceof Refusal ? error.code : 'internal_error'
+  request.log.warn(
+    {
+      result: 'refused',
+      code,
+      detail: error instanceof Error ? error.message : String(error),
+      message_id: request.headers['x-amz-sns-message-id'],
+      topic_arn: request.headers['x-amz-sns-topic-arn'],
+    },
+    'sns message',
+  )
+}

@@ -1,0 +1,38 @@
+/**
+ * The retry queue: one delayed job per delivery that waits.
+ *
+ * Promise: a job makes the attempt it was made for or none: what was attempted, dropped or held meanwhile is left alone.
+ * The webhook is read anew, so its current URL, secrets and status apply.
+ */
+import { loadBody, type Deliver } from '../core/delivery/deliver.js'
+import { dropDeliveries, findWaiting, holdDelivery, recordRetry } from '../core/delivery/delivery-store.js'
+import { findEvent } from '../core/event/event-store.js'
+import type { Database } from '../core/platform/database.js'
+import type { Queues } from '../core/platform/queues.js'
+import type { Sealer } from '../core/platform/secrets.js'
+import { findTarget } from '../core/webhook/webhook-store.js'
+
+export interface RetryOptions {
+  database: Database
+  queues: Queues
+  sealer: Sealer
+  deliver: Deliver
+}
+
+export function createRetryHandler({ database, queues, sealer, deliver }: RetryOptions) {
+  return async ({ deliveryId, attempt: number }: { deliveryId: string; attempt: number }): Promise<void> => {
+    const delivery = await findWaiting(database, deliveryId)
+    if (delivery?.status !== 'pending' || delivery.nextAttemptAt === null) return
+    if (delivery.attemptCount + 1 !== number) return
+    const target = await findTarget(database, sealer, delivery.webhookId)
+    if (!target) return dropDeliveries(database, delivery.webhookId, new Date())
+    if (target.status === 'disabled') return holdDelivery(database, deliveryId, new Date())
+    const event = await findEvent(database, delivery.eventId)
+    if (!event) return
+    const body = await loadBody(database, event)
+    const { scheduleStart } = delivery
+    const { attempt, state } = await deliver({ target, eventId: event.id, body, number, scheduleStart })
+    await recordRetry(database, deliveryId, attempt, state, new Date())
+    if (state.nextAttemptAt) await queues.addRetries([{ deliveryId, attempt: number + 1, at: state.nextAttemptAt }])
+  }
+}

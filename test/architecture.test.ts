@@ -1,0 +1,88 @@
+import { readdir, readFile } from 'node:fs/promises'
+import { dirname, join, relative, resolve } from 'node:path'
+import t from 'tap'
+
+const SRC = resolve(import.meta.dirname, '../src')
+
+/** A file's imports: files of ours as paths from src, packages by name. Type imports count. */
+async function importsOf(file: string): Promise<string[]> {
+  const text = await readFile(join(SRC, file), 'utf8')
+  return [...text.matchAll(/^(?:import|export)[^'"]*?from '([^']+)'|^import '([^']+)'/gm)].map((match) => {
+    const name = match[1] ?? match[2]!
+    return name.startsWith('.') ? relative(SRC, resolve(SRC, dirname(file), name)).replace(/\.js$/, '.ts') : name
+  })
+}
+
+const files = (await readdir(SRC, { recursive: true })).filter((file) => file.endsWith('.ts'))
+const imports = new Map(await Promise.all(files.map(async (file) => [file, await importsOf(file)] as const)))
+
+/** Floors from the top down; an import goes to a lower floor, or stays on its own. */
+const FLOORS = [
+  /^cli\.ts$/,
+  /^app\.ts$/,
+  /^(http|openapi)\.ts$/,
+  /^(routes|workers)\//,
+  /^core\/(sns|delivery)\//,
+  /^core\/webhook\//,
+  /^core\/event\//,
+  /^core\/alert\//,
+  /^core\/platform\//,
+]
+const floorOf = (file: string) => FLOORS.findIndex((floor) => floor.test(file))
+const folderOf = (file: string) => dirname(file)
+
+t.test('every file has a floor, and imports go down', async (t) => {
+  for (const [file, targets] of imports) {
+    t.not(floorOf(file), -1, `${file} has a floor`)
+    for (const target of targets.filter((name) => name.endsWith('.ts'))) {
+      const [from, to] = [floorOf(file), floorOf(target)]
+      t.ok(to > from || (to === from && folderOf(file) === folderOf(target)), `${file} -> ${target}`)
+    }
+  }
+})
+
+t.test('there is no cycle and no index.ts', async (t) => {
+  t.same(
+    files.filter((file) => file.endsWith('index.ts')),
+    [],
+  )
+  const done = new Set<string>()
+  const visit = (file: string, trail: string[]): string[] | undefined => {
+    if (trail.includes(file)) return [...trail, file]
+    if (done.has(file)) return undefined
+    for (const target of imports.get(file) ?? []) {
+      const cycle = target.endsWith('.ts') ? visit(target, [...trail, file]) : undefined
+      if (cycle) return cycle
+    }
+    done.add(file)
+    return undefined
+  }
+  for (const file of files) t.same(visit(file, []), undefined, file)
+})
+
+t.test('every outside thing has one owner', async (t) => {
+  const owners: [string, RegExp][] = [
+    ['bullmq', /^core\/platform\/(queues|queue-backends|pglite-pool)\.ts$/],
+    ['ioredis', /^core\/platform\/queue-backends\.ts$/],
+    ['pg', /^core\/platform\/database\.ts$/],
+    ['@electric-sql/pglite', /^core\/platform\/(database|pglite-pool)\.ts$/],
+    ['undici', /^core\/platform\/(http-client|fetch-text)\.ts$/],
+    ['env-schema', /^core\/platform\/config\.ts$/],
+  ]
+  for (const [name, owner] of owners) {
+    const users = files.filter((file) => imports.get(file)!.includes(name))
+    t.ok(users.length > 0, `${name} is used`)
+    t.same(
+      users.filter((file) => !owner.test(file)),
+      [],
+      `${name} has no other owner`,
+    )
+  }
+})
+
+t.test('the process is touched by the command line alone', async (t) => {
+  for (const file of files.filter((file) => file !== 'cli.ts')) {
+    const code = (await readFile(join(SRC, file), 'utf8')).replace(/\/\*[\s\S]*?\*\/|\/\/.*/g, '')
+    t.notMatch(code, /process\.(env|argv|exit|on|once|std\w+)\b/, file)
+  }
+})

@@ -1,0 +1,105 @@
+import { Redis } from 'ioredis'
+import t, { type Test } from 'tap'
+import { createReceiver } from '../helpers/receiver.js'
+import { startRelay, type Relay } from '../helpers/relay.js'
+import { startPostgres, startRedis } from '../helpers/servers.js'
+import { createSnsPublisher, TEST_TOPIC } from '../helpers/sns-publisher.js'
+
+async function setUp(t: Test) {
+  const [publisher, postgres, redis] = await Promise.all([createSnsPublisher(), startPostgres(t), startRedis(t)])
+  await publisher.serve()
+  t.teardown(() => publisher.close())
+  const relay = await startRelay(t, {
+    SNS_TOPICS: TEST_TOPIC,
+    SNS_EMULATOR: publisher.origin,
+    DATABASE_URL: postgres.url,
+    REDIS_URL: redis.url,
+  })
+  const receiver = await createReceiver()
+  t.teardown(() => receiver.close())
+  const { body } = await relay.api<{ secret: string }>('POST', '/v1/webhooks', { url: receiver.url })
+  receiver.secrets = [body.secret]
+  return { publisher, postgres, redis, relay, receiver }
+}
+
+/** SNS hears 503 within 10 s. */
+async function undecided(t: Test, relay: Relay, message: object): Promise<void> {
+  const before = performance.now()
+  const { status } = await relay.sns(message)
+  const took = performance.now() - before
+  t.equal(status, 503)
+  t.ok(took < 10_000, `within 10 s (${Math.round(took)} ms)`)
+}
+
+/** SNS comes again until it hears 200. */
+async function repeated(relay: Relay, message: object): Promise<Record<string, unknown>> {
+  for (;;) {
+    const { status, body } = await relay.sns(message)
+    if (status === 200) return body
+  }
+}
+
+for (const outage of ['frozen', 'stopped'] as const) {
+  t.test(`with PostgreSQL ${outage} SNS is told 503, and the message is taken when it comes again`, async (t) => {
+    const { publisher, postgres, relay, receiver } = await setUp(t)
+    const first = publisher.notification({ message: 'first' })
+    t.equal((await relay.sns(first)).status, 200)
+    await receiver.waitFor(1)
+    await (outage === 'frozen' ? postgres.freeze() : postgres.kill())
+    const second = publisher.notification({ message: 'second' })
+    await Promise.all([undecided(t, relay, second), undecided(t, relay, second), undecided(t, relay, first)])
+    t.match(await relay.api('GET', '/readyz'), { status: 503, body: { status: 'not_ready' } })
+    t.equal((await relay.api('GET', '/healthz')).status, 200)
+    await (outage === 'frozen' ? postgres.thaw() : postgres.start())
+    const { event_id: id } = await repeated(relay, second)
+    const received = await receiver.waitFor((all) => all.some((request) => request.id === id), { timeoutMs: 40_000 })
+    t.ok(received.every(({ verified }) => verified))
+    const { body } = await relay.api<{ data: unknown[] }>('GET', '/v1/events')
+    t.equal(body.data.length, 2, 'each message is one event')
+    t.equal(await relay.stop(), 0)
+  })
+}
+
+for (const outage of ['frozen', 'stopped'] as const) {
+  t.test(`with Redis ${outage} SNS is told 503, and what was stored is delivered`, async (t) => {
+    const { publisher, redis, relay, receiver } = await setUp(t)
+    await relay.sns(publisher.notification({ message: 'first' }))
+    await receiver.waitFor(1)
+    await (outage === 'frozen' ? redis.freeze() : redis.kill())
+    const second = publisher.notification({ message: 'second' })
+    await undecided(t, relay, second)
+    t.match(await relay.api('GET', '/readyz'), { status: 503, body: { database: 'ok' } })
+    await (outage === 'frozen' ? redis.thaw() : redis.start())
+    const { event_id: id, result } = await repeated(relay, second)
+    t.equal(result, 'duplicate', 'it was stored the first time')
+    await receiver.waitFor((all) => all.some((request) => request.id === id), { timeoutMs: 40_000 })
+    t.equal(await relay.stop(), 0)
+  })
+}
+
+t.test('FLUSHALL between 200 and delivery: delivered', async (t) => {
+  const { publisher, redis, relay, receiver } = await setUp(t)
+  receiver.respond = (_request, count) => ({ status: count === 1 ? 500 : 200 })
+  const { body } = await relay.sns(publisher.notification({ message: 'text' }))
+  await receiver.waitFor(1)
+  const path = `/v1/events/${String(body.event_id)}/deliveries`
+  while ((await relay.api<{ data: unknown[] }>('GET', path)).body.data.length === 0);
+  const client = new Redis(redis.url)
+  await client.flushall()
+  client.disconnect()
+  const received = await receiver.waitFor(2, { timeoutMs: 30_000 })
+  t.equal(received[1]!.id, body.event_id)
+  await relay.sns(publisher.notification({ message: 'another' }))
+  await receiver.waitFor(3)
+})
+
+t.test('a database or queue that is not there at start is one clear line', async (t) => {
+  const start = (settings: Record<string, string>) => startRelay(t, { LOG_LEVEL: 'silent', ...settings })
+  await t.rejects(start({ DATABASE_URL: 'postgres://u:hunter2@127.0.0.1:1/x' }), {
+    message: /alert-relay: DATABASE_URL cannot be reached: .*ECONNREFUSED(?!.*hunter2)/,
+  })
+  const postgres = await startPostgres(t)
+  await t.rejects(start({ DATABASE_URL: postgres.url, REDIS_URL: 'redis://:hunter2@127.0.0.1:1' }), {
+    message: /alert-relay: REDIS_URL cannot be reached: .*ECONNREFUSED(?!.*hunter2)/,
+  })
+})

@@ -1,0 +1,45 @@
+/** The application in this process, without a socket: requests are injected; the backend is the environment's. */
+import type { LightMyRequestResponse } from 'fastify'
+import type { Test } from 'tap'
+import { createApp, type App } from '../../src/app.js'
+import { loadConfig } from '../../src/core/platform/config.js'
+import { createLogger } from '../../src/core/platform/logger.js'
+import { createTestDatabaseUrl, createTestDataDir, relayRedisUrl } from './backends.js'
+
+export const TEST_KEY = 'a-key-for-the-tests'
+
+export interface TestApp extends App {
+  /** A request to the API with the key. */
+  api(method: 'GET' | 'POST' | 'PATCH' | 'DELETE', url: string, payload?: object): Promise<LightMyRequestResponse>
+  /** A message from SNS: an object goes as JSON, a text or bytes as they are. */
+  sns(body: object | string | Buffer, headers?: Record<string, string>): Promise<LightMyRequestResponse>
+}
+
+/** Builds it; the workers start only when the test starts them. */
+export async function createTestApp(t: Test, settings: Record<string, string> = {}): Promise<TestApp> {
+  const databaseUrl = await createTestDatabaseUrl(t)
+  const config = loadConfig({
+    DATA_DIR: await createTestDataDir(t),
+    DATABASE_URL: databaseUrl,
+    REDIS_URL: databaseUrl && relayRedisUrl,
+    API_KEYS: TEST_KEY,
+    ALLOW_PRIVATE_TARGETS: '127.0.0.0/8',
+    LOG_LEVEL: 'silent',
+    ...settings,
+  })
+  const app = await createApp(config, createLogger(config.logLevel))
+  t.teardown(() => app.close())
+  await app.http.ready()
+  return {
+    ...app,
+    api: (method, url, payload) =>
+      app.http.inject({ method, url, payload, headers: { authorization: `Bearer ${TEST_KEY}` } }),
+    sns: (body, headers = {}) =>
+      app.http.inject({
+        method: 'POST',
+        url: '/sns',
+        headers: { 'content-type': 'text/plain; charset=UTF-8', ...headers },
+        payload: typeof body === 'string' || body instanceof Buffer ? body : JSON.stringify(body),
+      }),
+  }
+}

@@ -1,0 +1,110 @@
+/**
+ * The relay as a process of its own, for tests that kill it: the built command, on a free port, on the backend that
+ * TEST_DATABASE_URL and TEST_REDIS_URL name (absent: the embedded default).
+ *
+ * Promise: `start` resolves when it answers /readyz; what a test starts is gone, with its data, when the test ends.
+ */
+import { spawn, type ChildProcess } from 'node:child_process'
+import { once } from 'node:events'
+import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { createInterface } from 'node:readline'
+import type { Test } from 'tap'
+import { createTestDatabaseUrl, createTestDataDir, relayRedisUrl } from './backends.js'
+
+export interface Relay {
+  readonly url: string
+  readonly dataDir: string
+  /** Every line it logged, of every start. */
+  readonly lines: string[]
+  start(): Promise<void>
+  /** SIGTERM, and its exit code. */
+  stop(): Promise<number | null>
+  /** kill -9. */
+  kill(): Promise<void>
+  /** A request to the API with the key; a body goes as JSON. */
+  api<T = Record<string, unknown>>(method: string, path: string, body?: unknown): Promise<{ status: number; body: T }>
+  /** A message from SNS. */
+  sns(message: unknown, headers?: Record<string, string>): Promise<{ status: number; body: Record<string, unknown> }>
+}
+
+const CLI = join(import.meta.dirname, '../../dist/cli.js')
+
+/** Starts a relay; `environment` adds to its settings. */
+export async function startRelay(t: Test, environment: Record<string, string> = {}): Promise<Relay> {
+  const databaseUrl = environment.DATABASE_URL === '' ? undefined : await createTestDatabaseUrl(t)
+  const dataDir = environment.DATA_DIR ?? (await createTestDataDir(t))
+  const settings: Record<string, string> = {
+    PATH: process.env.PATH ?? '',
+    PORT: '0',
+    DATA_DIR: dataDir,
+    ALLOW_PRIVATE_TARGETS: '127.0.0.0/8',
+    ...(databaseUrl ? { DATABASE_URL: databaseUrl } : {}),
+    ...(databaseUrl && relayRedisUrl ? { REDIS_URL: relayRedisUrl } : {}),
+    ...environment,
+  }
+  const lines: string[] = []
+  let child: ChildProcess | undefined
+  let url = ''
+
+  async function start(): Promise<void> {
+    const started = spawn(process.execPath, [CLI, 'serve'], {
+      env: settings,
+      cwd: dataDir,
+      stdio: ['ignore', 'pipe', 'pipe'],
+    })
+    child = started
+    started.stderr.on('data', (chunk) => lines.push(String(chunk)))
+    url = await new Promise<string>((resolve, reject) => {
+      createInterface(started.stdout).on('line', (line) => {
+        lines.push(line)
+        const address = /"address":"([^"]+)".*"msg":"listening"/.exec(line)?.[1]
+        if (address) resolve(address)
+      })
+      started.once('exit', (code) => reject(new Error(`the relay stopped (${code}):\n${lines.join('\n')}`)))
+    })
+  }
+
+  async function end(signal: NodeJS.Signals): Promise<number | null> {
+    if (!child || child.exitCode !== null || child.signalCode !== null) return child?.exitCode ?? null
+    const exited = once(child, 'exit')
+    child.kill(signal)
+    const [code] = (await exited) as [number | null]
+    return code
+  }
+
+  async function post(path: string, body: string, headers: Record<string, string>) {
+    const answer = await fetch(url + path, { method: 'POST', body, headers })
+    return { status: answer.status, body: (await answer.json()) as Record<string, unknown> }
+  }
+
+  t.teardown(() => end('SIGKILL'))
+  await start()
+  return {
+    get url() {
+      return url
+    },
+    dataDir,
+    lines,
+    start,
+    stop: () => end('SIGTERM'),
+    async kill() {
+      await end('SIGKILL')
+    },
+    async api<T>(method: string, path: string, body?: unknown) {
+      const key = environment.API_KEYS ?? (await readFile(join(dataDir, 'api-key'), 'utf8')).trim()
+      const answer = await fetch(url + path, {
+        method,
+        headers: {
+          authorization: `Bearer ${key}`,
+          ...(body === undefined ? {} : { 'content-type': 'application/json' }),
+        },
+        body: body === undefined ? undefined : JSON.stringify(body),
+      })
+      const text = await answer.text()
+      return { status: answer.status, body: (text === '' ? undefined : JSON.parse(text)) as T }
+    },
+    sns: (message, headers = {}) =>
+      post('/sns', JSON.stringify(message), { 'content-type': 'text/plain; charset=UTF-8', ...headers }),
+  }
+}

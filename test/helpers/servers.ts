@@ -1,0 +1,120 @@
+/**
+ * Servers of a test's own, which it may freeze, stop and start: PostgreSQL and Redis on spare ports of loopback, with
+ * their data in a temporary folder, durable as in production. Needs their programs on this machine.
+ */
+import { execFile, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { chownSync } from 'node:fs'
+import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises'
+import { createServer, type AddressInfo } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { promisify } from 'node:util'
+import { Redis } from 'ioredis'
+import type { Test } from 'tap'
+
+const run = promisify(execFile)
+
+export interface TestServer {
+  url: string
+  /** SIGSTOP: connections stay, nothing answers. */
+  freeze(): Promise<void>
+  thaw(): Promise<void>
+  /** kill -9, and gone. */
+  kill(): Promise<void>
+  start(): Promise<void>
+}
+
+async function sparePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const { port } = server.address() as AddressInfo
+  server.close()
+  await once(server, 'close')
+  return port
+}
+
+/** PostgreSQL with one empty database. It refuses to run as root: then it runs as `postgres`. */
+export async function startPostgres(t: Test): Promise<TestServer> {
+  const versions = (await readdir('/usr/lib/postgresql')).sort((a, b) => Number(a) - Number(b))
+  const bin = `/usr/lib/postgresql/${versions.at(-1)}/bin`
+  const dir = await mkdtemp(join(tmpdir(), 'alert-relay-postgres-'))
+  const port = await sparePort()
+  const isRoot = process.getuid?.() === 0
+  const command = (program: string, args: string[]) =>
+    isRoot ? run('runuser', ['-u', 'postgres', '--', `${bin}/${program}`, ...args]) : run(`${bin}/${program}`, args)
+  if (isRoot) {
+    const { stdout } = await run('id', ['-u', 'postgres'])
+    chownSync(dir, Number(stdout), 0)
+  }
+  const data = join(dir, 'data')
+  const options = `-p ${port} -c listen_addresses=127.0.0.1 -c unix_socket_directories=''`
+  const control = (...args: string[]) => command('pg_ctl', ['-D', data, '-w', '-l', join(dir, 'log'), ...args])
+  /** Every process of the server: the postmaster alone would leave its children answering. */
+  const signal = async (name: NodeJS.Signals) => {
+    const [postmaster] = (await readFile(join(data, 'postmaster.pid'), 'utf8')).split('\n')
+    const { stdout } = await run('ps', ['-o', 'pid=', '--ppid', postmaster!])
+    for (const pid of [postmaster!, ...stdout.split('\n')].map(Number).filter((pid) => pid > 0)) process.kill(pid, name)
+  }
+  t.teardown(async () => {
+    await signal('SIGCONT').catch(() => {})
+    await control('-m', 'immediate', 'stop').catch(() => {})
+    await rm(dir, { recursive: true, force: true })
+  })
+  await command('initdb', ['-D', data, '-U', 'postgres', '-A', 'trust'])
+  const start = async () => void (await control('-o', options, 'start'))
+  await start()
+  return {
+    url: `postgres://postgres@127.0.0.1:${port}/postgres`,
+    freeze: () => signal('SIGSTOP'),
+    thaw: () => signal('SIGCONT'),
+    kill: async () => void (await control('-m', 'immediate', 'stop')),
+    start,
+  }
+}
+
+/** Redis that writes every command to disk before it answers. */
+export async function startRedis(t: Test): Promise<TestServer> {
+  const dir = await mkdtemp(join(tmpdir(), 'alert-relay-redis-'))
+  const port = await sparePort()
+  const url = `redis://127.0.0.1:${port}`
+  let server: ReturnType<typeof spawn> | undefined
+  const start = async () => {
+    const args = [
+      '--port',
+      String(port),
+      '--bind',
+      '127.0.0.1',
+      '--dir',
+      dir,
+      '--appendonly',
+      'yes',
+      '--appendfsync',
+      'always',
+    ]
+    server = spawn('redis-server', args, { stdio: 'ignore' })
+    const client = new Redis(url, { retryStrategy: () => 50, maxRetriesPerRequest: null })
+    client.on('error', () => {})
+    await client.ping()
+    client.disconnect()
+  }
+  const kill = async () => {
+    if (!server || server.exitCode !== null || server.signalCode !== null) return
+    const exited = once(server, 'exit')
+    server.kill('SIGCONT')
+    server.kill('SIGKILL')
+    await exited
+  }
+  t.teardown(async () => {
+    await kill()
+    await rm(dir, { recursive: true, force: true })
+  })
+  await start()
+  return {
+    url,
+    freeze: async () => void server?.kill('SIGSTOP'),
+    thaw: async () => void server?.kill('SIGCONT'),
+    kill,
+    start,
+  }
+}

@@ -1,0 +1,113 @@
+import t, { type Test } from 'tap'
+import { createTestApp } from '../helpers/app.js'
+import { createSnsPublisher, TEST_TOPIC } from '../helpers/sns-publisher.js'
+
+async function intake(t: Test, settings: Record<string, string> = {}) {
+  const publisher = await createSnsPublisher()
+  await publisher.serve()
+  t.teardown(() => publisher.close())
+  const app = await createTestApp(t, { SNS_TOPICS: TEST_TOPIC, SNS_EMULATOR: publisher.origin, ...settings })
+  const stored = async () => (await app.api('GET', '/v1/events')).json<{ data: unknown[] }>().data.length
+  return { publisher, app, stored }
+}
+
+t.test('bad input has its status and problem, and nothing of it is stored', async (t) => {
+  const { publisher, app, stored } = await intake(t)
+  const good = publisher.notification({ message: '{}' })
+  const foreign = 'arn:aws:sns:us-east-1:999999999999:theirs'
+  const cases: [string, object | string | Buffer, number, string, Record<string, string>?][] = [
+    ['not JSON', 'hello', 400, 'malformed_message'],
+    ['nothing', '', 400, 'malformed_message'],
+    ['null', 'null', 400, 'malformed_message'],
+    ['an array', '[]', 400, 'malformed_message'],
+    ['invalid UTF-8', Buffer.of(0x7b, 0xff, 0x7d), 400, 'malformed_message'],
+    ['deep nesting', '['.repeat(500_000), 400, 'malformed_message'],
+    ['a missing key', { ...good, MessageId: undefined }, 400, 'malformed_message'],
+    ['a wrong type', { ...good, Message: 7 }, 400, 'malformed_message'],
+    ['raw delivery', good, 400, 'raw_delivery', { 'x-amz-sns-rawdelivery': 'true' }],
+    ['a forged message', { ...good, Message: '{"forged":true}' }, 403, 'signature_mismatch'],
+    ['a swapped topic', { ...good, TopicArn: foreign }, 403, 'topic_not_allowed'],
+    ['a stale message', publisher.notification({ timestamp: '2020-01-01T00:00:00.000Z' }), 403, 'stale_message'],
+    [
+      'another host',
+      { ...good, SigningCertURL: 'https://sns.s3-us-west-2.amazonaws.com/x.pem' },
+      403,
+      'certificate_not_trusted',
+    ],
+    ['10 MB', Buffer.alloc(10 * 1024 * 1024, 0x20), 413, 'payload_too_large'],
+  ]
+  for (const [name, body, status, code, headers] of cases) {
+    const answer = await app.sns(body, headers)
+    t.equal(answer.statusCode, status, name)
+    t.match(answer.headers['content-type'], /^application\/problem\+json/, name)
+    t.match(answer.json(), { type: `urn:alert-relay:problem:${code}`, status, title: String, detail: String }, name)
+  }
+  t.equal(await stored(), 0)
+  t.equal(publisher.certificateFetches, 1, 'only the forged message made us look at a certificate')
+  t.equal((await app.sns(good)).statusCode, 200, 'the good one is taken')
+  t.equal(await stored(), 1)
+})
+
+t.test('the content type does not matter, the body does', async (t) => {
+  const { publisher, app } = await intake(t)
+  for (const type of ['text/plain; charset=UTF-8', 'application/json', 'application/octet-stream', 'image/png']) {
+    const answer = await app.sns(publisher.notification(), { 'content-type': type })
+    t.equal(answer.statusCode, 200, type)
+  }
+})
+
+t.test(
+  'a certificate host that hangs leaves SNS a 503 within 10 s, and the message is taken when it comes again',
+  async (t) => {
+    const { publisher, app, stored } = await intake(t)
+    const { respond } = publisher
+    publisher.respond = () => {}
+    const message = publisher.notification()
+    const before = performance.now()
+    const answer = await app.sns(message)
+    t.ok(performance.now() - before < 10_000)
+    t.equal(answer.statusCode, 503)
+    t.match(answer.json(), { type: 'urn:alert-relay:problem:undecided' })
+    t.equal(await stored(), 0)
+    publisher.respond = respond
+    // the cooldown after a failed fetch is 5 s: SNS comes again after 20
+    let again = answer
+    while (again.statusCode === 503) again = await app.sns(message)
+    t.equal(again.statusCode, 200)
+  },
+)
+
+t.test('a topic that refuses to confirm is asked again when SNS repeats it', async (t) => {
+  const { publisher, app } = await intake(t)
+  const { respond } = publisher
+  publisher.respond = (request, response) =>
+    request.url!.includes('Action=')
+      ? response.writeHead(302, { location: '/other' }).end()
+      : respond(request, response)
+  const message = publisher.subscriptionConfirmation()
+  const answer = await app.sns(message)
+  t.equal(answer.statusCode, 503)
+  t.match(answer.json<{ detail: string }>().detail, /answered 302/)
+  publisher.respond = respond
+  t.match((await app.sns(message)).json(), { result: 'confirmed' })
+})
+
+t.test('at most 100 topics wait for approval, and one that waits can come again', async (t) => {
+  const publisher = await createSnsPublisher()
+  await publisher.serve()
+  t.teardown(() => publisher.close())
+  const app = await createTestApp(t, { SNS_EMULATOR: publisher.origin })
+  const confirmation = (i: number) => {
+    const topicArn = `${TEST_TOPIC}-${i}`
+    const SubscribeURL = `${publisher.origin}/?${new URLSearchParams({ Action: 'ConfirmSubscription', TopicArn: topicArn, Token: 't' })}`
+    return publisher.subscriptionConfirmation({ set: { TopicArn: topicArn, SubscribeURL } })
+  }
+  for (let i = 0; i < 100; i++) t.equal((await app.sns(confirmation(i))).statusCode, 200)
+  const full = await app.sns(confirmation(100))
+  t.equal(full.statusCode, 403)
+  t.match(full.json(), { detail: /too many topics wait/ })
+  t.match((await app.sns(confirmation(7))).json(), { result: 'pending' })
+  t.equal((await app.api('DELETE', `/v1/topics/${encodeURIComponent(`${TEST_TOPIC}-7`)}`)).statusCode, 204)
+  t.equal((await app.sns(confirmation(100))).statusCode, 200)
+  t.equal(publisher.confirmations, 0)
+})

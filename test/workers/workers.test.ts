@@ -1,0 +1,242 @@
+import t, { type Test } from 'tap'
+import { createAttempt } from '../../src/core/delivery/attempt.js'
+import { createDeliver } from '../../src/core/delivery/deliver.js'
+import { findDelivery, listDeliveries } from '../../src/core/delivery/delivery-list.js'
+import { createAccept } from '../../src/core/event/accept.js'
+import { createHttpClient } from '../../src/core/platform/http-client.js'
+import { newId } from '../../src/core/platform/id.js'
+import { createLogger } from '../../src/core/platform/logger.js'
+import type { Queues, RetryJob } from '../../src/core/platform/queues.js'
+import { createSealer } from '../../src/core/platform/secrets.js'
+import { deleteWebhook, findWebhook, insertWebhook, updateWebhook } from '../../src/core/webhook/webhook-store.js'
+import type { Webhook } from '../../src/core/webhook/webhook.js'
+import { newSecret } from '../../src/core/delivery/signature.js'
+import { createDispatchHandler } from '../../src/workers/dispatch.js'
+import { createRetryHandler } from '../../src/workers/retry.js'
+import { startUpkeep } from '../../src/workers/upkeep.js'
+import { openTestDatabase } from '../helpers/backends.js'
+import { createReceiver, type Respond } from '../helpers/receiver.js'
+
+const log = createLogger('silent')
+
+/** The workers on a real database and real receivers, with a queue that the test turns by hand. */
+async function workshop(t: Test) {
+  const database = await openTestDatabase(t)
+  const dispatches: string[] = []
+  const retries: RetryJob[] = []
+  const queues = {
+    addDispatches: async (ids: readonly string[]) => void dispatches.push(...ids),
+    addRetries: async (jobs: readonly RetryJob[]) => void retries.push(...jobs),
+  } as Queues
+  const sealer = createSealer(Buffer.alloc(32, 7))
+  const http = createHttpClient({ allowPrivateTargets: ['127.0.0.0/8'] })
+  t.teardown(() => http.close())
+  const deliver = createDeliver({ sendAttempt: createAttempt({ http }), log, random: () => 0 })
+  const parts = { database, queues, sealer, deliver }
+  const accept = createAccept({ database, queues })
+  const publish = async (message: string) =>
+    (
+      await accept({
+        messageId: newId('evt'),
+        topicArn: 'arn:aws:sns:us-east-1:123456789012:t',
+        subject: undefined,
+        message,
+        sentAt: new Date(),
+      })
+    ).event
+  const addWebhook = async (respond: Respond, fields: Partial<Webhook> = {}) => {
+    const receiver = await createReceiver({ respond })
+    t.teardown(() => receiver.close())
+    const now = new Date().toISOString()
+    const webhook: Webhook = {
+      id: newId('wh'),
+      url: receiver.url,
+      description: '',
+      status: 'enabled',
+      disabled_reason: null,
+      event_types: [],
+      topics: [],
+      timeout_ms: 1000,
+      created_at: now,
+      updated_at: now,
+      ...fields,
+    }
+    const secret = newSecret()
+    receiver.secrets = [secret]
+    await insertWebhook(database, sealer, webhook, [{ secret, expiresAt: null }])
+    return { receiver, webhook }
+  }
+  const deliveriesOf = async (eventId: string) =>
+    (await listDeliveries(database, { event_id: eventId }, { limit: 100 })).data
+  return {
+    database,
+    dispatches,
+    retries,
+    queues,
+    publish,
+    addWebhook,
+    deliveriesOf,
+    dispatch: createDispatchHandler(parts),
+    retry: createRetryHandler(parts),
+  }
+}
+
+t.test('an event goes to the enabled webhooks that select its type and topic', async (t) => {
+  const { publish, addWebhook, dispatch, deliveriesOf } = await workshop(t)
+  const ok: Respond = () => ({ status: 200 })
+  const all = await addWebhook(ok)
+  const typed = await addWebhook(ok, { event_types: ['sns.notification'] })
+  const topic = await addWebhook(ok, { topics: ['arn:aws:sns:us-east-1:*:t'] })
+  const others = [
+    await addWebhook(ok, { event_types: ['alert.created', 'alert.updated'] }),
+    await addWebhook(ok, { topics: ['arn:aws:sns:eu-west-1:*:*'] }),
+    await addWebhook(ok, { status: 'disabled' }),
+  ]
+  const event = await publish('text')
+  await dispatch({ eventId: event.id })
+  t.same(
+    [all, typed, topic].map(({ receiver }) => receiver.received.length),
+    [1, 1, 1],
+  )
+  t.same(
+    others.map(({ receiver }) => receiver.received.length),
+    [0, 0, 0],
+  )
+  t.same(
+    (await deliveriesOf(event.id)).map(({ status }) => status),
+    ['succeeded', 'succeeded', 'succeeded'],
+  )
+  await dispatch({ eventId: event.id })
+  t.equal(all.receiver.received.length, 1, 'a job that comes again finds nothing to do')
+})
+
+t.test('a failing delivery is tried ten times, then it is dead; a retry by hand begins anew', async (t) => {
+  const { publish, addWebhook, dispatch, retry, retries, deliveriesOf, database } = await workshop(t)
+  const { receiver } = await addWebhook(() => ({ status: 500 }))
+  const event = await publish('text')
+  await dispatch({ eventId: event.id })
+  const waits: number[] = []
+  for (let job = retries.shift(); job; job = retries.shift()) {
+    waits.push(Math.round((job.at.getTime() - Date.now()) / 1000))
+    await retry(job)
+  }
+  t.same(waits, [5, 300, 1800, 7200, 18000, 36000, 50400, 72000, 86400])
+  t.same(
+    receiver.received.map(({ attempt }) => attempt),
+    [1, 2, 3, 4, 5, 6, 7, 8, 9, 10],
+  )
+  t.same(new Set(receiver.received.map(({ id }) => id)), new Set([event.id]))
+  t.ok(receiver.received.every(({ verified }) => verified))
+  const [delivery] = await deliveriesOf(event.id)
+  t.match(delivery, {
+    status: 'dead',
+    reason: '10 attempts failed, the last one: rejected',
+    attempt_count: 10,
+    next_attempt_at: null,
+  })
+  t.equal((await findDelivery(database, delivery!.id))!.attempts.length, 10)
+})
+
+t.test('a retry that was attempted, or whose delivery is no more, does nothing', async (t) => {
+  const { publish, addWebhook, dispatch, retry, retries, deliveriesOf, database } = await workshop(t)
+  const { receiver, webhook } = await addWebhook((_request, count) => ({ status: count < 3 ? 500 : 200 }))
+  const event = await publish('text')
+  await dispatch({ eventId: event.id })
+  const [job] = retries
+  await retry(job!)
+  await retry(job!)
+  t.equal(receiver.received.length, 2, 'the same job again is the same attempt, which was made')
+  await deleteWebhook(database, webhook.id)
+  await retry(retries.at(-1)!)
+  t.equal(receiver.received.length, 2)
+  t.match(await deliveriesOf(event.id), [{ status: 'dropped', reason: 'the webhook was deleted' }])
+  await retry({ deliveryId: newId('dlv'), attempt: 1 })
+})
+
+t.test('a webhook that is edited while its retry waits: the current one applies', async (t) => {
+  const { publish, addWebhook, dispatch, retry, retries, database } = await workshop(t)
+  const { receiver, webhook } = await addWebhook(() => ({ status: 500 }))
+  const elsewhere = await createReceiver()
+  t.teardown(() => elsewhere.close())
+  await dispatch({ eventId: (await publish('text')).id })
+  await updateWebhook(database, { ...(await findWebhook(database, webhook.id))!, url: elsewhere.url })
+  await retry(retries[0]!)
+  t.equal(receiver.received.length, 1)
+  t.equal(elsewhere.received.length, 1)
+})
+
+t.test('a crash between commit and enqueue, or a queue that forgot: upkeep queues the stored work again', async (t) => {
+  const { database, queues, dispatches, retries, publish, addWebhook, dispatch, deliveriesOf } = await workshop(t)
+  await addWebhook(() => ({ status: 500 }))
+  const failed = await publish('failed')
+  await dispatch({ eventId: failed.id })
+  const undone = await publish('undone')
+  dispatches.length = 0
+  retries.length = 0
+  let now = Date.now()
+  const options = { database, queues, retentionDays: 30, log, intervalMs: 3600_000, now: () => now }
+  const [one, two] = [startUpkeep(options), startUpkeep(options)]
+  t.teardown(() => Promise.all([one.close(), two.close()]))
+  await one.runOnce()
+  t.same([dispatches, retries], [[], []], 'what is young is on its way by itself')
+  now += 2000
+  await Promise.all([one.runOnce(), two.runOnce()])
+  t.same(dispatches, [undone.id, undone.id], 'two upkeeps at once ask for the same job id')
+  t.same(retries, [], 'the retry is not due yet')
+  now += 10_000
+  await one.runOnce()
+  const [delivery] = await deliveriesOf(failed.id)
+  t.match(retries, [{ deliveryId: delivery!.id, attempt: 2 }])
+})
+
+t.test('upkeep goes through a backlog of many batches', async (t) => {
+  const { database, queues, dispatches, publish } = await workshop(t)
+  const { id } = await publish('first')
+  await database.query(
+    `insert into events (id, type, payload, sent_at, received_at)
+     select 'evt_' || lpad(n::text, 32, '0'), type, payload, sent_at, received_at
+     from events, generate_series(1, 1300) as n where id = $1`,
+    [id],
+  )
+  dispatches.length = 0
+  const upkeep = startUpkeep({
+    database,
+    queues,
+    retentionDays: 30,
+    log,
+    intervalMs: 3600_000,
+    now: () => Date.now() + 5000,
+  })
+  await upkeep.runOnce()
+  await upkeep.close()
+  t.equal(new Set(dispatches).size, 1301)
+})
+
+t.test('retention deletes what is old with its deliveries and attempts, and never pending work', async (t) => {
+  const { database, queues, publish, addWebhook, dispatch } = await workshop(t)
+  await addWebhook((_request, count) => ({ status: count === 1 ? 200 : 500 }))
+  const done = await publish('done')
+  await dispatch({ eventId: done.id })
+  const waiting = await publish('waiting')
+  await dispatch({ eventId: waiting.id })
+  const undispatched = await publish('undispatched')
+  const upkeep = startUpkeep({
+    database,
+    queues,
+    retentionDays: 30,
+    log,
+    intervalMs: 3600_000,
+    now: () => Date.now() + 31 * 86_400_000,
+  })
+  await upkeep.runOnce()
+  await upkeep.close()
+  const { rows } = await database.query<{ id: string }>('select id from events order by id')
+  t.same(
+    rows.map(({ id }) => id),
+    [waiting.id, undispatched.id],
+  )
+  const counts = await database.query(
+    'select (select count(*) from deliveries) as deliveries, (select count(*) from attempts) as attempts',
+  )
+  t.same(counts.rows, [{ deliveries: 1n, attempts: 1n }])
+})
