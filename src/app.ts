@@ -9,6 +9,7 @@ import type { Logger } from 'pino'
 import { createAttempt } from './core/delivery/attempt.js'
 import { createDeliver } from './core/delivery/deliver.js'
 import { createAccept } from './core/event/accept.js'
+import { createAcceptMatches } from './core/event/accept-matches.js'
 import type { Config } from './core/platform/config.js'
 import { openDatabase, type Database } from './core/platform/database.js'
 import { SettingError } from './core/platform/errors.js'
@@ -16,13 +17,14 @@ import { fetchText } from './core/platform/fetch-text.js'
 import { createHttpClient } from './core/platform/http-client.js'
 import { openQueues, type Queues } from './core/platform/queues.js'
 import { createKeyCheck, createSealer, fingerprint, loadApiKeys, loadEncryptionKey } from './core/platform/secrets.js'
+import { createSnsClient } from './core/platform/sns-client.js'
 import { createCertificateStore } from './core/sns/certificate.js'
 import { createSubscriptions } from './core/sns/subscriptions.js'
 import { createVerifier } from './core/sns/verify.js'
 import { createHttp, createWorkerHttp } from './http.js'
-import { createDispatchHandler } from './workers/dispatch.js'
+import { createDispatchHandler, type DispatchOptions } from './workers/dispatch.js'
 import { createRetryHandler } from './workers/retry.js'
-import { startUpkeep, type Upkeep } from './workers/upkeep.js'
+import { startUpkeep, type Upkeep, type UpkeepOptions } from './workers/upkeep.js'
 
 export interface App {
   http: FastifyInstance
@@ -74,7 +76,9 @@ async function compose(config: Config, log: Logger, closers: Closer[], close: Cl
   closers.push(() => queues.close())
   const client = createHttpClient(config)
   closers.push(() => client.close())
-  const deliver = createDeliver({ sendAttempt: createAttempt({ http: client }), log })
+  const sns = createSnsClient()
+  closers.push(async () => sns.close())
+  const deliver = createDeliver({ sendAttempt: createAttempt({ http: client, sns }), log })
 
   if (emulatorOrigin) log.warn({ origin: emulatorOrigin }, 'SNS_EMULATOR is trusted: not for production')
   const subscriptions = createSubscriptions({
@@ -87,7 +91,8 @@ async function compose(config: Config, log: Logger, closers: Closer[], close: Cl
   const certificates = createCertificateStore({ emulatorOrigin })
   const verifier = createVerifier({ certificates, maxAgeS: config.snsMaxAgeS, emulatorOrigin })
   const accept = createAccept({ database, queues })
-  const parts = { database, queues, sealer, deliver, subscriptions, verifier, accept, log }
+  const acceptMatches = createAcceptMatches({ database, queues, log })
+  const parts = { database, queues, sealer, deliver, subscriptions, verifier, accept, acceptMatches, log }
   const http = await (role === 'worker'
     ? createWorkerHttp(parts)
     : createHttp({ ...parts, checkKey: createKeyCheck(keys) }))
@@ -95,7 +100,7 @@ async function compose(config: Config, log: Logger, closers: Closer[], close: Cl
   let upkeep: Upkeep | undefined
   const startWorkers = () => {
     if (role === 'api') return
-    upkeep = startWork({ ...parts, retentionDays: config.retentionDays, closers })
+    upkeep = startWork({ ...parts, ...config, closers })
   }
   return {
     http,
@@ -109,10 +114,7 @@ async function compose(config: Config, log: Logger, closers: Closer[], close: Cl
   }
 }
 
-function startWork(
-  options: Parameters<typeof createDispatchHandler>[0] &
-    Pick<Parameters<typeof startUpkeep>[0], 'retentionDays' | 'log'> & { queues: Queues; closers: Closer[] },
-): Upkeep {
+function startWork(options: DispatchOptions & UpkeepOptions & { queues: Queues; closers: Closer[] }): Upkeep {
   const { queues, closers } = options
   const workers = [
     queues.startDispatch(createDispatchHandler(options), DISPATCH_CONCURRENCY),

@@ -13,15 +13,18 @@ import formats from 'ajv-formats'
 import fastify, { LogController, type FastifyBaseLogger, type FastifyInstance } from 'fastify'
 import { Refusal } from './core/platform/errors.js'
 import { createLogger } from './core/platform/logger.js'
+import { Alert, AlertWithContext } from './core/alert/alert.js'
 import { AttemptRecord, Delivery, DeliveryWithAttempts } from './core/delivery/delivery.js'
 import { EventSummary } from './core/event/event.js'
 import { Topic } from './core/sns/topic.js'
 import { Webhook } from './core/webhook/webhook.js'
 import { openApiOptions } from './openapi.js'
+import { alertRoutes, type AlertRouteOptions } from './routes/alerts.js'
 import { deliveryRoutes, type DeliveryRouteOptions } from './routes/deliveries.js'
 import { eventRoutes, EventWithBody, type EventRouteOptions } from './routes/events.js'
 import { opsRoutes, type OpsRouteOptions } from './routes/ops.js'
 import { registerProblems } from './routes/problems.js'
+import { ruleMatchRoutes, type RuleMatchRouteOptions } from './routes/rule-matches.js'
 import { snsRoutes, type SnsRouteOptions } from './routes/sns.js'
 import { topicRoutes, type TopicRouteOptions } from './routes/topics.js'
 import { webhookRoutes, WebhookWithSecret, type WebhookRouteOptions } from './routes/webhooks.js'
@@ -32,6 +35,8 @@ export interface HttpOptions
     TopicRouteOptions,
     WebhookRouteOptions,
     EventRouteOptions,
+    RuleMatchRouteOptions,
+    AlertRouteOptions,
     DeliveryRouteOptions,
     OpsRouteOptions {
   log: FastifyBaseLogger
@@ -46,6 +51,8 @@ const RESOURCES = [
   Topic,
   EventSummary,
   EventWithBody,
+  Alert,
+  AlertWithContext,
   Delivery,
   AttemptRecord,
   DeliveryWithAttempts,
@@ -84,6 +91,8 @@ export async function createHttp(options: HttpOptions): Promise<FastifyInstance>
       await v1.register(webhookRoutes, options)
       await v1.register(topicRoutes, options)
       await v1.register(eventRoutes, options)
+      await v1.register(ruleMatchRoutes, options)
+      await v1.register(alertRoutes, options)
       await v1.register(deliveryRoutes, options)
     },
     { prefix: '/v1' },

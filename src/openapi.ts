@@ -59,7 +59,9 @@ const relayProperties = {
     type: 'integer' as const,
     description: 'Counts the changes of one alert: drop what is older than what you have.',
   },
+  previous_severity: { type: 'string' as const, description: 'The severity before, where it rose with this change.' },
   topic_arn: { type: ['string', 'null'] as ('string' | 'null')[] },
+  cut: { type: 'boolean' as const, description: 'True where contexts were cut to the diff to fit an SNS message.' },
   received_at: { type: 'string' as const, format: 'date-time' },
   upstream_context_diff: { description: 'What the message itself called new.' },
 }
@@ -77,6 +79,11 @@ const alertChangeBody = {
       description: 'A summary of the rule matches of this change.',
     },
     context_diff: { type: 'object' as const, description: 'What this alert never held before.' },
+    indicators: {
+      type: 'array' as const,
+      description: 'With `once`: the values that this webhook was never sent.',
+      items: { type: 'object' as const, properties: { path: { type: 'string' as const }, value: {} } },
+    },
     relay: { type: 'object' as const, properties: relayProperties },
   },
 }
@@ -115,6 +122,8 @@ export const openApiOptions: OpenApiOptions = {
     tags: [
       { name: 'webhooks', description: 'The registry: who gets what.' },
       { name: 'events', description: 'What was accepted from SNS.' },
+      { name: 'alerts', description: 'What every alert is and ever held.' },
+      { name: 'rule matches', description: 'Alert changes without Matano: report what your rules hit.' },
       { name: 'deliveries', description: 'An event for a webhook, and every attempt at it.' },
       { name: 'topics', description: 'The SNS topics that feed us.' },
       { name: 'sns', description: 'Where SNS posts.' },
@@ -126,10 +135,15 @@ export const openApiOptions: OpenApiOptions = {
     },
     security: [{ key: [] }],
     webhooks: {
-      alertChange: receives('receiveAlertChange', 'alert.created, alert.updated, webhook.test', alertChangeBody, {
-        ...SAMPLE_CHANGE,
-        relay: RELAY_EXAMPLE,
-      }),
+      alertChange: receives(
+        'receiveAlertChange',
+        'alert.created, alert.updated, alert.quiet, webhook.test',
+        alertChangeBody,
+        {
+          ...SAMPLE_CHANGE,
+          relay: RELAY_EXAMPLE,
+        },
+      ),
       notification: receives('receiveNotification', 'sns.notification', notificationBody, {
         message: { AlarmName: 'root-login', NewStateValue: 'ALARM' },
         subject: 'ALARM: "root-login"',

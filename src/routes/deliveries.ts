@@ -13,7 +13,7 @@ import { Refusal } from '../core/platform/errors.js'
 import { idPattern } from '../core/platform/id.js'
 import { PageOf, PageQuery } from '../core/platform/page.js'
 import { refTo } from '../core/platform/schema.js'
-import type { Queues } from '../core/platform/queues.js'
+import { leaveToUpkeep, type Queues } from '../core/platform/queues.js'
 import { found, problemResponses } from './problems.js'
 import { dateOf, TimeRange } from './query.js'
 
@@ -88,11 +88,11 @@ export const deliveryRoutes: FastifyPluginAsyncTypebox<DeliveryRouteOptions> = a
         response: { 202: refTo(Delivery), ...problemResponses(400, 401, 404, 409) },
       },
     },
-    async ({ params }, reply) => {
+    async ({ params, log }, reply) => {
       found(await findDelivery(database, params.id), 'delivery')
       const job = await restartDelivery(database, params.id, new Date())
       if (!job) throw new Refusal('conflict', 'This delivery is dropped: its webhook was deleted.')
-      await queues.addRetries([job], { replace: true })
+      await leaveToUpkeep(queues.addRetries([job], { replace: true }), log)
       const { attempts, ...delivery } = found(await findDelivery(database, params.id), 'delivery')
       return reply.code(202).send(delivery)
     },

@@ -6,7 +6,7 @@
  */
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { Type } from 'typebox'
-import { loadBody } from '../core/delivery/deliver.js'
+import { loadContent } from '../core/delivery/deliver.js'
 import { Delivery } from '../core/delivery/delivery.js'
 import { replayDeliveries } from '../core/delivery/delivery-store.js'
 import { EventSummary, type StoredEvent } from '../core/event/event.js'
@@ -16,7 +16,7 @@ import { Refusal } from '../core/platform/errors.js'
 import { parseJson, stringifyJson, type Json } from '../core/platform/json.js'
 import { PageOf, PageQuery } from '../core/platform/page.js'
 import { refTo } from '../core/platform/schema.js'
-import type { Queues } from '../core/platform/queues.js'
+import { leaveToUpkeep, type Queues } from '../core/platform/queues.js'
 import type { Sealer } from '../core/platform/secrets.js'
 import { wantsEvent } from '../core/webhook/filter.js'
 import { listTargets } from '../core/webhook/webhook-store.js'
@@ -99,8 +99,8 @@ export const eventRoutes: FastifyPluginAsyncTypebox<EventRouteOptions> = async (
     },
     async ({ params }) => {
       const event = found(await findEvent(database, params.id), 'event')
-      const body = parseJson(await loadBody(database, event))
-      return { ...summaryOf(event), body, payload: parseJson(event.payload) }
+      const { body } = await loadContent(database, event)
+      return { ...summaryOf(event), body: parseJson(body.text), payload: parseJson(event.payload) }
     },
   )
 
@@ -117,11 +117,11 @@ export const eventRoutes: FastifyPluginAsyncTypebox<EventRouteOptions> = async (
         response: { 202: Replayed, ...problemResponses(400, 401, 404, 415) },
       },
     },
-    async ({ params, body }, reply) => {
+    async ({ params, body, log }, reply) => {
       const event = found(await findEvent(database, params.id), 'event')
       const webhookIds = await replayTargets(options, event, body?.webhook_ids)
       const jobs = await replayDeliveries(database, event.id, webhookIds, new Date())
-      await options.queues.addRetries(jobs, { replace: true })
+      await leaveToUpkeep(options.queues.addRetries(jobs, { replace: true }), log)
       return reply.code(202).send({ deliveries: jobs.map(({ deliveryId }) => deliveryId) })
     },
   )

@@ -4,14 +4,16 @@
  * Promise: when a job is done, every enabled webhook that wants the event had its first attempt, and what came of it is
  * written. A job that dies half-way is done again from the start: a receiver may get the event twice, never not at all.
  */
-import type { Deliver } from '../core/delivery/deliver.js'
-import { loadBody } from '../core/delivery/deliver.js'
-import { findRecordedWebhooks, recordDispatch } from '../core/delivery/delivery-store.js'
+import { bodyFor, loadContent, type Deliver } from '../core/delivery/deliver.js'
+import { findRecordedWebhooks, recordDispatch, type FirstAttempt } from '../core/delivery/delivery-store.js'
+import type { StoredEvent } from '../core/event/event.js'
 import { findEvent } from '../core/event/event-store.js'
 import type { Database } from '../core/platform/database.js'
 import type { DispatchJob, Queues } from '../core/platform/queues.js'
 import type { Sealer } from '../core/platform/secrets.js'
 import { wantsEvent } from '../core/webhook/filter.js'
+import type { EventContent } from '../core/webhook/format.js'
+import type { Target } from '../core/webhook/webhook.js'
 import { listTargets } from '../core/webhook/webhook-store.js'
 
 export interface DispatchOptions {
@@ -21,22 +23,31 @@ export interface DispatchOptions {
   deliver: Deliver
 }
 
-export function createDispatchHandler({ database, queues, sealer, deliver }: DispatchOptions) {
+export function createDispatchHandler(options: DispatchOptions) {
+  const { database, queues, sealer } = options
   return async ({ eventId }: DispatchJob): Promise<void> => {
     const event = await findEvent(database, eventId)
     if (!event || event.dispatchedAt !== null) return
-    const [body, targets, recorded] = await Promise.all([
-      loadBody(database, event),
+    const [content, targets, recorded] = await Promise.all([
+      loadContent(database, event),
       listTargets(database, sealer),
       findRecordedWebhooks(database, eventId),
     ])
     const wanted = targets.filter((target) => wantsEvent(target, event) && !recorded.has(target.id))
-    const results = await Promise.all(
-      wanted.map(async (target) => ({
-        webhookId: target.id,
-        ...(await deliver({ target, eventId, body, number: 1, scheduleStart: 0 })),
-      })),
-    )
-    await queues.addRetries(await recordDispatch(database, eventId, results, new Date()))
+    const results = await Promise.all(wanted.map((target) => firstAttempt(options, target, event, content)))
+    const made = results.filter((result) => result !== undefined)
+    await queues.addRetries(await recordDispatch(database, eventId, made, new Date()))
   }
+}
+
+/** Undefined when the webhook is to get nothing: every indicator in the event was sent to it before. */
+async function firstAttempt(
+  { database, deliver }: DispatchOptions,
+  target: Target,
+  event: StoredEvent,
+  content: EventContent,
+): Promise<FirstAttempt | undefined> {
+  const body = await bodyFor(database, target, event, content, new Date())
+  if (!body) return undefined
+  return { webhookId: target.id, ...(await deliver({ target, event, body, number: 1, scheduleStart: 0 })) }
 }

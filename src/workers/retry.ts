@@ -4,8 +4,14 @@
  * Promise: a job makes the attempt it was made for or none: what was attempted, dropped or held meanwhile is left alone.
  * The webhook is read anew, so its current URL, secrets and status apply.
  */
-import { loadBody, type Deliver } from '../core/delivery/deliver.js'
-import { dropDeliveries, findWaiting, holdDelivery, recordRetry } from '../core/delivery/delivery-store.js'
+import { bodyFor, loadContent, type Deliver } from '../core/delivery/deliver.js'
+import {
+  dropDeliveries,
+  dropDelivery,
+  findWaiting,
+  holdDelivery,
+  recordRetry,
+} from '../core/delivery/delivery-store.js'
 import { findEvent } from '../core/event/event-store.js'
 import type { Database } from '../core/platform/database.js'
 import type { Queues } from '../core/platform/queues.js'
@@ -29,9 +35,10 @@ export function createRetryHandler({ database, queues, sealer, deliver }: RetryO
     if (target.status === 'disabled') return holdDelivery(database, deliveryId, new Date())
     const event = await findEvent(database, delivery.eventId)
     if (!event) return
-    const body = await loadBody(database, event)
+    const body = await bodyFor(database, target, event, await loadContent(database, event), new Date())
+    if (!body) return dropDelivery(database, deliveryId, 'its indicators were sent with other events', new Date())
     const { scheduleStart } = delivery
-    const { attempt, state } = await deliver({ target, eventId: event.id, body, number, scheduleStart })
+    const { attempt, state } = await deliver({ target, event, body, number, scheduleStart })
     await recordRetry(database, deliveryId, attempt, state, new Date())
     if (state.nextAttemptAt) await queues.addRetries([{ deliveryId, attempt: number + 1, at: state.nextAttemptAt }])
   }

@@ -32,7 +32,7 @@ const CLI = join(import.meta.dirname, '../../dist/cli.js')
 
 /** Starts a relay; `environment` adds to its settings. */
 export async function startRelay(t: Test, environment: Record<string, string> = {}): Promise<Relay> {
-  const databaseUrl = environment.DATABASE_URL === '' ? undefined : await createTestDatabaseUrl(t)
+  const databaseUrl = environment.DATABASE_URL ?? (await createTestDatabaseUrl(t))
   const dataDir = environment.DATA_DIR ?? (await createTestDataDir(t))
   const settings: Record<string, string> = {
     PATH: process.env.PATH ?? '',

@@ -31,8 +31,9 @@ export interface Envelope {
 
 export interface PublisherOptions {
   topicArn?: string
-  /** The certificate's common name, dates and key. */
+  /** The certificate's common name, one more name (2: DNS, 6: URI; the common name without), dates and key. */
   commonName?: string
+  altName?: { type: 2 | 6; value: string }
   notBefore?: Date
   notAfter?: Date
   keySize?: number
@@ -62,6 +63,7 @@ export async function createSnsPublisher(options: PublisherOptions = {}) {
   const { private: privateKey, cert: certificate } = await generate([{ name: 'commonName', value: commonName }], {
     algorithm: 'sha256',
     keySize,
+    ...(options.altName && { extensions: [{ name: 'subjectAltName', altNames: [options.altName] }] }),
     notBeforeDate: options.notBefore ?? new Date(Date.now() - day),
     notAfterDate: options.notAfter ?? new Date(Date.now() + 180 * day),
   })

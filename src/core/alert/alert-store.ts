@@ -34,15 +34,17 @@ export interface AlertMemory {
  */
 export async function rememberChange(tx: Queryable, change: AlertChange, receivedAt: Date): Promise<AlertMoment> {
   const { rows } = await tx.query<{ sequence: bigint; match_count: bigint | null; update_count: bigint | null }>(
-    `insert into alerts as a (id, sequence, title, severity, match_count, update_count, first_seen_at, last_seen_at)
-     values ($1, 1, $2, $3, $4, $5, $6, $6)
+    `insert into alerts as a (id, sequence, title, severity, match_count, update_count, first_seen_at, last_seen_at, tables)
+     values ($1, 1, $2, $3, $4, $5, $6, $6, $7)
      on conflict (id) do update set
        sequence = a.sequence + 1,
        title = excluded.title,
        severity = excluded.severity,
        match_count = greatest(a.match_count, excluded.match_count),
        update_count = greatest(a.update_count, excluded.update_count),
-       last_seen_at = greatest(a.last_seen_at, excluded.last_seen_at)
+       last_seen_at = greatest(a.last_seen_at, excluded.last_seen_at),
+       tables = excluded.tables,
+       quiet_at = null
      returning sequence, match_count, update_count`,
     [
       change.alertId,
@@ -51,6 +53,7 @@ export async function rememberChange(tx: Queryable, change: AlertChange, receive
       change.matchCount ?? null,
       change.updateCount ?? null,
       receivedAt,
+      change.tables.map(labelOf),
     ],
   )
   const { sequence, match_count: matchCount, update_count: updateCount } = rows[0]!
@@ -84,10 +87,50 @@ export async function recallContext(db: Queryable, alertId: string, sequence: bi
     [alertId, sequence],
   )
   const memory: AlertMemory = { accumulated: [], diff: [] }
+  const paths = new Map<string, string[]>()
   for (const row of rows) {
-    const held = { path: JSON.parse(row.path) as string[], value: parseJson(row.value) }
+    let path = paths.get(row.path)
+    if (!path) paths.set(row.path, (path = JSON.parse(row.path) as string[]))
+    const held = { path, value: parseJson(row.value) }
     memory.accumulated.push(held)
     if (row.sequence === sequence) memory.diff.push(held)
   }
   return memory
+}
+
+/** An alert that went quiet, and the sequence of that change. */
+export interface QuietAlert {
+  id: string
+  sequence: bigint
+  title: string
+  severity: string
+  matchCount: bigint | null
+  updateCount: bigint | null
+}
+
+/**
+ * Marks up to `limit` alerts that did not change since `before` as quiet. To be called in the transaction that stores
+ * their events. An alert that is being changed at this moment is passed by.
+ */
+export async function markQuiet(tx: Queryable, before: Date, now: Date, limit: number): Promise<QuietAlert[]> {
+  const { rows } = await tx.query<{
+    id: string
+    sequence: bigint
+    title: string
+    severity: string
+    match_count: bigint | null
+    update_count: bigint | null
+  }>(
+    `update alerts set quiet_at = $2, sequence = sequence + 1
+     where id in (
+       select id from alerts where quiet_at is null and last_seen_at < $1
+       order by last_seen_at limit $3 for update skip locked)
+     returning id, sequence, title, severity, match_count, update_count`,
+    [before, now, limit],
+  )
+  return rows.map(({ match_count: matchCount, update_count: updateCount, ...alert }) => ({
+    ...alert,
+    matchCount,
+    updateCount,
+  }))
 }

@@ -11,11 +11,16 @@ export interface AlertChange {
   alertId: string
   title: string
   severity: string
+  /** The names of its tables, no more than `MAX_TABLES`. */
+  tables: string[]
   matchCount: bigint | undefined
   updateCount: bigint | undefined
   /** Every value that the message knows of, those of the alert's own context first. */
   values: ContextValue[]
 }
+
+/** Tables that an alert is found by; the payload has all of them. */
+const MAX_TABLES = 50
 
 /** What identifies an alert: Matano uses a UUID; others may use any printable text of this length. */
 const ALERT_ID = /^[^\p{Cc}\p{Cs}]{1,200}$/u
@@ -31,6 +36,7 @@ export function parseAlertChange(message: Json): AlertChange | undefined {
     alertId: alert.id,
     title: textOf(alert.title),
     severity: textOf(alert.severity),
+    tables: textsOf(alert.tables).slice(0, MAX_TABLES),
     matchCount: integerOf(alert.match_count),
     updateCount: integerOf(alert.update_count),
     values: [...flattenContext(contextOf(alert)), ...flattenContext(incoming)],
@@ -39,6 +45,10 @@ export function parseAlertChange(message: Json): AlertChange | undefined {
 
 function contextOf(alert: JsonObject): JsonObject {
   return isJsonObject(alert.context) ? alert.context : {}
+}
+
+function textsOf(value: Json | undefined): string[] {
+  return Array.isArray(value) ? value.filter((entry) => typeof entry === 'string') : []
 }
 
 function textOf(value: Json | undefined): string {

@@ -68,6 +68,16 @@ function objectOf(branch: Branch): JsonObject {
   return object
 }
 
+/** The values without repeats, in first-seen order. */
+export function uniqueValues(values: readonly ContextValue[]): ContextValue[] {
+  const unique = new Map<string, ContextValue>()
+  for (const held of values) {
+    const key = contextKey(held).toString('base64')
+    if (!unique.has(key)) unique.set(key, held)
+  }
+  return [...unique.values()]
+}
+
 /** A 16-byte digest that is equal for two context values exactly when they are the same value at the same path. */
 export function contextKey({ path, value }: ContextValue): Buffer {
   return createHash('sha256')

@@ -9,7 +9,9 @@ import pLimit from 'p-limit'
 import { recallContext } from '../alert/alert-store.js'
 import type { StoredEvent } from '../event/event.js'
 import type { Queryable } from '../platform/database.js'
-import { formatBody } from '../webhook/format.js'
+import { formatEvent, type EventContent, type Outgoing } from '../webhook/format.js'
+import { claimIndicators, findIndicators } from '../webhook/indicator-store.js'
+import { selectIndicators } from '../webhook/once.js'
 import { liveSecrets, type Target } from '../webhook/webhook.js'
 import type { Attempt, SendAttempt } from './attempt.js'
 import { nextState, type DeliveryState } from './policy.js'
@@ -18,8 +20,8 @@ const MAX_ATTEMPTS_IN_FLIGHT = 256
 
 export interface DeliverInput {
   target: Target
-  eventId: string
-  body: string
+  event: StoredEvent
+  body: Outgoing
   /** 1 for the first attempt of the delivery. */
   number: number
   /** The number of attempts made before the retry schedule last began. */
@@ -45,13 +47,13 @@ export function createDeliver({
   random?: () => number
 }): Deliver {
   const turn = pLimit(MAX_ATTEMPTS_IN_FLIGHT)
-  return async ({ target, eventId, body, number, scheduleStart }) => {
+  return async ({ target, event, body, number, scheduleStart }) => {
     const attempt = await turn(() =>
       sendAttempt({
         url: target.url,
         secrets: liveSecrets(target.secrets, now()),
         timeoutMs: target.timeout_ms,
-        eventId,
+        event,
         number,
         body,
       }),
@@ -64,7 +66,7 @@ export function createDeliver({
     })
     log.info(
       {
-        event_id: eventId,
+        event_id: event.id,
         webhook_id: target.id,
         attempt: number,
         outcome: attempt.outcome,
@@ -80,9 +82,30 @@ export function createDeliver({
   }
 }
 
-/** The body of an event, the same at every call. */
-export async function loadBody(db: Queryable, event: StoredEvent): Promise<string> {
+/** The content of an event, the same at every call. */
+export async function loadContent(db: Queryable, event: StoredEvent): Promise<EventContent> {
   const { alertId, sequence } = event
   const memory = alertId === null || sequence === null ? undefined : await recallContext(db, alertId, sequence)
-  return formatBody(event, memory)
+  return formatEvent(event, memory)
+}
+
+/**
+ * The body of an event for one webhook. With `once`, the indicators that belong to this event are taken again, or those
+ * that are free are claimed for it.
+ * @returns undefined when the webhook was sent all of them before: it is to get nothing
+ */
+export async function bodyFor(
+  db: Queryable,
+  target: Target,
+  event: StoredEvent,
+  content: EventContent,
+  now: Date,
+): Promise<Outgoing | undefined> {
+  const { id: webhookId, once } = target
+  if (!once) return content.body
+  const own = await findIndicators(db, webhookId, event.id)
+  if (own.length > 0) return content.bodyWith(own)
+  const values = selectIndicators(content.carried, once)
+  const claimed = await claimIndicators(db, webhookId, event.id, values, once, now)
+  return claimed.length > 0 ? content.bodyWith(claimed) : undefined
 }

@@ -1,6 +1,6 @@
 /** Deliveries and attempts as the API shows them, out of the database. */
 import type { Queryable } from '../platform/database.js'
-import { addCondition, pageOf, whereClause, type Conditions, type Page, type PageRequest } from '../platform/page.js'
+import { conditionsOf, queryPage, type Page, type PageRequest } from '../platform/page.js'
 import type { AttemptRecord, Delivery, DeliveryWithAttempts } from './delivery.js'
 import type { DeliveryRow } from './delivery-store.js'
 import type { AttemptOutcome, DeliveryStatus } from './policy.js'
@@ -31,19 +31,25 @@ export async function listDeliveries(
   filter: DeliveryFilter,
   { limit, cursor }: PageRequest,
 ): Promise<Page<Delivery>> {
-  const conditions: Conditions = { sql: [], params: [] }
-  addCondition(conditions, 'id < ?', cursor)
-  addCondition(conditions, 'event_id = ?', filter.event_id)
-  addCondition(conditions, 'webhook_id = ?', filter.webhook_id)
-  addCondition(conditions, 'status = ?', filter.status)
-  addCondition(conditions, 'created_at >= ?', filter.since)
-  addCondition(conditions, 'created_at < ?', filter.until)
-  const { rows } = await db.query<DeliveryRow>(
-    `select * from deliveries ${whereClause(conditions)} order by id desc limit ${limit + 1}`,
-    conditions.params,
+  const conditions = conditionsOf([
+    ['id < ?', cursor],
+    ['event_id = ?', filter.event_id],
+    ['webhook_id = ?', filter.webhook_id],
+    ['status = ?', filter.status],
+    ['created_at >= ?', filter.since],
+    ['created_at < ?', filter.until],
+  ])
+  return queryPage(
+    db,
+    {
+      select: 'select * from deliveries',
+      conditions,
+      order: 'id desc',
+      cursorOf: ({ id }: DeliveryRow) => id,
+      entryOf: deliveryOf,
+    },
+    limit,
   )
-  const page = pageOf(rows, limit, ({ id }) => id)
-  return { ...page, data: page.data.map(deliveryOf) }
 }
 
 export async function findDelivery(db: Queryable, id: string): Promise<DeliveryWithAttempts | undefined> {

@@ -91,7 +91,8 @@ function attemptColumns(attempts: readonly Attempt[]): unknown[][] {
 
 /**
  * Records a later attempt. The delivery moves on only if it still waited for this very attempt: one that was dropped or
- * attempted meanwhile keeps its state, and the attempt is on record all the same.
+ * attempted meanwhile keeps its state, and the attempt is on record all the same. One that ends dead gives its indicators
+ * back.
  */
 export async function recordRetry(
   db: Queryable,
@@ -105,6 +106,10 @@ export async function recordRetry(
        update deliveries
        set status = $3, reason = $4, next_attempt_at = $5, attempt_count = $6, updated_at = $2
        where id = $1 and attempt_count = $6 - 1 and status = 'pending'
+       returning event_id, webhook_id
+     ), given_back as (
+       delete from indicators i using moved
+       where $3 = 'dead' and i.event_id = moved.event_id and i.webhook_id = moved.webhook_id
      )
      insert into attempts (id, delivery_id, number, outcome, status_code, error, response_body, duration_ms, started_at)
      select $7, id, $6, $8, $9, $10, $11, $12, $13 from deliveries where id = $1`,
@@ -213,6 +218,15 @@ export async function dropDeliveries(db: Queryable, webhookId: string, now: Date
      set status = 'dropped', reason = 'the webhook was deleted', next_attempt_at = null, updated_at = $2
      where webhook_id = $1 and status = 'pending'`,
     [webhookId, now],
+  )
+}
+
+/** Drops one waiting delivery. */
+export async function dropDelivery(db: Queryable, id: string, reason: string, now: Date): Promise<void> {
+  await db.query(
+    `update deliveries set status = 'dropped', reason = $2, next_attempt_at = null, updated_at = $3
+     where id = $1 and status = 'pending'`,
+    [id, reason, now],
   )
 }
 

@@ -6,7 +6,8 @@ import type { Database } from '../platform/database.js'
 import { newId } from '../platform/id.js'
 import { stringifyJson } from '../platform/json.js'
 import type { Target } from '../webhook/webhook.js'
-import { loadBody, type Deliver } from './deliver.js'
+import { indicatorOf, selectIndicators } from '../webhook/once.js'
+import { loadContent, type Deliver } from './deliver.js'
 import type { DeliveryWithAttempts } from './delivery.js'
 import { findDelivery, listDeliveries } from './delivery-list.js'
 import { recordDispatch } from './delivery-store.js'
@@ -22,8 +23,10 @@ export async function sendTest(
 ): Promise<DeliveryWithAttempts> {
   const event = testEvent(new Date())
   await insertEvent(database, event)
-  const body = await loadBody(database, event)
-  const { attempt, state } = await deliver({ target, eventId: event.id, body, number: 1, scheduleStart: 0 })
+  const content = await loadContent(database, event)
+  const { once } = target
+  const body = once ? content.bodyWith(selectIndicators(content.carried, once).map(indicatorOf)) : content.body
+  const { attempt, state } = await deliver({ target, event, body, number: 1, scheduleStart: 0 })
   const result = { webhookId: target.id, attempt, state: onceOnly(state) }
   await recordDispatch(database, event.id, [result], new Date())
   const { data } = await listDeliveries(database, { event_id: event.id }, { limit: 1 })
@@ -41,6 +44,7 @@ function testEvent(now: Date): StoredEvent {
     alertId: null,
     sequence: null,
     severity: null,
+    previousSeverity: null,
     title: null,
     subject: null,
     matchCount: null,

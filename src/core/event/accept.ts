@@ -6,7 +6,6 @@
  * is stored at most once all the same, and upkeep dispatches what was committed but not queued.
  */
 import { rememberChange } from '../alert/alert-store.js'
-import type { AlertChange } from '../alert/change.js'
 import type { Database, Queryable } from '../platform/database.js'
 import { newId } from '../platform/id.js'
 import type { Queues } from '../platform/queues.js'
@@ -23,22 +22,45 @@ export interface Accepted {
 
 export type Accept = (message: IncomingMessage) => Promise<Accepted>
 
-export function createAccept({
-  database,
-  queues,
-  now = () => new Date(),
-}: {
+export interface AcceptOptions {
   database: Database
   queues: Pick<Queues, 'addDispatches'>
   now?: () => Date
-}): Accept {
+}
+
+export function createAccept({ database, queues, now = () => new Date() }: AcceptOptions): Accept {
   return async (message) => {
     const content = readMessage(message.message)
-    const event = newEvent(message, content, now())
-    const accepted = await database.transaction((tx) => store(tx, event, content.change))
+    const receivedAt = now()
+    const accepted = await database.transaction((tx) => storeMessage(tx, message, content, receivedAt))
     if (accepted.event.dispatchedAt === null) await queues.addDispatches([accepted.event.id])
     return accepted
   }
+}
+
+/** Stores a message as an event, and its change in its alert's memory; the dispatch is queued after the commit. */
+export async function storeMessage(
+  tx: Queryable,
+  message: IncomingMessage,
+  content: MessageContent,
+  receivedAt: Date,
+): Promise<Accepted> {
+  const event = newEvent(message, content, receivedAt)
+  if (!(await insertEvent(tx, event))) {
+    return { result: 'duplicate', event: await findRepeated(tx, event), newValues: 0 }
+  }
+  if (!content.change) return { result: 'stored', event, newValues: 0 }
+  const { newValues, ...moment } = await rememberChange(tx, content.change, receivedAt)
+  const type = moment.sequence === 1n ? 'alert.created' : 'alert.updated'
+  const changed: StoredEvent = { ...event, ...moment, type }
+  await setAlertMoment(tx, changed)
+  return { result: 'stored', event: changed, newValues }
+}
+
+async function findRepeated(tx: Queryable, { messageId }: StoredEvent): Promise<StoredEvent> {
+  const stored = messageId === null ? undefined : await findEventByMessageId(tx, messageId)
+  if (!stored) throw new Error(`the event of message ${messageId} was deleted while it was being repeated`)
+  return stored
 }
 
 function newEvent(message: IncomingMessage, { payload, change }: MessageContent, receivedAt: Date): StoredEvent {
@@ -50,6 +72,7 @@ function newEvent(message: IncomingMessage, { payload, change }: MessageContent,
     alertId: change?.alertId ?? null,
     sequence: null,
     severity: change ? labelOf(change.severity) : null,
+    previousSeverity: message.previousSeverity ?? null,
     title: change ? labelOf(change.title) : null,
     subject: message.subject === undefined ? null : storable(message.subject),
     matchCount: null,
@@ -59,21 +82,4 @@ function newEvent(message: IncomingMessage, { payload, change }: MessageContent,
     receivedAt,
     dispatchedAt: null,
   }
-}
-
-async function store(tx: Queryable, event: StoredEvent, change: AlertChange | undefined): Promise<Accepted> {
-  if (!(await insertEvent(tx, event))) {
-    const stored = await findEventByMessageId(tx, event.messageId!)
-    if (!stored) throw new Error(`event of message ${event.messageId} was deleted while it was being repeated`)
-    return { result: 'duplicate', event: stored, newValues: 0 }
-  }
-  if (!change) return { result: 'stored', event, newValues: 0 }
-  const { newValues, ...moment } = await rememberChange(tx, change, event.receivedAt)
-  const changed: StoredEvent = {
-    ...event,
-    ...moment,
-    type: moment.sequence === 1n ? 'alert.created' : 'alert.updated',
-  }
-  await setAlertMoment(tx, changed)
-  return { result: 'stored', event: changed, newValues }
 }

@@ -4,7 +4,7 @@
  * Promise: a MessageId is stored once; an event that is not dispatched is found until it is.
  */
 import type { Queryable } from '../platform/database.js'
-import { addCondition, pageOf, whereClause, type Conditions, type Page, type PageRequest } from '../platform/page.js'
+import { conditionsOf, queryPage, type Page, type PageRequest } from '../platform/page.js'
 import type { EventSummary, EventType, StoredEvent } from './event.js'
 
 interface EventRow {
@@ -15,6 +15,7 @@ interface EventRow {
   alert_id: string | null
   sequence: bigint | null
   severity: string | null
+  previous_severity: string | null
   title: string | null
   subject: string | null
   match_count: bigint | null
@@ -39,8 +40,8 @@ export interface EventFilter {
 export async function insertEvent(tx: Queryable, event: StoredEvent): Promise<boolean> {
   const { rowCount } = await tx.query(
     `insert into events (id, type, message_id, topic_arn, alert_id, severity, title, subject, payload, sent_at,
-       received_at, dispatched_at)
-     values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
+       received_at, dispatched_at, previous_severity)
+     values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
      on conflict (message_id) do nothing`,
     [
       event.id,
@@ -55,6 +56,7 @@ export async function insertEvent(tx: Queryable, event: StoredEvent): Promise<bo
       event.sentAt,
       event.receivedAt,
       event.dispatchedAt,
+      event.previousSeverity,
     ],
   )
   return rowCount === 1
@@ -84,28 +86,43 @@ export async function findEventByMessageId(db: Queryable, messageId: string): Pr
   return rows[0] && eventOf(rows[0])
 }
 
+/** The payload of the latest change of an alert; undefined when retention has deleted it. */
+export async function findLatestChange(db: Queryable, alertId: string): Promise<string | undefined> {
+  const { rows } = await db.query<{ payload: string }>(
+    'select payload from events where alert_id = $1 order by sequence desc limit 1',
+    [alertId],
+  )
+  return rows[0]?.payload
+}
+
 /** A page of events, newest first; the cursor is the last id. */
 export async function listEvents(
   db: Queryable,
   filter: EventFilter,
   { limit, cursor }: PageRequest,
 ): Promise<Page<EventSummary>> {
-  const conditions: Conditions = { sql: [], params: [] }
-  addCondition(conditions, 'id < ?', cursor)
-  addCondition(conditions, 'type = ?', filter.type)
-  addCondition(conditions, 'topic_arn = ?', filter.topic_arn)
-  addCondition(conditions, 'alert_id = ?', filter.alert_id)
-  addCondition(conditions, 'severity = ?', filter.severity)
-  addCondition(conditions, 'received_at >= ?', filter.since)
-  addCondition(conditions, 'received_at < ?', filter.until)
-  const { rows } = await db.query<EventRow>(
-    `select id, type, message_id, topic_arn, alert_id, sequence, severity, title, subject, sent_at, received_at,
-       dispatched_at
-     from events ${whereClause(conditions)} order by id desc limit ${limit + 1}`,
-    conditions.params,
+  const conditions = conditionsOf([
+    ['id < ?', cursor],
+    ['type = ?', filter.type],
+    ['topic_arn = ?', filter.topic_arn],
+    ['alert_id = ?', filter.alert_id],
+    ['severity = ?', filter.severity],
+    ['received_at >= ?', filter.since],
+    ['received_at < ?', filter.until],
+  ])
+  return queryPage(
+    db,
+    {
+      select: `select id, type, message_id, topic_arn, alert_id, sequence, severity, previous_severity, title, subject, sent_at,
+       received_at, dispatched_at
+     from events`,
+      conditions,
+      order: 'id desc',
+      cursorOf: ({ id }: EventRow) => id,
+      entryOf: (row) => summaryOf(eventOf(row)),
+    },
+    limit,
   )
-  const page = pageOf(rows, limit, ({ id }) => id)
-  return { ...page, data: page.data.map((row) => summaryOf(eventOf(row))) }
 }
 
 /** Ids of events received before `before` that are not dispatched, in order, after the id `after`. */
@@ -146,6 +163,7 @@ export function summaryOf(event: StoredEvent): EventSummary {
     alert_id: event.alertId,
     sequence: event.sequence === null ? null : Number(event.sequence),
     severity: event.severity,
+    previous_severity: event.previousSeverity,
     title: event.title,
     subject: event.subject,
     sent_at: event.sentAt.toISOString(),
@@ -163,6 +181,7 @@ function eventOf(row: EventRow): StoredEvent {
     alertId: row.alert_id,
     sequence: row.sequence,
     severity: row.severity,
+    previousSeverity: row.previous_severity,
     title: row.title,
     subject: row.subject,
     matchCount: row.match_count,

@@ -11,7 +11,7 @@ import { isJsonObject, parseJson, stringifyJson, type Json } from '../platform/j
 import { nullableText, nullableTime, oneOf, Time } from '../platform/schema.js'
 
 /** The types that webhooks choose from. */
-export const EVENT_TYPES = ['alert.created', 'alert.updated', 'sns.notification'] as const
+export const EVENT_TYPES = ['alert.created', 'alert.updated', 'alert.quiet', 'sns.notification'] as const
 /** The type of an event that POST /v1/webhooks/{id}/test makes; it goes to that webhook alone. */
 export const TEST_EVENT_TYPE = 'webhook.test'
 
@@ -31,6 +31,7 @@ export const EventSummary = Type.Object(
       description: 'Counts the changes of one alert from 1.',
     }),
     severity: nullableText("The alert's severity at this change."),
+    previous_severity: nullableText('The severity before, where it rose with this change.'),
     title: nullableText("The alert's title at this change, its first 500 characters."),
     subject: nullableText("SNS's Subject."),
     sent_at: Type.String({ format: 'date-time', description: "SNS's Timestamp." }),
@@ -41,13 +42,16 @@ export const EventSummary = Type.Object(
 )
 export type EventSummary = Static<typeof EventSummary>
 
-/** A verified message, on its way in. */
+/** A message on its way in: verified, or made here out of rule matches. */
 export interface IncomingMessage {
-  messageId: string
-  topicArn: string
+  /** SNS's, by which a repeat is known; null for a message made here. */
+  messageId: string | null
+  topicArn: string | null
   subject: string | undefined
   message: string
   sentAt: Date
+  /** The alert's severity before, where this change raised it. */
+  previousSeverity?: string
 }
 
 /** An event as it is stored, with what is needed to build what a webhook receives. */
@@ -59,6 +63,8 @@ export interface StoredEvent {
   alertId: string | null
   sequence: bigint | null
   severity: string | null
+  /** The severity before this change, where it rose with it. */
+  previousSeverity: string | null
   title: string | null
   subject: string | null
   /** The highest counts that the alert had shown by this change. */

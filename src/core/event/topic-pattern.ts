@@ -1,4 +1,5 @@
 /** Topic ARNs, and patterns of them with `*` inside a part. Pure. */
+import { matchesGlob } from '../platform/glob.js'
 
 /** The parts of an SNS topic ARN: `arn:partition:sns:region:account:name`. */
 export interface TopicArn {
@@ -8,8 +9,8 @@ export interface TopicArn {
   name: string
 }
 
-/** AWS: names have 1 to 256 letters, digits, hyphens and underscores; those of FIFO topics end in `.fifo`. */
-const TOPIC_ARN = /^arn:(aws[a-z-]{0,20}):sns:([a-z0-9-]{1,30}):(\d{12}):([\w-]{1,256}(?:\.fifo)?)$/
+/** AWS (SNS, CreateTopic): names have 1 to 256 letters, digits, hyphens and underscores; a FIFO topic's end in `.fifo`, counted too. */
+const TOPIC_ARN = /^arn:(aws[a-z-]{0,20}):sns:([a-z0-9-]{1,30}):(\d{12}):([\w-]{1,256}|[\w-]{1,251}\.fifo)$/
 
 /** The parts of a topic ARN; undefined when the text is none. */
 export function parseTopicArn(text: string): TopicArn | undefined {
@@ -27,28 +28,6 @@ export function matchesTopic(patterns: readonly string[], arn: string): boolean 
   const parts = arn.split(':')
   return patterns.some((pattern) => {
     const wanted = pattern.split(':')
-    return wanted.length === parts.length && wanted.every((part, i) => matchesPart(part, parts[i]!))
+    return wanted.length === parts.length && wanted.every((part, i) => matchesGlob(part, parts[i]!))
   })
-}
-
-/** Glob matching with one point to return to: after the last star, one character further. */
-function matchesPart(pattern: string, text: string): boolean {
-  let at = 0
-  let in_ = 0
-  let star = -1
-  let resume = 0
-  while (in_ < text.length) {
-    if (pattern[at] === '*') {
-      star = at++
-      resume = in_
-    } else if (pattern[at] === text[in_]) {
-      at++
-      in_++
-    } else if (star >= 0) {
-      at = star + 1
-      in_ = ++resume
-    } else return false
-  }
-  while (pattern[at] === '*') at++
-  return at === pattern.length
 }

@@ -7,6 +7,7 @@
 import { envSchema } from 'env-schema'
 import ipaddr from 'ipaddr.js'
 import { Type, type Static } from 'typebox'
+import { durationMs } from './duration.js'
 import { messageOf, SettingError } from './errors.js'
 
 const Environment = Type.Object({
@@ -23,6 +24,7 @@ const Environment = Type.Object({
   ENCRYPTION_KEY: Type.String({ default: '' }),
   ALLOW_PRIVATE_TARGETS: Type.String({ default: '' }),
   RETENTION_DAYS: Type.Integer({ default: 30, minimum: 1, maximum: 3650 }),
+  ALERT_QUIET_AFTER: Type.String({ default: '' }),
   LOG_LEVEL: Type.Unsafe<LogLevel>({
     type: 'string',
     enum: ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'],
@@ -54,6 +56,8 @@ export interface Config {
   /** CIDRs that webhooks may reach although they are not public. */
   allowPrivateTargets: string[]
   retentionDays: number
+  /** An alert without changes for this long is quiet, in milliseconds; undefined: alerts never are. */
+  alertQuietAfterMs: number | undefined
   logLevel: LogLevel
 }
 
@@ -84,6 +88,7 @@ export function loadConfig(environment: Record<string, string | undefined>): Con
     encryptionKey: encryptionKey(env.ENCRYPTION_KEY),
     allowPrivateTargets: list(env.ALLOW_PRIVATE_TARGETS).map(cidr),
     retentionDays: env.RETENTION_DAYS,
+    alertQuietAfterMs: alertQuietAfter(env.ALERT_QUIET_AFTER, env.RETENTION_DAYS),
     logLevel: env.LOG_LEVEL,
   }
   if (config.databaseUrl === undefined) requireOneProcess(config)
@@ -177,6 +182,16 @@ function cidr(text: string): string {
     throw new SettingError(`ALLOW_PRIVATE_TARGETS must be CIDRs such as 10.0.0.0/8, got ${text}`)
   }
   return text
+}
+
+function alertQuietAfter(text: string, retentionDays: number): number | undefined {
+  if (text === '') return undefined
+  const ms = durationMs(text)
+  if (ms === undefined) throw new SettingError('ALERT_QUIET_AFTER must be a duration such as 30m, 12h or 7d')
+  if (ms >= durationMs(`${retentionDays}d`)!) {
+    throw new SettingError(`ALERT_QUIET_AFTER must be shorter than RETENTION_DAYS (${retentionDays}d)`)
+  }
+  return ms
 }
 
 /** The embedded database belongs to one process: what needs several is refused here. */

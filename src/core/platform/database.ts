@@ -9,7 +9,7 @@ import { join } from 'node:path'
 import { PGlite, types as pglite, type Transaction as PgliteTransaction } from '@electric-sql/pglite'
 import pg from 'pg'
 import { acquireDataDir } from './data-dir.js'
-import { messageOf, SettingError } from './errors.js'
+import { messageOf, Refusal, SettingError } from './errors.js'
 import { migrate } from './migrations.js'
 import type { Queryable, Transaction } from './queryable.js'
 
@@ -148,7 +148,7 @@ async function checkServer(pool: pg.Pool): Promise<void> {
 function serverDatabase(pool: pg.Pool, url: string): Database {
   const on = (target: pg.Pool | pg.PoolClient): Queryable => ({
     async query<Row>(sql: string, params: readonly unknown[] = []) {
-      const { rows, rowCount } = await target.query(sql, [...params])
+      const { rows, rowCount } = await target.query(sql, [...params]).catch(unavailable)
       return { rows: rows as Row[], rowCount: rowCount ?? 0 }
     },
   })
@@ -158,7 +158,7 @@ function serverDatabase(pool: pg.Pool, url: string): Database {
     embedded: undefined,
     ...on(pool),
     async transaction<T>(work: (tx: Queryable) => Promise<T>): Promise<T> {
-      const client = await pool.connect()
+      const client = await pool.connect().catch(unavailable)
       let broken: Error | undefined
       try {
         await client.query('begin')
@@ -178,4 +178,15 @@ function serverDatabase(pool: pg.Pool, url: string): Database {
     },
     close: () => pool.end(),
   }
+}
+
+/** SQLSTATE classes and codes of a server that cannot serve now: connection, resources, shutdown. */
+const UNAVAILABLE = /^(08...|53...|57P0[1-5])$/
+
+/** An error without SQLSTATE is one of the connection: nothing is wrong with the request, and it may be repeated. */
+function unavailable(error: unknown): never {
+  const { code } = error as { code?: unknown }
+  const isServers = typeof code === 'string' && /^[0-9A-Z]{5}$/.test(code)
+  if (isServers && !UNAVAILABLE.test(code)) throw error
+  throw new Refusal('undecided', 'The database does not answer; try again.', { cause: error })
 }

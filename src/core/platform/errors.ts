@@ -12,6 +12,7 @@ export type RefusalCode =
   | 'forbidden'
   | 'not_found'
   | 'conflict'
+  | 'idempotency_mismatch'
   | 'payload_too_large'
   | 'unsupported_media_type'
   | 'malformed_message'
@@ -36,6 +37,7 @@ export const STATUS_OF: Readonly<Record<RefusalCode, number>> = {
   forbidden: 403,
   not_found: 404,
   conflict: 409,
+  idempotency_mismatch: 422,
   payload_too_large: 413,
   unsupported_media_type: 415,
   malformed_message: 400,

@@ -15,6 +15,7 @@ import { isIP, type LookupFunction } from 'node:net'
 import { Agent, buildConnector, errors, type Dispatcher } from 'undici'
 import { createAddressRule, type AddressRule } from './address.js'
 import { messageOf } from './errors.js'
+import { storable } from './text.js'
 
 export interface HttpRequest {
   headers: Record<string, string>
@@ -208,9 +209,4 @@ function errorText(error: Error): string {
 
 function textOf(chunks: Buffer[]): string {
   return storable(Buffer.concat(chunks).subarray(0, KEPT_BODY_BYTES).toString('utf8'))
-}
-
-/** PostgreSQL's text takes every character but NUL. */
-function storable(text: string): string {
-  return text.replaceAll('\0', '\ufffd')
 }

@@ -28,6 +28,8 @@ const BACKSLASH = 0x5c
  * @throws SyntaxError when the text is not JSON or nests deeper than `MAX_DEPTH`
  */
 export function parseJson(text: string): Json {
+  // A lone string holds no number and nests nothing: most values of a context are one.
+  if (text.charCodeAt(0) === QUOTE) return JSON.parse(text) as string
   if (nestsDeeperThan(text, MAX_DEPTH)) throw new SyntaxError(`JSON nested deeper than ${MAX_DEPTH} levels`)
   return parse(text, undefined, { parseNumber, onDuplicateKey: ({ newValue }) => newValue }) as Json
 }

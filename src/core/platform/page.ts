@@ -1,5 +1,6 @@
 /** Cursor pagination: every list is `{ "data": [...], "next_cursor": string | null }`, newest first. */
 import { Type, type TSchema } from 'typebox'
+import type { Queryable } from './queryable.js'
 
 /** The query parameters that every list takes. */
 export const PageQuery = {
@@ -31,30 +32,40 @@ export function PageOf<T extends TSchema>(entry: T) {
   })
 }
 
-/** A page out of up to `limit + 1` rows: the row too many only says that there is a next page. */
-export function pageOf<T>(rows: T[], limit: number, cursorOf: (row: T) => string): Page<T> {
-  const data = rows.slice(0, limit)
-  const last = data.at(-1)
-  return { data, next_cursor: rows.length > limit && last !== undefined ? cursorOf(last) : null }
-}
-
-/** The conditions of a list's WHERE clause and their parameters, gathered one by one. */
+/** The conditions of a list's WHERE clause, and their parameters. */
 export interface Conditions {
   sql: string[]
   params: unknown[]
 }
 
 /**
- * Adds a condition unless its value is undefined.
- * @param condition SQL with `?` where the value goes
+ * The conditions whose value is given.
+ * @param conditions pairs of SQL with `?` where the value goes, and the value; undefined: no condition
  */
-export function addCondition(conditions: Conditions, condition: string, value: unknown): void {
-  if (value === undefined) return
-  conditions.params.push(value)
-  conditions.sql.push(condition.replace('?', `$${conditions.params.length}`))
+export function conditionsOf(conditions: readonly (readonly [sql: string, value: unknown])[]): Conditions {
+  const given = conditions.filter(([, value]) => value !== undefined)
+  return { sql: given.map(([sql], i) => sql.replace('?', `$${i + 1}`)), params: given.map(([, value]) => value) }
 }
 
-/** `where a and b`, or nothing. */
-export function whereClause({ sql }: Conditions): string {
-  return sql.length === 0 ? '' : `where ${sql.join(' and ')}`
+/**
+ * A page of a list: one row too many is asked for, and says only that there is a next page.
+ * @param list.select the SQL up to WHERE
+ * @param list.cursorOf where the page after an entry begins
+ */
+export async function queryPage<Row, Entry>(
+  db: Queryable,
+  list: {
+    select: string
+    conditions: Conditions
+    order: string
+    cursorOf: (row: Row) => string
+    entryOf: (row: Row) => Entry
+  },
+  limit: number,
+): Promise<Page<Entry>> {
+  const { select, conditions, order, cursorOf, entryOf } = list
+  const where = conditions.sql.length === 0 ? '' : `where ${conditions.sql.join(' and ')}`
+  const { rows } = await db.query<Row>(`${select} ${where} order by ${order} limit ${limit + 1}`, conditions.params)
+  const last = rows.length > limit ? rows[limit - 1] : undefined
+  return { data: rows.slice(0, limit).map(entryOf), next_cursor: last === undefined ? null : cursorOf(last) }
 }

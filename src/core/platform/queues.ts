@@ -5,6 +5,7 @@
  * harmless; a job that is done or failed leaves no trace, so its id is free for upkeep to queue again.
  */
 import type { Job, JobsOptions, Queue, Worker } from 'bullmq'
+import type { FastifyBaseLogger } from 'fastify'
 import type { Database } from './database.js'
 import { withDeadline } from './deadline.js'
 import {
@@ -59,6 +60,14 @@ export interface QueuesOptions {
   prefix?: string
   /** Told of trouble in the background; what is told is tried again. */
   onError: (error: unknown) => void
+}
+
+/**
+ * For work that is stored already and told to be taken: a queue that does not take the job is no reason to refuse it,
+ * since upkeep queues it again.
+ */
+export async function leaveToUpkeep(queued: Promise<void>, log: FastifyBaseLogger): Promise<void> {
+  await queued.catch((error: unknown) => log.warn({ err: error }, 'not queued now: upkeep will'))
 }
 
 /**

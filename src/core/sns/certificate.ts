@@ -34,15 +34,18 @@ const MIN_RSA_BITS = 2048
 
 interface Certificate {
   key: KeyObject
+  /** Asks OpenSSL for the common name and the DNS alternatives: their text forms can be made to look like others. */
+  isNamed(name: string): boolean
   validFrom: number
   validTo: number
-  names: string[]
 }
 
 interface Entry {
   certificate: Promise<Certificate>
   /** When it is asked for again. */
   expires: number
+  /** True once it is known to be a certificate. */
+  loaded: boolean
 }
 
 export function createCertificateStore(options: CertificateStoreOptions = {}): CertificateStore {
@@ -52,14 +55,14 @@ export function createCertificateStore(options: CertificateStoreOptions = {}): C
   function load(url: URL): Promise<Certificate> {
     const cached = entries.get(url.href)
     if (cached && cached.expires > now()) return cached.certificate
-    const entry: Entry = { certificate: fetchCertificate(fetch, url), expires: now() + MAX_AGE_MS }
-    entry.certificate.catch(() => (entry.expires = now() + COOLDOWN_MS))
+    const entry: Entry = { certificate: fetchCertificate(fetch, url), expires: now() + MAX_AGE_MS, loaded: false }
+    entry.certificate.then(
+      () => (entry.loaded = true),
+      () => (entry.expires = now() + COOLDOWN_MS),
+    )
     entries.delete(url.href)
+    if (entries.size >= MAX_ENTRIES) entries.delete(leastWanted(entries))
     entries.set(url.href, entry)
-    for (const oldest of entries.keys()) {
-      if (entries.size <= MAX_ENTRIES) break
-      entries.delete(oldest)
-    }
     return entry.certificate
   }
 
@@ -72,6 +75,13 @@ export function createCertificateStore(options: CertificateStoreOptions = {}): C
       return certificate.key
     },
   }
+}
+
+/** The oldest that is no certificate, else the oldest: forged URLs, of which there is no end, push out only each other. */
+function leastWanted(entries: ReadonlyMap<string, Entry>): string {
+  const byAge = [...entries]
+  const [url] = byAge.find(([, { loaded }]) => !loaded) ?? byAge[0]!
+  return url
 }
 
 async function fetchCertificate(fetch: (url: URL) => Promise<FetchedText>, url: URL): Promise<Certificate> {
@@ -95,28 +105,25 @@ function parseCertificate(pem: string): X509Certificate | undefined {
 }
 
 function certificateOf(certificate: X509Certificate): Certificate {
-  const { publicKey: key, subject, subjectAltName, validFrom, validTo } = certificate
+  const { publicKey: key, validFrom, validTo } = certificate
   if (key.asymmetricKeyType !== 'rsa' || (key.asymmetricKeyDetails?.modulusLength ?? 0) < MIN_RSA_BITS) {
     throw new Refusal('certificate_not_trusted', `The signing key is not RSA of ${MIN_RSA_BITS} bits or more.`)
   }
-  const commonNames = [...subject.matchAll(/^CN=(.*)$/gm)].map((match) => match[1]!)
-  const alternatives = [...(subjectAltName ?? '').matchAll(/DNS:([^,\s"]+)/g)].map((match) => match[1]!)
   return {
     key,
+    isNamed: (name) => certificate.checkHost(name, { subject: 'always', wildcards: false }) !== undefined,
     validFrom: Date.parse(validFrom),
     validTo: Date.parse(validTo),
-    names: [...commonNames, ...alternatives],
   }
 }
 
-function checkNames({ names }: Certificate, topicArn: string): void {
-  const known = certificateNames(topicArn)
-  if (names.some((name) => known.includes(name))) return
+function checkNames({ isNamed }: Certificate, topicArn: string): void {
+  if (certificateNames(topicArn).some(isNamed)) return
   throw new Refusal('certificate_not_trusted', 'The signing certificate was made out to somebody else than SNS.')
 }
 
 function checkDates({ validFrom, validTo }: Certificate, now: number): void {
-  if (now < validFrom || now > validTo) {
-    throw new Refusal('certificate_not_trusted', 'The signing certificate is not valid at this time.')
-  }
+  // Said this way round, a date that does not parse is not valid.
+  if (now >= validFrom && now <= validTo) return
+  throw new Refusal('certificate_not_trusted', 'The signing certificate is not valid at this time.')
 }

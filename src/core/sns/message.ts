@@ -11,7 +11,8 @@ import { Refusal, type FieldError } from '../platform/errors.js'
 
 /** A field that stays out of the log and the database: bounded by the body alone. */
 const Text = Type.String()
-const Url = Type.String({ minLength: 1, maxLength: 4096 })
+/** The signed text separates fields by line breaks alone: where one is allowed besides Message, it could be cut elsewhere. */
+const Word = Type.String({ pattern: '^[\\x21-\\x7e]{1,4096}$' })
 
 const common = {
   MessageId: Type.String({ pattern: '^[\\x21-\\x7e]{1,100}$' }),
@@ -20,14 +21,16 @@ const common = {
   Timestamp: Type.String({ pattern: '^\\d{4}-\\d\\d-\\d\\dT\\d\\d:\\d\\d:\\d\\d(\\.\\d{1,9})?Z$' }),
   SignatureVersion: Type.Unsafe<'1' | '2'>({ type: 'string', enum: ['1', '2'] }),
   Signature: Type.String({ pattern: '^[A-Za-z0-9+/]{40,1500}={0,2}$' }),
-  SigningCertURL: Url,
+  SigningCertURL: Word,
 }
-const confirmation = { ...common, Token: Type.String({ minLength: 1, maxLength: 4096 }), SubscribeURL: Url }
+const confirmation = { ...common, Token: Word, SubscribeURL: Word }
 
 const Notification = Type.Object({
   Type: Type.Literal('Notification'),
   ...common,
-  Subject: Type.Optional(Type.String({ maxLength: 1000 })),
+  // AWS (SNS, Publish): no line breaks in a Subject. With one, a signed Message could be passed off as a shorter Message
+  // with a MessageId and Subject of the forger's choice.
+  Subject: Type.Optional(Type.String({ maxLength: 1000, pattern: '^[^\\n]*$' })),
 })
 const SubscriptionConfirmation = Type.Object({ Type: Type.Literal('SubscriptionConfirmation'), ...confirmation })
 const UnsubscribeConfirmation = Type.Object({ Type: Type.Literal('UnsubscribeConfirmation'), ...confirmation })
@@ -118,6 +121,12 @@ function fieldErrors({ keys, check }: Shape, fields: Record<string, unknown>): F
   const errors: FieldError[] = []
   if (!parseTopicArn(String(fields.TopicArn))) errors.push({ path: '/TopicArn', detail: 'is no SNS topic ARN' })
   if (Number.isNaN(Date.parse(String(fields.Timestamp)))) errors.push({ path: '/Timestamp', detail: 'is no time' })
+  for (const key of ['Message', 'Subject']) {
+    // In UTF-8, which is what is signed, every lone surrogate is the same U+FFFD: one could stand for another.
+    if (!String(fields[key] ?? '').isWellFormed()) {
+      errors.push({ path: `/${key}`, detail: 'is not well-formed Unicode' })
+    }
+  }
   return errors
 }
 

@@ -4,7 +4,7 @@
  * Promise: a URL that passes is on SNS's own host in the topic's own region, or on the one emulator that the operator
  * named. Anybody can sign with a key of their own: only the host tells whose certificate it is.
  */
-import { parseTopicArn, type TopicArn } from '../event/topic-pattern.js'
+import { parseTopicArn } from '../event/topic-pattern.js'
 import { Refusal, type RefusalCode } from '../platform/errors.js'
 
 /** The DNS suffix of each AWS partition (AWS, "AWS service endpoints"; botocore's partitions). */
@@ -58,9 +58,11 @@ export function checkSubscribeUrl(text: string, topicArn: string, emulatorOrigin
   return url
 }
 
-/** The names that SNS's certificates carry for a topic: the classic one, and those of single regions. */
+/** The names that SNS's certificates carry for a topic: the classic one, and those of single regions; none outside AWS's partitions. */
 export function certificateNames(topicArn: string): string[] {
-  const { region, suffix } = homeOf(topicArn)
+  const home = homeOf(topicArn)
+  if (!home) return []
+  const { region, suffix } = home
   return ['sns.amazonaws.com', `sns.${region}.${suffix}`, `sns-${region}.${suffix}`, `sns-signing.${region}.${suffix}`]
 }
 
@@ -78,13 +80,16 @@ function parseUrl(text: string, refuse: Refuse): URL {
 }
 
 function checkHost(url: URL, topicArn: string, refuse: Refuse): void {
-  const { region, suffix } = homeOf(topicArn)
-  const host = `sns.${region}.${suffix}`
+  const home = homeOf(topicArn)
+  if (!home) throw refuse('belongs to a topic outside the partitions of AWS')
+  const host = `sns.${home.region}.${home.suffix}`
   if (url.protocol !== 'https:') throw refuse('is not https')
   if (url.host !== host) throw refuse(`is not on ${host}, the host of the topic's region`)
 }
 
-function homeOf(topicArn: string): { region: string; suffix: string | undefined } {
-  const { partition, region } = parseTopicArn(topicArn) ?? ({ partition: '', region: '' } as TopicArn)
-  return { region, suffix: SUFFIX_OF.get(partition) }
+/** Where a topic lives; undefined when the text is no topic ARN of a known partition. */
+function homeOf(topicArn: string): { region: string; suffix: string } | undefined {
+  const topic = parseTopicArn(topicArn)
+  const suffix = topic && SUFFIX_OF.get(topic.partition)
+  return topic && suffix ? { region: topic.region, suffix } : undefined
 }

@@ -5,7 +5,7 @@
  * each is free again when its token has expired.
  */
 import type { Queryable } from '../platform/database.js'
-import { addCondition, pageOf, whereClause, type Conditions, type Page, type PageRequest } from '../platform/page.js'
+import { conditionsOf, queryPage, type Page, type PageRequest } from '../platform/page.js'
 import type { Topic, TopicStatus } from './topic.js'
 
 /** Topics that may wait for approval at a time. */
@@ -93,15 +93,15 @@ export async function listTopics(
   filter: { status?: TopicStatus },
   { limit, cursor }: PageRequest,
 ): Promise<Page<Topic>> {
-  const conditions: Conditions = { sql: [], params: [] }
-  addCondition(conditions, 't.arn > ?', cursor)
-  addCondition(conditions, 't.status = ?', filter.status)
-  const { rows } = await db.query<TopicRow>(
-    `${SELECT} ${whereClause(conditions)} order by t.arn limit ${limit + 1}`,
-    conditions.params,
+  const conditions = conditionsOf([
+    ['t.arn > ?', cursor],
+    ['t.status = ?', filter.status],
+  ])
+  return queryPage(
+    db,
+    { select: SELECT, conditions, order: 't.arn', cursorOf: ({ arn }: TopicRow) => arn, entryOf: topicOf },
+    limit,
   )
-  const page = pageOf(rows, limit, ({ arn }) => arn)
-  return { ...page, data: page.data.map(topicOf) }
 }
 
 export async function deleteTopic(db: Queryable, arn: string): Promise<boolean> {

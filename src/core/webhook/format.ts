@@ -6,28 +6,76 @@
  */
 import { LosslessNumber } from 'lossless-json'
 import type { AlertMemory } from '../alert/alert-store.js'
-import { buildContext, flattenContext } from '../alert/context.js'
+import { buildContext, flattenContext, type ContextValue } from '../alert/context.js'
 import { TEST_EVENT_TYPE, type StoredEvent } from '../event/event.js'
 import { integerOf, isJsonObject, parseJson, stringifyJson, type Json, type JsonObject } from '../platform/json.js'
+import type { Indicator } from './once.js'
+
+/** A body, ready to be sent. */
+export interface Outgoing {
+  /** JSON. */
+  text: string
+  /** The body with its contexts cut to what was new, for a receiver that takes no more. */
+  cut(): string
+}
+
+/** What an event's bodies are made of. */
+export interface EventContent {
+  /** The values of this very change: what its matches held, and what was new in it. */
+  carried: ContextValue[]
+  /** The body that every webhook receives. */
+  body: Outgoing
+  /** The body with the indicators of one webhook in it. */
+  bodyWith(indicators: readonly Indicator[]): Outgoing
+}
 
 /**
- * Writes the body: for an alert change the message's own keys, with the accumulated context, the highest counts and the
+ * Makes the body: for an alert change the message's own keys, with the accumulated context, the highest counts and the
  * diff against everything the alert ever held, plus `relay`; for any other message `{ message, subject, relay }`.
  * @param memory the alert's memory as of this event; undefined when the event is no alert change
  */
-export function formatBody(event: StoredEvent, memory: AlertMemory | undefined): string {
+export function formatEvent(event: StoredEvent, memory: AlertMemory | undefined): EventContent {
   const payload = parseJson(event.payload)
   if (event.type === TEST_EVENT_TYPE) memory ??= claimedMemory(payload)
   if (!memory || !isJsonObject(payload) || !isJsonObject(payload.updated_alert)) {
-    return stringifyJson({ message: payload, subject: event.subject, relay: relayOf(event) })
+    return contentOf({ message: payload, subject: event.subject, relay: relayOf(event) }, [])
   }
-  return stringifyJson({
-    ...payload,
+  const { indicators: _theirs, ...rest } = payload
+  const { incoming_rule_matches_context: incoming = {} } = payload
+  const upstream: JsonObject = event.topicArn === null ? {} : { upstream_context_diff: payload.context_diff ?? null }
+  const body = {
+    ...rest,
     updated_alert: updatedAlert(payload.updated_alert, event, memory),
-    incoming_rule_matches_context: payload.incoming_rule_matches_context ?? {},
+    incoming_rule_matches_context: incoming,
     context_diff: buildContext(memory.diff),
-    relay: { ...relayOf(event), upstream_context_diff: payload.context_diff ?? null },
-  })
+    relay: { ...relayOf(event), ...upstream },
+  }
+  return contentOf(body, [...(isJsonObject(incoming) ? flattenContext(incoming) : []), ...memory.diff])
+}
+
+function contentOf(body: JsonObject, carried: ContextValue[]): EventContent {
+  return {
+    carried,
+    body: outgoing(body),
+    bodyWith: (indicators) => outgoing({ ...body, indicators: indicators.map(({ path, value }) => ({ path, value })) }),
+  }
+}
+
+function outgoing(body: JsonObject): Outgoing {
+  return { text: stringifyJson(body), cut: () => stringifyJson(cut(body)) }
+}
+
+/** The largest parts of a change are three copies of its context: one is left, and `relay.cut` says so. */
+function cut(body: JsonObject): JsonObject {
+  const { updated_alert: alert, relay, context_diff: diff } = body
+  if (!isJsonObject(alert) || !isJsonObject(relay) || !isJsonObject(diff)) return body
+  const { upstream_context_diff: _dropped, ...kept } = relay
+  return {
+    ...body,
+    updated_alert: { ...alert, context: diff },
+    incoming_rule_matches_context: {},
+    relay: { ...kept, cut: true },
+  }
 }
 
 /** A test has no alert: its example stands for itself. */
@@ -62,6 +110,7 @@ function relayOf(event: StoredEvent): Record<string, Json> {
     event_id: event.id,
     type: event.type,
     ...(event.sequence === null ? {} : { sequence: Number(event.sequence) }),
+    ...(event.previousSeverity === null ? {} : { previous_severity: event.previousSeverity }),
     topic_arn: event.topicArn,
     received_at: event.receivedAt.toISOString(),
   }

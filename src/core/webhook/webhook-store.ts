@@ -4,8 +4,9 @@
  * Promise: secrets are sealed before they are written and opened only for an attempt or for /secret.
  */
 import type { Queryable } from '../platform/database.js'
-import { addCondition, pageOf, whereClause, type Conditions, type Page, type PageRequest } from '../platform/page.js'
+import { conditionsOf, queryPage, type Page, type PageRequest } from '../platform/page.js'
 import type { Sealer } from '../platform/secrets.js'
+import type { Once } from './once.js'
 import type { SigningSecret, Target, Webhook } from './webhook.js'
 
 interface WebhookRow {
@@ -16,12 +17,13 @@ interface WebhookRow {
   disabled_reason: string | null
   event_types: Webhook['event_types']
   topics: string[]
+  once: string | null
   timeout_ms: number
   created_at: Date
   updated_at: Date
 }
 
-const COLUMNS = `id, url, description, status, disabled_reason, event_types, topics, timeout_ms, created_at, updated_at`
+const COLUMNS = `id, url, description, status, disabled_reason, event_types, topics, once, timeout_ms, created_at, updated_at`
 
 export async function insertWebhook(
   db: Queryable,
@@ -29,16 +31,16 @@ export async function insertWebhook(
   webhook: Webhook,
   secrets: SigningSecret[],
 ): Promise<void> {
-  await db.query(`insert into webhooks (${COLUMNS}, secrets) values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)`, [
-    ...valuesOf(webhook),
-    sealSecrets(sealer, webhook.id, secrets),
-  ])
+  await db.query(
+    `insert into webhooks (${COLUMNS}, secrets) values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)`,
+    [...valuesOf(webhook), sealSecrets(sealer, webhook.id, secrets)],
+  )
 }
 
 /** Writes every field of the webhook but its secrets. */
 export async function updateWebhook(db: Queryable, webhook: Webhook): Promise<void> {
   await db.query(
-    `update webhooks set (${COLUMNS}) = row ($1, $2, $3, $4, $5, $6, $7, $8, $9::timestamptz, $10::timestamptz)
+    `update webhooks set (${COLUMNS}) = row ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10::timestamptz, $11::timestamptz)
      where id = $1`,
     valuesOf(webhook),
   )
@@ -66,15 +68,21 @@ export async function listWebhooks(
   filter: { status?: Webhook['status'] },
   { limit, cursor }: PageRequest,
 ): Promise<Page<Webhook>> {
-  const conditions: Conditions = { sql: [], params: [] }
-  addCondition(conditions, 'id < ?', cursor)
-  addCondition(conditions, 'status = ?', filter.status)
-  const { rows } = await db.query<WebhookRow>(
-    `select ${COLUMNS} from webhooks ${whereClause(conditions)} order by id desc limit ${limit + 1}`,
-    conditions.params,
+  const conditions = conditionsOf([
+    ['id < ?', cursor],
+    ['status = ?', filter.status],
+  ])
+  return queryPage(
+    db,
+    {
+      select: `select ${COLUMNS} from webhooks`,
+      conditions,
+      order: 'id desc',
+      cursorOf: ({ id }: WebhookRow) => id,
+      entryOf: webhookOf,
+    },
+    limit,
   )
-  const page = pageOf(rows, limit, ({ id }) => id)
-  return { ...page, data: page.data.map(webhookOf) }
 }
 
 /** Every enabled webhook, with what an attempt needs. */
@@ -117,6 +125,7 @@ function valuesOf(webhook: Webhook): unknown[] {
     webhook.disabled_reason,
     webhook.event_types,
     webhook.topics,
+    webhook.once === null ? null : JSON.stringify(webhook.once),
     webhook.timeout_ms,
     new Date(webhook.created_at),
     new Date(webhook.updated_at),
@@ -132,6 +141,7 @@ function webhookOf(row: WebhookRow): Webhook {
     disabled_reason: row.disabled_reason,
     event_types: row.event_types,
     topics: row.topics,
+    once: row.once === null ? null : (JSON.parse(row.once) as Once),
     timeout_ms: row.timeout_ms,
     created_at: row.created_at.toISOString(),
     updated_at: row.updated_at.toISOString(),

@@ -6,15 +6,18 @@
  */
 import { Type, type Static } from 'typebox'
 import { EVENT_TYPES } from '../event/event.js'
+import { parseTopicArn } from '../event/topic-pattern.js'
 import { TOPIC_PATTERN } from '../platform/config.js'
 import { Refusal } from '../platform/errors.js'
 import { idPattern } from '../platform/id.js'
 import { nullableText, oneOf, Time } from '../platform/schema.js'
+import { Once } from './once.js'
 
 const url = Type.String({
   minLength: 1,
   maxLength: 2048,
-  description: 'Where changes are posted: http or https, without credentials and fragment.',
+  description:
+    'Where changes go: an http or https URL without credentials and fragment, or the ARN of an SNS topic to publish to.',
 })
 const description = Type.String({ maxLength: 500, pattern: '^[^\\u0000]*$', description: 'For people.' })
 const status = oneOf(['enabled', 'disabled'], {
@@ -29,6 +32,7 @@ const topics = Type.Array(Type.String({ maxLength: 400, pattern: TOPIC_PATTERN.s
   uniqueItems: true,
   description: 'The topics it wants, ARNs with `*` allowed inside a part; empty: all.',
 })
+const once = Type.Union([Once, Type.Null()], { description: 'Null: every event that it selects.' })
 const timeoutMs = Type.Integer({
   minimum: 1000,
   maximum: 30000,
@@ -43,6 +47,7 @@ export const WebhookCreate = Type.Object(
     status: Type.Optional({ ...status, default: 'enabled' }),
     event_types: Type.Optional({ ...eventTypes, default: [] }),
     topics: Type.Optional({ ...topics, default: [] }),
+    once: Type.Optional({ ...once, default: null }),
     timeout_ms: Type.Optional({ ...timeoutMs, default: 15000 }),
   },
   {
@@ -60,6 +65,7 @@ export const WebhookPatch = Type.Object(
     status: Type.Optional(status),
     event_types: Type.Optional(eventTypes),
     topics: Type.Optional(topics),
+    once: Type.Optional(once),
     timeout_ms: Type.Optional(timeoutMs),
   },
   { additionalProperties: false, minProperties: 1, examples: [{ status: 'disabled' }] },
@@ -76,6 +82,7 @@ export const Webhook = Type.Object(
     disabled_reason: nullableText('Why it is disabled; null when enabled.'),
     event_types: eventTypes,
     topics,
+    once,
     timeout_ms: timeoutMs,
     created_at: Time,
     updated_at: Time,
@@ -112,15 +119,31 @@ export function liveSecrets(secrets: readonly SigningSecret[], now: Date): strin
   return secrets.filter(({ expiresAt }) => expiresAt === null || expiresAt > now).map(({ secret }) => secret)
 }
 
+/** True for a webhook that publishes to an SNS topic. */
+export function isTopicUrl(url: string): boolean {
+  return url.startsWith('arn:')
+}
+
 /**
  * Checks a webhook URL beyond its length: absolute, http or https, no credentials (they would be logged and listed), no
- * fragment (it never reaches a server). Where it leads is checked at each connection, when its name is resolved.
+ * fragment (it never reaches a server); or the ARN of a topic. Where it leads is checked at each connection, when its
+ * name is resolved.
  * @throws Refusal 'invalid_request' naming the field
  */
 export function checkWebhookUrl(text: string): void {
-  const problem = webhookUrlProblem(text)
-  if (problem === undefined) return
-  throw new Refusal('invalid_request', `url ${problem}`, { errors: [{ path: '/url', detail: problem }] })
+  const problem = isTopicUrl(text) ? topicArnProblem(text) : webhookUrlProblem(text)
+  if (problem !== undefined) throw wrongUrl(problem)
+}
+
+/** The refusal of a URL. */
+export function wrongUrl(detail: string): Refusal {
+  return new Refusal('invalid_request', `url ${detail}`, { errors: [{ path: '/url', detail }] })
+}
+
+function topicArnProblem(text: string): string | undefined {
+  return parseTopicArn(text)
+    ? undefined
+    : 'is no ARN of an SNS topic, such as arn:aws:sns:us-east-1:123456789012:changes'
 }
 
 function webhookUrlProblem(text: string): string | undefined {

@@ -3,6 +3,7 @@ import t, { type Test } from 'tap'
 import { createAttempt, type AttemptInput } from '../../../src/core/delivery/attempt.js'
 import { newSecret } from '../../../src/core/delivery/signature.js'
 import { createHttpClient } from '../../../src/core/platform/http-client.js'
+import { createSnsClient } from '../../../src/core/platform/sns-client.js'
 import { createReceiver, type Reply } from '../../helpers/receiver.js'
 
 const { version } = JSON.parse(readFileSync('package.json', 'utf8')) as { version: string }
@@ -12,14 +13,16 @@ async function setUp(t: Test, reply: Reply, now?: () => Date) {
   const secret = newSecret()
   const receiver = await createReceiver({ secret, respond: () => reply })
   t.teardown(() => Promise.all([http.close(), receiver.close()]))
-  const send = createAttempt({ http, now })
+  const sns = createSnsClient()
+  t.teardown(() => sns.close())
+  const send = createAttempt({ http, sns, now })
   const input: AttemptInput = {
     url: receiver.url,
     secrets: [secret],
     timeoutMs: 5_000,
-    eventId: 'evt_0192f3c8a7e07c1f8f0a5d2b9c3e4f10',
+    event: { id: 'evt_0192f3c8a7e07c1f8f0a5d2b9c3e4f10', type: 'alert.created', severity: 'low', alertId: 'a' },
     number: 3,
-    body: '{"big":12345678901234567890,"text":"Zoë"}',
+    body: { text: '{"big":12345678901234567890,"text":"Zoë"}', cut: () => '{"cut":true}' },
   }
   return { receiver, secret, send, input }
 }
@@ -28,15 +31,22 @@ t.test('a receiver gets the contract: a signed POST with its headers and the bod
   const { receiver, send, input } = await setUp(t, { status: 200 })
   await send(input)
   const [request] = receiver.received
-  t.match(request, { method: 'POST', path: '/hook', id: input.eventId, attempt: 3, body: input.body, verified: true })
+  t.match(request, {
+    method: 'POST',
+    path: '/hook',
+    id: input.event.id,
+    attempt: 3,
+    body: input.body.text,
+    verified: true,
+  })
   const { host, connection, ...headers } = request?.headers ?? {}
   t.match(headers['webhook-timestamp'], /^\d{10}$/)
   t.match(headers['webhook-signature'], /^v1,[A-Za-z0-9+/]{43}=$/)
   t.match(headers, {
     'content-type': 'application/json',
-    'content-length': String(Buffer.byteLength(input.body)),
+    'content-length': String(Buffer.byteLength(input.body.text)),
     'user-agent': `alert-relay/${version}`,
-    'webhook-id': input.eventId,
+    'webhook-id': input.event.id,
     'x-alert-relay-attempt': '3',
   })
   t.equal(Object.keys(headers).length, 7, 'and nothing else')

@@ -5,11 +5,11 @@ import { contextKey, flattenContext, type ContextValue } from '../../../src/core
 import { createAccept } from '../../../src/core/event/accept.js'
 import { findEvent } from '../../../src/core/event/event-store.js'
 import { SAMPLE_CHANGE } from '../../../src/core/event/sample.js'
-import type { Database } from '../../../src/core/platform/database.js'
+import { openDatabase, type Database } from '../../../src/core/platform/database.js'
 import { parseJson, stringifyJson, type JsonObject } from '../../../src/core/platform/json.js'
-import { formatBody } from '../../../src/core/webhook/format.js'
-import { loadBody } from '../../../src/core/delivery/deliver.js'
-import { openTestDatabase } from '../../helpers/backends.js'
+import { formatEvent } from '../../../src/core/webhook/format.js'
+import { loadContent } from '../../../src/core/delivery/deliver.js'
+import { createTestDatabaseUrl, createTestDataDir, openTestDatabase } from '../../helpers/backends.js'
 
 interface Body {
   updated_alert: JsonObject & { context: JsonObject }
@@ -57,7 +57,7 @@ function change(
 
 async function bodyOf(database: Database, eventId: string): Promise<Body> {
   const event = await findEvent(database, eventId)
-  return parseJson(await loadBody(database, event!)) as unknown as Body
+  return parseJson((await loadContent(database, event!)).body.text) as unknown as Body
 }
 
 t.test('what is new is new against everything the alert ever held: A, B, A reports A once', async (t) => {
@@ -180,7 +180,7 @@ t.test('unknown fields, hostile keys and large integers survive', async (t) => {
     '{"updated_alert":{"id":"a","title":"bad\\u0000\\ud800 <b>","future":{"n":12345678901234567890},"match_count":9223372036854775807,' +
     '"context":{"__proto__":["p"],"event":{"start":[1678861273000000001]}}},"incoming_rule_matches_context":{},"extra":[1e400],"context_diff":{}}'
   const { event } = await send(text)
-  const body = await loadBody(database, (await findEvent(database, event.id))!)
+  const body = (await loadContent(database, (await findEvent(database, event.id))!)).body.text
   for (const part of [
     '"future":{"n":12345678901234567890}',
     '"match_count":9223372036854775807',
@@ -213,7 +213,7 @@ t.test('what is no alert change is a notification, whatever it is', async (t) =>
   ] as const) {
     const { event } = await send(message)
     t.equal(event.type, 'sns.notification')
-    const body = formatBody((await findEvent(database, event.id))!, undefined)
+    const body = formatEvent((await findEvent(database, event.id))!, undefined).body.text
     t.ok(body.startsWith(`{"message":${delivered},"subject":null,"relay":{`), message.slice(0, 40))
   }
 })
@@ -259,3 +259,53 @@ t.test(
     )
   },
 )
+
+t.test('restarts and repeats between any changes of two alerts make no difference', async (t) => {
+  const databaseUrl = await createTestDatabaseUrl(t)
+  const dataDir = databaseUrl ? '' : await createTestDataDir(t)
+  const open = () => openDatabase({ databaseUrl, dataDir })
+  let database = await open()
+  t.teardown(() => database.close())
+  const step = fc.record({
+    alert: fc.constantFrom('p', 'q'),
+    values: fc.array(fc.oneof(fc.constantFrom('a', 'b', 'c'), fc.constantFrom(1, 2), fc.boolean()), { maxLength: 3 }),
+    then: fc.constantFrom('go on', 'repeat', 'restart', 'restart and repeat'),
+  })
+  let run = 0
+  /** The diffs of the alert's changes, as the steps of that alert alone would give them. */
+  const expected = (steps: { alert: string; values: unknown[] }[], alert: string) => {
+    const seen = new Set<unknown>()
+    return steps
+      .filter((one) => one.alert === alert)
+      .map(({ values }) => [...new Set(values)].filter((value) => !seen.has(value) && seen.add(value)))
+  }
+  await fc.assert(
+    fc.asyncProperty(fc.array(step, { minLength: 2, maxLength: 8 }), async (steps) => {
+      run++
+      const diffs: Record<string, unknown[][]> = { p: [], q: [] }
+      for (const [i, { alert, values, then }] of steps.entries()) {
+        const message = change(`restart-${run}-${alert}`, { x: values })
+        const send = () => {
+          const accept = createAccept({ database, queues: { addDispatches: async () => {} } })
+          return accept({
+            messageId: `restart-${run}-${i}`,
+            topicArn: null,
+            subject: undefined,
+            message,
+            sentAt: new Date(),
+          })
+        }
+        const { event } = await send()
+        if (then.startsWith('restart')) {
+          await database.close()
+          database = await open()
+        }
+        if (then.endsWith('repeat')) t.equal((await send()).result, 'duplicate')
+        const memory = await recallContext(database, event.alertId!, event.sequence!)
+        diffs[alert]!.push(memory.diff.map(({ value }) => value))
+      }
+      for (const alert of ['p', 'q']) t.same(diffs[alert], expected(steps, alert))
+    }),
+    { numRuns: 8 },
+  )
+})

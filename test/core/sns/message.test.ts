@@ -60,6 +60,15 @@ t.test('what is no message is refused, naming the field', async (t) => {
     ['a 13th month', { ...good, Timestamp: '2026-13-01T00:00:00.000Z' }, '/Timestamp'],
     ['a queue as topic', { ...good, TopicArn: 'arn:aws:sqs:us-east-1:123456789012:q' }, '/TopicArn'],
     ['Subject as a list', { ...good, Subject: [] }, '/Subject'],
+    ['a line break in Subject', { ...good, Subject: 'a\nb' }, '/Subject'],
+    ['a line break in Token', { ...publisher.subscriptionConfirmation(), Token: 'a\nb' }, '/Token'],
+    [
+      'a line break in a URL',
+      { ...publisher.subscriptionConfirmation(), SubscribeURL: 'https://a\n' },
+      '/SubscribeURL',
+    ],
+    ['half a surrogate pair in Message', { ...good, Message: 'a\ud800' }, '/Message'],
+    ['half a surrogate pair in Subject', { ...good, Subject: '\udc00' }, '/Subject'],
     ['a confirmation without Token', { ...publisher.subscriptionConfirmation(), Token: undefined }, '/Token'],
     ['keys in the prototype', `{"__proto__":${JSON.stringify(good)}}`, '/Type'],
   ]
@@ -111,6 +120,12 @@ t.test('a certificate is fetched from SNS in the region of the topic, and nowher
       url,
     )
   }
+  t.throws(
+    () =>
+      checkCertificateUrl(`https://sns.us-east-1.undefined${path}`, TEST_TOPIC.replace('aws', 'aws-moon'), undefined),
+    { code: 'certificate_not_trusted', status: 403, message: /topic outside the partitions of AWS/ },
+    'a partition that does not exist has no host',
+  )
   const emulator = 'http://localhost:4566'
   t.ok(checkCertificateUrl(`${emulator}/_aws/sns/SimpleNotificationService-1.pem`, TEST_TOPIC, emulator))
   t.throws(() => checkCertificateUrl('http://localhost:4567/x.pem', TEST_TOPIC, emulator), {
@@ -174,6 +189,8 @@ t.test('a topic ARN has its parts', async (t) => {
     'arn:aws:sns:us-east-1:12:t',
     'arn:aws:sns:us-east-1:123456789012:t:sub',
     'arn:aws:sns:US:123456789012:t',
+    `arn:aws:sns:us-east-1:123456789012:${'a'.repeat(257)}`,
+    `arn:aws:sns:us-east-1:123456789012:${'a'.repeat(252)}.fifo`,
   ]) {
     t.equal(parseTopicArn(text), undefined, text)
   }

@@ -8,7 +8,7 @@ import t, { type Test } from 'tap'
 import { createCertificateStore } from '../../../src/core/sns/certificate.js'
 import { parseSnsMessage } from '../../../src/core/sns/message.js'
 import { createVerifier } from '../../../src/core/sns/verify.js'
-import { createSnsPublisher, type Envelope, type PublisherOptions } from '../../helpers/sns-publisher.js'
+import { createSnsPublisher, TEST_TOPIC, type Envelope, type PublisherOptions } from '../../helpers/sns-publisher.js'
 
 const MAX_AGE_S = 4200
 const publisher = await createSnsPublisher()
@@ -41,7 +41,7 @@ async function emulated(t: Test, options: PublisherOptions = {}, now?: () => num
 
 const everyKind = (version: '1' | '2'): Envelope[] => [
   publisher.notification({ message: 'm', version }),
-  publisher.notification({ message: 'Größe \u{1f600}\n\u0000', subject: 'Subject\nType', version }),
+  publisher.notification({ message: 'Größe \u{1f600}\n\u0000', subject: 'Subject Type', version }),
   publisher.notification({ message: '', subject: '', version }),
   publisher.subscriptionConfirmation({ version }),
   publisher.unsubscribeConfirmation({ version }),
@@ -137,6 +137,16 @@ t.test('a certificate must be made out to SNS, be valid now, and have a strong R
       { commonName: 'sns.amazonaws.com.evil.example' },
       /made out to somebody else/,
     ],
+    [
+      'an alternative URI that reads like the right name',
+      { commonName: 'evil.example', altName: { type: 6, value: 'http://x/DNS:sns.amazonaws.com' } },
+      /made out to somebody else/,
+    ],
+    [
+      'an alternative name that reads like two',
+      { commonName: 'evil.example', altName: { type: 2, value: 'evil.example, DNS:sns.amazonaws.com' } },
+      /made out to somebody else/,
+    ],
     ['the name of another region', { commonName: 'sns-signing.eu-south-1.amazonaws.com' }, /made out to somebody else/],
     [
       'expired',
@@ -157,6 +167,9 @@ t.test('a certificate must be made out to SNS, be valid now, and have a strong R
   }
   const optIn = await createSnsPublisher({ commonName: 'sns-signing.us-east-1.amazonaws.com' })
   await t.resolves(verifierWith(optIn.certificate).verify(optIn.notification()), 'the name of an opt-in region')
+  const altName = { type: 2, value: 'sns.amazonaws.com' } as const
+  const alternative = await createSnsPublisher({ commonName: 'Amazon', altName })
+  await t.resolves(verifierWith(alternative.certificate).verify(alternative.notification()), 'an alternative name')
 })
 
 t.test('an emulator may use any name; its dates count', async (t) => {
@@ -225,6 +238,25 @@ t.test(
   },
 )
 
+t.test('any number of forged URLs leaves a good certificate where it is', async (t) => {
+  const genuine = publisher.notification().SigningCertURL
+  let fetches = 0
+  const store = createCertificateStore({
+    fetch: async (url) => {
+      if (url.href !== genuine) return { status: 404, body: '' }
+      fetches++
+      return { status: 200, body: publisher.certificate }
+    },
+  })
+  await store.publicKeyFor(genuine, TEST_TOPIC)
+  for (let i = 0; i < 200; i++) {
+    const forged = `https://sns.us-east-1.amazonaws.com/SimpleNotificationService-${String(i).padStart(32, '0')}.pem`
+    await store.publicKeyFor(forged, TEST_TOPIC).catch(() => {})
+  }
+  await store.publicKeyFor(genuine, TEST_TOPIC)
+  t.equal(fetches, 1)
+})
+
 /** The two libraries of npm fetch with https.get: they get the publisher's certificate. */
 function stubHttpsGet(t: Test, body: string, statusCode = 200): void {
   const { get } = https
@@ -258,10 +290,15 @@ t.test('over generated messages we agree with sns-validator and sns-payload-vali
   const text = fc.string({ unit: 'binary' }).filter((value) => value.isWellFormed())
   const made = fc.record({
     message: text,
-    subject: fc.option(text, { nil: undefined }),
+    // SNS takes no line break in a Subject, and no more than 100 characters
+    subject: fc.option(
+      text.filter((value) => !value.includes('\n')),
+      { nil: undefined },
+    ),
     version: fc.constantFrom('1' as const, '2' as const),
     confirmation: fc.boolean(),
-    forge: fc.option(fc.constantFrom('Message', 'MessageId', 'Timestamp', 'Signature'), { nil: undefined }),
+    // freq 2: half of them are left as they were signed
+    forge: fc.option(fc.constantFrom('Message', 'MessageId', 'Timestamp', 'Signature'), { nil: undefined, freq: 2 }),
   })
   let accepted = 0
   let refused = 0
@@ -297,6 +334,20 @@ t.test('where the libraries of npm are wrong, we are not', async (t) => {
   t.equal(await oracle.validator(bucket), true, 'sns-validator takes a certificate from a bucket of anyone')
   t.equal(await oracle.payloadValidator(bucket), true, 'so does sns-payload-validator')
   await t.rejects(verify(bucket), { code: 'certificate_not_trusted' })
+
+  const signed = publisher.notification({ message: 'all\nMessageId\nchosen\nSubject\nof it' })
+  const cut = { ...signed, Message: 'all', MessageId: 'chosen', Subject: `of it\nMessageId\n${signed.MessageId}` }
+  t.equal(await oracle.validator(cut), true, 'sns-validator takes a signed Message cut in two')
+  t.equal(await oracle.payloadValidator(cut), true, 'so does sns-payload-validator')
+  await t.resolves(verify(signed))
+  await t.rejects(verify(cut), { code: 'malformed_message', status: 400, errors: [{ path: '/Subject' }] })
+
+  const replaced = publisher.notification({ message: 'a\ufffd' })
+  const halved = { ...replaced, Message: 'a\ud800' }
+  t.equal(await oracle.validator(halved), true, 'sns-validator takes half a surrogate pair for U+FFFD')
+  t.equal(await oracle.payloadValidator(halved), true, 'so does sns-payload-validator')
+  await t.resolves(verify(replaced))
+  await t.rejects(verify(halved), { code: 'malformed_message', status: 400, errors: [{ path: '/Message' }] })
 
   const caching = new PayloadValidator({ useCache: true })
   stubHttpsGet(t, '<html>busy</html>', 503)

@@ -1,0 +1,129 @@
+/** Alerts as the API shows them, out of the database. */
+import type { Queryable } from '../platform/database.js'
+import { parseJson, type Json } from '../platform/json.js'
+import { conditionsOf, queryPage, type Page, type PageRequest } from '../platform/page.js'
+import type { Alert, AlertStatus } from './alert.js'
+
+interface AlertRow {
+  id: string
+  title: string
+  severity: string
+  tables: string[]
+  sequence: bigint
+  match_count: bigint | null
+  first_seen_at: Date
+  last_seen_at: Date
+  quiet_at: Date | null
+}
+
+/** What narrows a list of alerts; everything given must hold. */
+export interface AlertFilter {
+  severity?: string
+  table?: string
+  /** Stands somewhere in the title, in any case. */
+  title?: string
+  status?: AlertStatus
+  /** Changed at this time or later. */
+  since?: Date
+  /** Changed last before this time. */
+  until?: Date
+}
+
+/** One value of an alert, and the change that brought it. */
+export interface HeldValue {
+  path: string[]
+  value: Json
+  sequence: number
+  event_id: string | null
+  first_seen_at: string | null
+}
+
+/** A page of alerts, those that changed last first; the cursor is the time and id of the last one. */
+export async function listAlerts(
+  db: Queryable,
+  filter: AlertFilter,
+  { limit, cursor }: PageRequest,
+): Promise<Page<Alert>> {
+  const conditions = conditionsOf([
+    ['severity = ?', filter.severity],
+    ['tables @> ?', filter.table === undefined ? undefined : [filter.table]],
+    ['strpos(lower(title), lower(?)) > 0', filter.title],
+    ['(quiet_at is not null) = ?', filter.status && filter.status === 'quiet'],
+    ['last_seen_at >= ?', filter.since],
+    ['last_seen_at < ?', filter.until],
+  ])
+  if (cursor !== undefined) {
+    conditions.params.push(...placeOf(cursor))
+    conditions.sql.push(
+      `(last_seen_at, id) < ($${conditions.params.length - 1}::timestamptz, $${conditions.params.length})`,
+    )
+  }
+  return queryPage(
+    db,
+    {
+      select: 'select * from alerts',
+      conditions,
+      order: 'last_seen_at desc, id desc',
+      cursorOf: cursorOf,
+      entryOf: alertOf,
+    },
+    limit,
+  )
+}
+
+function cursorOf({ last_seen_at: at, id }: AlertRow): string {
+  return Buffer.from(`${at.toISOString()} ${id}`).toString('base64url')
+}
+
+/** A cursor that is none leads to the end of the list, as one of an alert that is gone would. */
+function placeOf(cursor: string): [Date, string] {
+  const [time = '', id = ''] = Buffer.from(cursor, 'base64url')
+    .toString('utf8')
+    .replaceAll('\u0000', '')
+    .split(/ (.*)/s)
+  const at = new Date(time)
+  return [at.getUTCFullYear() >= 1 ? at : new Date(0), id]
+}
+
+export async function findAlert(db: Queryable, id: string): Promise<Alert | undefined> {
+  const { rows } = await db.query<AlertRow>('select * from alerts where id = $1', [id])
+  return rows[0] && alertOf(rows[0])
+}
+
+/** Everything ever seen in an alert, with when and in which event it was first seen, in that order. */
+export async function listHeldValues(db: Queryable, alertId: string): Promise<HeldValue[]> {
+  const { rows } = await db.query<{
+    path: string
+    value: string
+    sequence: bigint
+    event_id: string | null
+    received_at: Date | null
+  }>(
+    `select v.path, v.value, v.sequence, e.id as event_id, e.received_at
+     from alert_values v left join events e on e.alert_id = v.alert_id and e.sequence = v.sequence
+     where v.alert_id = $1 order by v.sequence, v.ordinal`,
+    [alertId],
+  )
+  return rows.map((row) => ({
+    path: JSON.parse(row.path) as string[],
+    value: parseJson(row.value),
+    sequence: Number(row.sequence),
+    event_id: row.event_id,
+    first_seen_at: row.received_at?.toISOString() ?? null,
+  }))
+}
+
+function alertOf(row: AlertRow): Alert {
+  return {
+    id: row.id,
+    title: row.title,
+    severity: row.severity,
+    tables: row.tables,
+    status: row.quiet_at === null ? 'active' : 'quiet',
+    sequence: Number(row.sequence),
+    match_count: row.match_count === null ? null : Number(row.match_count),
+    first_seen_at: row.first_seen_at.toISOString(),
+    last_seen_at: row.last_seen_at.toISOString(),
+    quiet_at: row.quiet_at?.toISOString() ?? null,
+  }
+}

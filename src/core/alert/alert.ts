@@ -1,0 +1,44 @@
+/** An alert as the API shows it. */
+import { Type, type Static } from 'typebox'
+import { nullableTime, oneOf, Time } from '../platform/schema.js'
+
+export const ALERT_STATUSES = ['active', 'quiet'] as const
+export type AlertStatus = (typeof ALERT_STATUSES)[number]
+
+export const Alert = Type.Object(
+  {
+    id: Type.String(),
+    title: Type.String({ description: 'Its first 500 characters.' }),
+    severity: Type.String(),
+    tables: Type.Array(Type.String()),
+    status: oneOf(ALERT_STATUSES, { description: 'quiet: without changes for ALERT_QUIET_AFTER, until the next one.' }),
+    sequence: Type.Integer({ description: 'How many changes it had.' }),
+    match_count: Type.Unsafe<number | null>({ type: ['integer', 'null'], description: 'The highest count seen.' }),
+    first_seen_at: Time,
+    last_seen_at: Time,
+    quiet_at: nullableTime('When it went quiet; null while it is active.'),
+  },
+  { $id: 'Alert' },
+)
+export type Alert = Static<typeof Alert>
+
+export const AlertWithContext = Type.Object(
+  {
+    ...Alert.properties,
+    context: Type.Unknown({ description: 'Everything ever seen in it, as webhooks receive it.' }),
+    values: Type.Array(
+      Type.Object({
+        path: Type.Array(Type.String(), { description: 'The keys that lead to it.' }),
+        value: Type.Unknown(),
+        sequence: Type.Integer({ description: 'The change that brought it.' }),
+        event_id: Type.Unsafe<string | null>({
+          type: ['string', 'null'],
+          description: 'Its event; null when it is deleted.',
+        }),
+        first_seen_at: nullableTime('When that event arrived; null when it is deleted.'),
+      }),
+      { description: 'Each value, in first-seen order.' },
+    ),
+  },
+  { $id: 'AlertWithContext' },
+)

@@ -1,0 +1,68 @@
+/** A rule match: one detection hit, as POST /v1/rule-matches takes it. */
+import { Type, type Static } from 'typebox'
+import type { JsonObject } from '../platform/json.js'
+import { oneOf } from '../platform/schema.js'
+
+/** Matano's documented severities, the lowest first. */
+export const SEVERITIES = ['info', 'notice', 'low', 'medium', 'high', 'critical'] as const
+export type Severity = (typeof SEVERITIES)[number]
+
+const text = (maxLength: number, description: string) =>
+  Type.String({ minLength: 1, maxLength, pattern: '^[^\\u0000]*$', description })
+
+export const RuleMatch = Type.Object(
+  {
+    rule: text(200, "The rule's name."),
+    title: Type.Optional(text(1000, "The alert's title; without one, the rule's name.")),
+    severity: Type.Optional(
+      oneOf(SEVERITIES, { description: 'A later, higher one raises the alert.', default: 'info' }),
+    ),
+    dedupe: Type.Optional(text(1000, 'Matches of a rule with the same text are one alert; without it, the title.')),
+    threshold: Type.Optional(
+      Type.Integer({
+        minimum: 1,
+        maximum: 10_000,
+        default: 1,
+        description: 'Matches in the window that make an alert.',
+      }),
+    ),
+    deduplication_window_minutes: Type.Optional(
+      Type.Integer({
+        minimum: 1,
+        maximum: 1440,
+        default: 60,
+        description: 'How long matches are one alert, from the first of them; then a new alert begins.',
+      }),
+    ),
+    runbook: Type.Optional(Type.String({ maxLength: 20_000, default: '' })),
+    destinations: Type.Optional(Type.Array(text(200, 'A name.'), { maxItems: 100, default: [] })),
+    table: Type.Optional(text(200, 'Where the record is from.')),
+    context: Type.Unsafe<JsonObject>({ type: 'object', description: 'The record that matched: any ECS document.' }),
+  },
+  {
+    $id: 'RuleMatch',
+    additionalProperties: false,
+  },
+)
+/** A rule match as the validator leaves it: defaults filled in. */
+export type RuleMatch = Static<typeof RuleMatch> &
+  Required<
+    Pick<
+      Static<typeof RuleMatch>,
+      'severity' | 'threshold' | 'deduplication_window_minutes' | 'runbook' | 'destinations'
+    >
+  >
+
+/** What groups matches into one alert: the rule, and the dedupe text or the title. */
+export function dedupeParts(match: RuleMatch): [rule: string, dedupe: string] {
+  return [match.rule, match.dedupe ?? titleOf(match)]
+}
+
+export function titleOf(match: RuleMatch): string {
+  return match.title ?? match.rule
+}
+
+/** The higher of two severities. */
+export function higherSeverity(a: Severity, b: Severity): Severity {
+  return SEVERITIES.indexOf(b) > SEVERITIES.indexOf(a) ? b : a
+}

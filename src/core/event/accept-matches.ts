@@ -1,0 +1,95 @@
+/**
+ * Accepting rule matches: the engine's way in, for those who have no Matano.
+ *
+ * Promise: a batch is counted and its alert changes are stored in one transaction, as events like those of SNS; windows
+ * are locked in one order, so batches that share them wait for each other and never for ever.
+ */
+import { randomUUID } from 'node:crypto'
+import type { FastifyBaseLogger } from 'fastify'
+import { reachesThreshold, takeBatch, type EngineStep } from '../alert/engine.js'
+import type { RuleMatch } from '../alert/rule-match.js'
+import { listWaiting, lockWindow, saveStep, windowKey } from '../alert/window-store.js'
+import type { Queryable } from '../platform/database.js'
+import { once } from '../platform/idempotency.js'
+import { stringifyJson, type Json } from '../platform/json.js'
+import { leaveToUpkeep } from '../platform/queues.js'
+import { storeMessage, type AcceptOptions } from './accept.js'
+import { readMessage, type EventType } from './event.js'
+
+/** What a batch made of one rule and dedupe text. */
+export interface MatchedAlert {
+  rule: string
+  /** How many matches of the batch were counted here. */
+  matches: number
+  /** Matches in the window so far. */
+  match_count: number
+  /** Null while the threshold is not reached. */
+  alert_id: string | null
+  event_id: string | null
+  type: EventType | null
+}
+
+export type AcceptMatches = (matches: readonly RuleMatch[], idempotencyKey?: string) => Promise<MatchedAlert[]>
+
+type Group = [RuleMatch, ...RuleMatch[]]
+
+export interface MatchOptions extends AcceptOptions {
+  log: FastifyBaseLogger
+}
+
+export function createAcceptMatches({ database, queues, log, now = () => new Date() }: MatchOptions): AcceptMatches {
+  return async (matches, idempotencyKey) => {
+    const at = now()
+    const request = idempotencyKey === undefined ? '' : stringifyJson(matches as unknown as Json)
+    const alerts = await database.transaction((tx) =>
+      once(tx, idempotencyKey, request, at, () => takeGroups(tx, groupByWindow(matches), at)),
+    )
+    const ids = alerts.flatMap(({ event_id: id }) => (id === null ? [] : [id]))
+    await leaveToUpkeep(queues.addDispatches(ids), log)
+    return alerts
+  }
+}
+
+/** The matches by their window, in the order of first appearance. */
+function groupByWindow(matches: readonly RuleMatch[]): Map<string, Group> {
+  const groups = new Map<string, Group>()
+  for (const match of matches) {
+    const key = windowKey(match).toString('hex')
+    const group = groups.get(key)
+    if (group) group.push(match)
+    else groups.set(key, [match])
+  }
+  return groups
+}
+
+async function takeGroups(tx: Queryable, groups: Map<string, Group>, now: Date): Promise<MatchedAlert[]> {
+  const taken = new Map<string, MatchedAlert>()
+  for (const key of [...groups.keys()].sort()) {
+    const group = groups.get(key)!
+    taken.set(key, await takeGroup(tx, Buffer.from(key, 'hex'), group, now))
+  }
+  return [...groups.keys()].map((key) => taken.get(key)!)
+}
+
+async function takeGroup(tx: Queryable, key: Buffer, group: Group, now: Date): Promise<MatchedAlert> {
+  const window = await lockWindow(tx, key)
+  const waiting = reachesThreshold(group, window, now) ? await listWaiting(tx, key) : []
+  const step = takeBatch(group, { window, waiting }, now, randomUUID())
+  await saveStep(tx, key, step)
+  const event = step.change && (await storeChange(tx, step, now))
+  return {
+    rule: group[0].rule,
+    matches: group.length,
+    match_count: step.window.matchCount,
+    alert_id: event ? step.window.alertId : null,
+    event_id: event?.id ?? null,
+    type: event?.type ?? null,
+  }
+}
+
+async function storeChange(tx: Queryable, { change, previousSeverity }: EngineStep, now: Date) {
+  const message = stringifyJson(change!)
+  const incoming = { messageId: null, topicArn: null, subject: undefined, message, sentAt: now, previousSeverity }
+  const { event } = await storeMessage(tx, incoming, readMessage(message), now)
+  return event
+}

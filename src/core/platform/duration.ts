@@ -1,0 +1,12 @@
+/** Durations as people write them: a whole number and a unit, such as 90s, 15m, 12h or 30d. Pure. */
+
+const UNIT_MS: Readonly<Record<string, number>> = { s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 }
+
+/** What a duration looks like; at most five digits. */
+export const DURATION_PATTERN = '^[1-9]\\d{0,4}[smhd]$'
+
+/** Milliseconds of a duration; undefined when the text is none. */
+export function durationMs(text: string): number | undefined {
+  if (!new RegExp(DURATION_PATTERN).test(text)) return undefined
+  return Number(text.slice(0, -1)) * UNIT_MS[text.slice(-1)]!
+}

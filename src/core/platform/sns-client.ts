@@ -1,0 +1,67 @@
+/**
+ * Publishing to SNS topics: the only owner of the AWS SDK.
+ *
+ * Promise: whatever AWS or the network does is an outcome, as for a webhook, never an exception. Credentials come from the
+ * SDK's default chain, an emulator's endpoint from its AWS_ENDPOINT_URL_SNS; the SDK's own retries are off, since ours
+ * are on record.
+ */
+import { PublishCommand, SNSClient, SNSServiceException } from '@aws-sdk/client-sns'
+import { messageOf } from './errors.js'
+import type { HttpOutcome } from './http-client.js'
+
+export interface Publication {
+  topicArn: string
+  message: string
+  /** String attributes, by name. */
+  attributes: Record<string, string>
+  /** For FIFO topics alone: what is ordered, and what is one message. */
+  groupId: string
+  deduplicationId: string
+  timeoutMs: number
+}
+
+export interface SnsClient {
+  publish(publication: Publication): Promise<HttpOutcome>
+  close(): void
+}
+
+export function createSnsClient(): SnsClient {
+  const clients = new Map<string, SNSClient>()
+  const clientFor = (region: string) => {
+    let client = clients.get(region)
+    if (!client) clients.set(region, (client = new SNSClient({ region, maxAttempts: 1 })))
+    return client
+  }
+  return {
+    async publish(publication) {
+      const started = performance.now()
+      const result = await send(clientFor(publication.topicArn.split(':')[3]!), publication)
+      return { ...result, durationMs: Math.round(performance.now() - started) }
+    },
+    close() {
+      for (const client of clients.values()) client.destroy()
+    },
+  }
+}
+
+async function send(client: SNSClient, publication: Publication) {
+  const { topicArn, message, attributes, groupId, deduplicationId, timeoutMs } = publication
+  const command = new PublishCommand({
+    TopicArn: topicArn,
+    Message: message,
+    MessageAttributes: Object.fromEntries(
+      Object.entries(attributes).map(([name, value]) => [name, { DataType: 'String', StringValue: value }]),
+    ),
+    ...(topicArn.endsWith('.fifo') ? { MessageGroupId: groupId, MessageDeduplicationId: deduplicationId } : {}),
+  })
+  const abortSignal = AbortSignal.timeout(timeoutMs)
+  try {
+    const { MessageId: messageId = '' } = await client.send(command, { abortSignal })
+    return { kind: 'response' as const, statusCode: 200, body: messageId }
+  } catch (error) {
+    if (abortSignal.aborted) return { kind: 'timeout' as const, error: `no answer within ${timeoutMs} ms` }
+    const status = error instanceof SNSServiceException ? error.$metadata.httpStatusCode : undefined
+    if (status === undefined) return { kind: 'connection_failed' as const, error: messageOf(error) }
+    return { kind: 'response' as const, statusCode: status, body: `${(error as Error).name}: ${messageOf(error)}` }
+  }
+}

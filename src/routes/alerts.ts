@@ -1,0 +1,86 @@
+/** /v1/alerts: the memory of alerts. */
+import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import { Type } from 'typebox'
+import { findAlert, listAlerts, listHeldValues } from '../core/alert/alert-list.js'
+import { Alert, AlertWithContext } from '../core/alert/alert.js'
+import { buildContext } from '../core/alert/context.js'
+import { EventSummary } from '../core/event/event.js'
+import { listEvents } from '../core/event/event-store.js'
+import type { Database } from '../core/platform/database.js'
+import { stringifyJson, type Json } from '../core/platform/json.js'
+import { PageOf, PageQuery } from '../core/platform/page.js'
+import { refTo } from '../core/platform/schema.js'
+import { found, problemResponses } from './problems.js'
+import { dateOf, TimeRange } from './query.js'
+
+export interface AlertRouteOptions {
+  database: Database
+}
+
+const Params = Type.Object({ id: Type.String({ minLength: 1, maxLength: 200, description: 'An alert id.' }) })
+const tags = ['alerts']
+
+export const alertRoutes: FastifyPluginAsyncTypebox<AlertRouteOptions> = async (http, { database }) => {
+  http.get(
+    '/alerts',
+    {
+      schema: {
+        operationId: 'listAlerts',
+        tags,
+        summary: 'List alerts',
+        description:
+          'Those that changed last come first; every parameter given must hold. Times are those of the last change.',
+        querystring: Type.Object({
+          ...PageQuery,
+          severity: Type.Optional(Type.String()),
+          table: Type.Optional(Type.String({ description: 'One of its tables.' })),
+          title: Type.Optional(
+            Type.String({ minLength: 1, description: 'Stands somewhere in the title, in any case.' }),
+          ),
+          status: Type.Optional(Alert.properties.status),
+          ...TimeRange,
+        }),
+        response: { 200: PageOf(refTo(Alert)), ...problemResponses(400, 401) },
+      },
+    },
+    async ({ query: { since, until, limit, cursor, ...filter } }) =>
+      listAlerts(database, { ...filter, since: dateOf(since), until: dateOf(until) }, { limit, cursor }),
+  )
+
+  http.get(
+    '/alerts/:id',
+    {
+      // Fastify's own serializer would round large numbers: this answer holds values from outside.
+      serializerCompiler: () => (answer) => stringifyJson(answer as Json),
+      schema: {
+        operationId: 'getAlert',
+        tags,
+        summary: 'Show an alert with everything ever seen in it',
+        params: Params,
+        response: { 200: refTo(AlertWithContext), ...problemResponses(400, 401, 404) },
+      },
+    },
+    async ({ params }) => {
+      const alert = found(await findAlert(database, params.id), 'alert')
+      const values = await listHeldValues(database, params.id)
+      return { ...alert, context: buildContext(values), values }
+    },
+  )
+
+  http.get(
+    '/alerts/:id/events',
+    {
+      schema: {
+        operationId: 'listAlertEvents',
+        tags,
+        summary: "List an alert's changes",
+        description: 'Its timeline, newest first.',
+        params: Params,
+        querystring: Type.Object({ ...PageQuery, ...TimeRange }),
+        response: { 200: PageOf(refTo(EventSummary)), ...problemResponses(400, 401) },
+      },
+    },
+    async ({ params, query: { since, until, limit, cursor } }) =>
+      listEvents(database, { alert_id: params.id, since: dateOf(since), until: dateOf(until) }, { limit, cursor }),
+  )
+}

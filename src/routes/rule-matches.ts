@@ -1,0 +1,104 @@
+/**
+ * /v1/rule-matches: detection hits in, alert changes out, for those who have no Matano.
+ *
+ * Promise: 202 means that the matches are counted and their changes stored; the record of a match keeps every digit.
+ */
+import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import { Type } from 'typebox'
+import { RuleMatch } from '../core/alert/rule-match.js'
+import type { AcceptMatches, MatchedAlert } from '../core/event/accept-matches.js'
+import { messageOf, Refusal } from '../core/platform/errors.js'
+import { parseJson } from '../core/platform/json.js'
+import { nullableText } from '../core/platform/schema.js'
+import { problemResponses } from './problems.js'
+
+export interface RuleMatchRouteOptions {
+  acceptMatches: AcceptMatches
+}
+
+const BODY_LIMIT = 4 * 1024 * 1024
+const MAX_MATCHES = 1000
+
+const RuleMatches = Type.Object(
+  { rule_matches: Type.Array(RuleMatch, { minItems: 1, maxItems: MAX_MATCHES }) },
+  {
+    additionalProperties: false,
+    examples: [
+      {
+        rule_matches: [
+          {
+            rule: 'aws_root_credentials_change',
+            title: 'AWS Root Credentials Change',
+            severity: 'medium',
+            dedupe: '2029292292992',
+            table: 'aws_cloudtrail',
+            context: {
+              user: { name: 'backup' },
+              source: { ip: '5.205.62.253' },
+              file: { hash: { sha256: 'a3f5...' } },
+            },
+          },
+        ],
+      },
+    ],
+  },
+)
+
+const Accepted = Type.Object({
+  alerts: Type.Array(
+    Type.Object({
+      rule: Type.String(),
+      matches: Type.Integer({ description: 'Matches of this request that were counted here.' }),
+      match_count: Type.Integer({ description: 'Matches in the window so far.' }),
+      alert_id: nullableText('Null while the threshold is not reached.'),
+      event_id: nullableText('The event that was made; null while the threshold is not reached.'),
+      type: Type.Unsafe<MatchedAlert['type']>({
+        type: ['string', 'null'],
+        enum: ['alert.created', 'alert.updated', null],
+      }),
+    }),
+    { description: 'One per rule and dedupe text, in the order of first appearance.' },
+  ),
+})
+
+export const ruleMatchRoutes: FastifyPluginAsyncTypebox<RuleMatchRouteOptions> = async (http, { acceptMatches }) => {
+  http.removeContentTypeParser('application/json')
+  http.addContentTypeParser('application/json', { parseAs: 'string' }, (_request, body, done) => {
+    try {
+      done(null, parseJson(String(body)))
+    } catch (error) {
+      done(new Refusal('invalid_request', `The body is not JSON: ${messageOf(error)}.`, { cause: error }))
+    }
+  })
+
+  http.post(
+    '/rule-matches',
+    {
+      bodyLimit: BODY_LIMIT,
+      schema: {
+        operationId: 'createRuleMatches',
+        tags: ['rule matches'],
+        summary: 'Report rule matches',
+        description:
+          'Matches of one rule with the same dedupe text are one alert, from the first of them until its window ends. The ' +
+          'matches of one request make one change of each alert. An Idempotency-Key makes a repeat harmless for a day.',
+        headers: Type.Object({
+          'idempotency-key': Type.Optional(
+            Type.String({
+              minLength: 1,
+              maxLength: 255,
+              pattern: '^[\\x21-\\x7e]+$',
+              description: 'Chosen by you, one per request.',
+            }),
+          ),
+        }),
+        body: RuleMatches,
+        response: { 202: Accepted, ...problemResponses(400, 401, 413, 415, 422) },
+      },
+    },
+    async ({ body, headers }, reply) => {
+      const matches = body.rule_matches as RuleMatch[] // the validator has filled the schema's defaults in
+      return reply.code(202).send({ alerts: await acceptMatches(matches, headers['idempotency-key']) })
+    },
+  )
+}

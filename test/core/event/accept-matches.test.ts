@@ -1,0 +1,115 @@
+import t, { type Test } from 'tap'
+import { createAcceptMatches } from '../../../src/core/event/accept-matches.js'
+import { findEvent } from '../../../src/core/event/event-store.js'
+import { loadContent } from '../../../src/core/delivery/deliver.js'
+import { createLogger } from '../../../src/core/platform/logger.js'
+import type { JsonObject } from '../../../src/core/platform/json.js'
+import { openTestDatabase } from '../../helpers/backends.js'
+import { ruleMatch as match } from '../../helpers/rule-match.js'
+
+async function engine(t: Test) {
+  const database = await openTestDatabase(t)
+  const queued: string[] = []
+  const clock = { now: new Date('2026-01-01T00:00:00.000Z') }
+  const queues = { addDispatches: async (ids: readonly string[]) => void queued.push(...ids) }
+  const accept = createAcceptMatches({ database, queues, log: createLogger('silent'), now: () => clock.now })
+  const bodyOf = async (eventId: string | null) => {
+    const { body } = await loadContent(database, (await findEvent(database, eventId!))!)
+    return JSON.parse(body.text) as { context_diff: JsonObject; relay: JsonObject; updated_alert: JsonObject }
+  }
+  return { database, queued, clock, accept, bodyOf }
+}
+
+t.test('matches become changes of the same shape and road as those of SNS', async (t) => {
+  const { queued, clock, accept, bodyOf } = await engine(t)
+  const [created] = await accept([
+    match({ file: { hash: { sha256: 'h1' } } }),
+    match({ file: { hash: { sha256: 'h1' } } }),
+  ])
+  t.match(created, { rule: 'r', matches: 2, match_count: 2, alert_id: /^[0-9a-f-]{36}$/, type: 'alert.created' })
+  const [updated] = await accept([match({ file: { hash: { sha256: 'h2' } } }, { severity: 'high' })])
+  t.match(updated, { alert_id: created!.alert_id, match_count: 3, type: 'alert.updated' })
+  t.same(queued, [created!.event_id, updated!.event_id])
+  const body = await bodyOf(updated!.event_id)
+  t.match(body, {
+    updated_alert: {
+      id: created!.alert_id,
+      severity: 'high',
+      match_count: 3,
+      update_count: 1,
+      context: { file: { hash: { sha256: ['h1', 'h2'] } } },
+    },
+    context_diff: { file: { hash: { sha256: ['h2'] } } },
+    relay: { type: 'alert.updated', sequence: 2, topic_arn: null, previous_severity: 'info' },
+  })
+  t.notOk('upstream_context_diff' in body.relay)
+  clock.now = new Date(clock.now.getTime() + 3600_000)
+  const [next] = await accept([match({ file: { hash: { sha256: 'h1' } } })])
+  t.equal(next!.type, 'alert.created')
+  t.not(next!.alert_id, created!.alert_id, 'after the window a new alert begins')
+})
+
+t.test(
+  'one request with several rules makes one change of each alert; below the threshold there is none',
+  async (t) => {
+    const { accept, queued } = await engine(t)
+    const alerts = await accept([
+      match({ a: 1 }, { rule: 'one', dedupe: 'x' }),
+      match({ a: 2 }, { rule: 'two', threshold: 2 }),
+      match({ a: 3 }, { rule: 'one', dedupe: 'y' }),
+      match({ a: 4 }, { rule: 'one', dedupe: 'x', title: 'another title' }),
+    ])
+    t.match(alerts, [
+      { rule: 'one', matches: 2, type: 'alert.created' },
+      { rule: 'two', matches: 1, alert_id: null, event_id: null, type: null },
+      { rule: 'one', matches: 1, type: 'alert.created' },
+    ])
+    t.equal(queued.length, 2)
+  },
+)
+
+t.test('matches that wait for the threshold survive, and are published with the one that reaches it', async (t) => {
+  const { accept, bodyOf, database } = await engine(t)
+  for (const n of [1, 2]) await accept([match({ n: [n] }, { threshold: 3 })])
+  t.equal((await database.query('select 1 from rule_matches')).rowCount, 2)
+  const [alert] = await accept([match({ n: [3] }, { threshold: 3 })])
+  t.match(await bodyOf(alert!.event_id), { updated_alert: { match_count: 3 }, context_diff: { n: [1, 2, 3] } })
+  t.equal((await database.query('select 1 from rule_matches')).rowCount, 0)
+})
+
+t.test('requests at once, over shared rules in any order, lose and double nothing', async (t) => {
+  const { accept, bodyOf, database } = await engine(t)
+  const rules = ['a', 'b', 'c']
+  await Promise.all(
+    Array.from({ length: 20 }, (_, i) => {
+      const order = i % 2 ? rules : [...rules].reverse()
+      return accept(order.map((rule) => match({ n: [i] }, { rule, threshold: 5 })))
+    }),
+  )
+  const { rows } = await database.query<{ match_count: bigint }>('select match_count from rule_windows')
+  t.same(rows, [{ match_count: 20n }, { match_count: 20n }, { match_count: 20n }])
+  const events = await database.query<{ id: string; alert_id: string }>(
+    'select id, alert_id from events order by sequence',
+  )
+  t.equal(events.rowCount, 3 * 16, 'one creation with five matches, then one update each')
+  const values = new Map<string, number>()
+  for (const { id, alert_id: alertId } of events.rows) {
+    const { n } = (await bodyOf(id)).context_diff as { n: number[] }
+    values.set(alertId, (values.get(alertId) ?? 0) + n.length)
+  }
+  t.same([...values.values()], [20, 20, 20])
+})
+
+t.test('an Idempotency-Key makes a repeat harmless, and another body with it is refused', async (t) => {
+  const { accept, database } = await engine(t)
+  const request = [match({ a: 1 })]
+  const answers = await Promise.all(Array.from({ length: 5 }, () => accept(request, 'key-1')))
+  for (const answer of answers) t.same(answer, answers[0], 'the first answer')
+  t.same((await database.query('select match_count from rule_windows')).rows, [{ match_count: 1n }])
+  await t.rejects(accept([match({ a: 2 })], 'key-1'), {
+    code: 'idempotency_mismatch',
+    status: 422,
+    message: /used with another body/,
+  })
+  t.match(await accept([match({ a: 2 })], 'key-2'), [{ match_count: 2 }])
+})

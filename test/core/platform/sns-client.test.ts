@@ -1,0 +1,72 @@
+import t, { type Test } from 'tap'
+import { createAttempt } from '../../../src/core/delivery/attempt.js'
+import { createHttpClient } from '../../../src/core/platform/http-client.js'
+import { createSnsClient } from '../../../src/core/platform/sns-client.js'
+import { createSnsEndpoint, setEnvironment } from '../../helpers/sns-endpoint.js'
+
+const topicArn = 'arn:aws:sns:eu-west-1:123456789012:changes'
+const event = { id: 'evt_1', type: 'alert.created', severity: 'high', alertId: 'alert-1' } as const
+
+async function setUp(t: Test) {
+  const endpoint = await createSnsEndpoint(t)
+  setEnvironment(t, endpoint.environment)
+  const sns = createSnsClient()
+  const http = createHttpClient({ allowPrivateTargets: [] })
+  t.teardown(() => http.close())
+  t.teardown(() => sns.close())
+  const send = createAttempt({ sns, http })
+  const attempt = (text: string, fields: { url?: string; timeoutMs?: number } = {}) =>
+    send({
+      url: topicArn,
+      secrets: [],
+      timeoutMs: 5000,
+      event,
+      number: 1,
+      body: { text, cut: () => '{"cut":true}' },
+      ...fields,
+    })
+  return { endpoint, attempt }
+}
+
+t.test('a change is published with the attributes that subscribers filter by', async (t) => {
+  const { endpoint, attempt } = await setUp(t)
+  t.match(await attempt('{"a":"Zoë"}'), { outcome: 'succeeded', statusCode: 200, responseBody: 'mid-1' })
+  t.same(endpoint.published, [
+    {
+      topicArn,
+      message: '{"a":"Zoë"}',
+      attributes: { event_id: 'evt_1', type: 'alert.created', severity: 'high', alert_id: 'alert-1' },
+      groupId: undefined,
+    },
+  ])
+  await attempt('{}', { url: `${topicArn}.fifo` })
+  t.equal(endpoint.published[1]!.groupId, 'alert-1', 'a FIFO topic keeps the order of an alert')
+})
+
+t.test('over 256 KiB the contexts are cut', async (t) => {
+  const { endpoint, attempt } = await setUp(t)
+  await attempt('x'.repeat(256 * 1024 - 200))
+  await attempt('x'.repeat(256 * 1024 - 10))
+  t.same(
+    endpoint.published.map(({ message }) => message.length),
+    [256 * 1024 - 200, '{"cut":true}'.length],
+  )
+})
+
+t.test('what AWS or the network does is an outcome', async (t) => {
+  const { endpoint, attempt } = await setUp(t)
+  let requests = 0
+  endpoint.respond = (_request, response) => {
+    requests++
+    response.writeHead(404, { 'content-type': 'text/xml' })
+    response.end(
+      '<ErrorResponse><Error><Type>Sender</Type><Code>NotFound</Code><Message>Topic does not exist</Message></Error></ErrorResponse>',
+    )
+  }
+  t.match(await attempt('{}'), { outcome: 'rejected', statusCode: 404, responseBody: /NotFound.*Topic does not exist/ })
+  t.equal(requests, 1, 'the retries are ours alone')
+  endpoint.respond = () => {}
+  t.match(await attempt('{}', { timeoutMs: 300 }), { outcome: 'timeout', statusCode: null, error: /300 ms/ })
+  endpoint.respond = (request) => request.socket.destroy()
+  t.match(await attempt('{}'), { outcome: 'connection_failed', statusCode: null })
+})
