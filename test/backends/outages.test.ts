@@ -50,6 +50,7 @@ for (const outage of ['frozen', 'stopped'] as const) {
     await Promise.all([undecided(t, relay, second), undecided(t, relay, second), undecided(t, relay, first)])
     t.match(await relay.api('GET', '/readyz'), { status: 503, body: { status: 'not_ready' } })
     t.equal((await relay.api('GET', '/healthz')).status, 200)
+    t.match(await relay.api('GET', '/v1/events'), { status: 503, body: { type: 'urn:alert-relay:problem:undecided' } })
     await (outage === 'frozen' ? postgres.thaw() : postgres.start())
     const { event_id: id } = await repeated(relay, second)
     const received = await receiver.waitFor((all) => all.some((request) => request.id === id), { timeoutMs: 40_000 })
@@ -69,10 +70,15 @@ for (const outage of ['frozen', 'stopped'] as const) {
     const second = publisher.notification({ message: 'second' })
     await undecided(t, relay, second)
     t.match(await relay.api('GET', '/readyz'), { status: 503, body: { database: 'ok' } })
+    const matches = { rule_matches: [{ rule: 'r', context: { a: 1 } }] }
+    const { status, body } = await relay.api<{ alerts: { event_id: string }[] }>('POST', '/v1/rule-matches', matches)
+    t.equal(status, 202, 'matches are stored: upkeep queues their event')
     await (outage === 'frozen' ? redis.thaw() : redis.start())
     const { event_id: id, result } = await repeated(relay, second)
     t.equal(result, 'duplicate', 'it was stored the first time')
-    await receiver.waitFor((all) => all.some((request) => request.id === id), { timeoutMs: 40_000 })
+    for (const wanted of [id, body.alerts[0]!.event_id]) {
+      await receiver.waitFor((all) => all.some((request) => request.id === wanted), { timeoutMs: 40_000 })
+    }
     t.equal(await relay.stop(), 0)
   })
 }

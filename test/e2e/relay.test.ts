@@ -5,11 +5,12 @@ import { join } from 'node:path'
 import { Redis } from 'ioredis'
 import t, { type Test } from 'tap'
 import { SAMPLE_CHANGE } from '../../src/core/event/sample.js'
-import { createTestDataDir, relayRedisUrl } from '../helpers/backends.js'
+import { createTestDatabaseUrl, createTestDataDir, relayRedisUrl } from '../helpers/backends.js'
 import { createReceiver, type Receiver, type Respond } from '../helpers/receiver.js'
 import { startRelay, type Relay } from '../helpers/relay.js'
 import { createSnsPublisher, TEST_TOPIC, type SnsPublisher } from '../helpers/sns-publisher.js'
 
+const embedded = !process.env.TEST_DATABASE_URL && 'an embedded database is for one process'
 const CLI = join(import.meta.dirname, '../../dist/cli.js')
 
 interface Delivery {
@@ -290,6 +291,28 @@ t.test(
     t.equal(received[1]!.id, body.event_id)
   },
 )
+
+t.test('API and workers apart: a worker that is killed leaves its work to the other', { skip: embedded }, async (t) => {
+  const publisher = await publisherFor(t)
+  const shared = {
+    DATABASE_URL: (await createTestDatabaseUrl(t))!,
+    API_KEYS: 'a-key-for-all-roles',
+    ENCRYPTION_KEY: Buffer.alloc(32, 3).toString('base64'),
+  }
+  const api = await relayFor(t, publisher, { ...shared, ROLE: 'api' })
+  const first = await startRelay(t, { ...shared, ROLE: 'worker' })
+  const { receiver } = await receiverFor(t, api, () => ({ status: 200, hang: true }))
+  t.equal((await fetch(`${first.url}/v1/webhooks`)).status, 404, 'a worker has no API')
+  t.equal((await fetch(`${first.url}/readyz`)).status, 200)
+  const { body } = await api.sns(publisher.notification({ message: seed }))
+  await receiver.waitFor(1)
+  await first.kill()
+  receiver.respond = () => ({ status: 204 })
+  await startRelay(t, { ...shared, ROLE: 'worker' })
+  const received = await receiver.waitFor(2, { timeoutMs: 60_000 })
+  t.equal(received[1]!.id, body.event_id)
+  t.ok(received[1]!.verified)
+})
 
 t.test('a wrong setting stops the process with one line', async (t) => {
   for (const [settings, line] of [

@@ -1,85 +1,10 @@
-import t, { type Test } from 'tap'
-import { createAttempt } from '../../src/core/delivery/attempt.js'
-import { createDeliver } from '../../src/core/delivery/deliver.js'
-import { findDelivery, listDeliveries } from '../../src/core/delivery/delivery-list.js'
-import { createAccept } from '../../src/core/event/accept.js'
-import { createHttpClient } from '../../src/core/platform/http-client.js'
+import t from 'tap'
+import { findDelivery } from '../../src/core/delivery/delivery-list.js'
 import { newId } from '../../src/core/platform/id.js'
-import { createLogger } from '../../src/core/platform/logger.js'
-import type { Queues, RetryJob } from '../../src/core/platform/queues.js'
-import { createSealer } from '../../src/core/platform/secrets.js'
-import { deleteWebhook, findWebhook, insertWebhook, updateWebhook } from '../../src/core/webhook/webhook-store.js'
-import type { Webhook } from '../../src/core/webhook/webhook.js'
-import { newSecret } from '../../src/core/delivery/signature.js'
-import { createDispatchHandler } from '../../src/workers/dispatch.js'
-import { createRetryHandler } from '../../src/workers/retry.js'
+import { deleteWebhook, findWebhook, updateWebhook } from '../../src/core/webhook/webhook-store.js'
 import { startUpkeep } from '../../src/workers/upkeep.js'
-import { openTestDatabase } from '../helpers/backends.js'
 import { createReceiver, type Respond } from '../helpers/receiver.js'
-
-const log = createLogger('silent')
-
-/** The workers on a real database and real receivers, with a queue that the test turns by hand. */
-async function workshop(t: Test) {
-  const database = await openTestDatabase(t)
-  const dispatches: string[] = []
-  const retries: RetryJob[] = []
-  const queues = {
-    addDispatches: async (ids: readonly string[]) => void dispatches.push(...ids),
-    addRetries: async (jobs: readonly RetryJob[]) => void retries.push(...jobs),
-  } as Queues
-  const sealer = createSealer(Buffer.alloc(32, 7))
-  const http = createHttpClient({ allowPrivateTargets: ['127.0.0.0/8'] })
-  t.teardown(() => http.close())
-  const deliver = createDeliver({ sendAttempt: createAttempt({ http }), log, random: () => 0 })
-  const parts = { database, queues, sealer, deliver }
-  const accept = createAccept({ database, queues })
-  const publish = async (message: string) =>
-    (
-      await accept({
-        messageId: newId('evt'),
-        topicArn: 'arn:aws:sns:us-east-1:123456789012:t',
-        subject: undefined,
-        message,
-        sentAt: new Date(),
-      })
-    ).event
-  const addWebhook = async (respond: Respond, fields: Partial<Webhook> = {}) => {
-    const receiver = await createReceiver({ respond })
-    t.teardown(() => receiver.close())
-    const now = new Date().toISOString()
-    const webhook: Webhook = {
-      id: newId('wh'),
-      url: receiver.url,
-      description: '',
-      status: 'enabled',
-      disabled_reason: null,
-      event_types: [],
-      topics: [],
-      timeout_ms: 1000,
-      created_at: now,
-      updated_at: now,
-      ...fields,
-    }
-    const secret = newSecret()
-    receiver.secrets = [secret]
-    await insertWebhook(database, sealer, webhook, [{ secret, expiresAt: null }])
-    return { receiver, webhook }
-  }
-  const deliveriesOf = async (eventId: string) =>
-    (await listDeliveries(database, { event_id: eventId }, { limit: 100 })).data
-  return {
-    database,
-    dispatches,
-    retries,
-    queues,
-    publish,
-    addWebhook,
-    deliveriesOf,
-    dispatch: createDispatchHandler(parts),
-    retry: createRetryHandler(parts),
-  }
-}
+import { log, workshop } from '../helpers/workshop.js'
 
 t.test('an event goes to the enabled webhooks that select its type and topic', async (t) => {
   const { publish, addWebhook, dispatch, deliveriesOf } = await workshop(t)
@@ -166,7 +91,8 @@ t.test('a webhook that is edited while its retry waits: the current one applies'
 })
 
 t.test('a crash between commit and enqueue, or a queue that forgot: upkeep queues the stored work again', async (t) => {
-  const { database, queues, dispatches, retries, publish, addWebhook, dispatch, deliveriesOf } = await workshop(t)
+  const { database, queues, sealer, dispatches, retries, publish, addWebhook, dispatch, deliveriesOf } =
+    await workshop(t)
   await addWebhook(() => ({ status: 500 }))
   const failed = await publish('failed')
   await dispatch({ eventId: failed.id })
@@ -174,7 +100,7 @@ t.test('a crash between commit and enqueue, or a queue that forgot: upkeep queue
   dispatches.length = 0
   retries.length = 0
   let now = Date.now()
-  const options = { database, queues, retentionDays: 30, log, intervalMs: 3600_000, now: () => now }
+  const options = { database, queues, sealer, retentionDays: 30, log, intervalMs: 3600_000, now: () => now }
   const [one, two] = [startUpkeep(options), startUpkeep(options)]
   t.teardown(() => Promise.all([one.close(), two.close()]))
   await one.runOnce()
@@ -190,7 +116,7 @@ t.test('a crash between commit and enqueue, or a queue that forgot: upkeep queue
 })
 
 t.test('upkeep goes through a backlog of many batches', async (t) => {
-  const { database, queues, dispatches, publish } = await workshop(t)
+  const { database, queues, sealer, dispatches, publish } = await workshop(t)
   const { id } = await publish('first')
   await database.query(
     `insert into events (id, type, payload, sent_at, received_at)
@@ -202,6 +128,7 @@ t.test('upkeep goes through a backlog of many batches', async (t) => {
   const upkeep = startUpkeep({
     database,
     queues,
+    sealer,
     retentionDays: 30,
     log,
     intervalMs: 3600_000,
@@ -213,7 +140,7 @@ t.test('upkeep goes through a backlog of many batches', async (t) => {
 })
 
 t.test('retention deletes what is old with its deliveries and attempts, and never pending work', async (t) => {
-  const { database, queues, publish, addWebhook, dispatch } = await workshop(t)
+  const { database, queues, sealer, publish, addWebhook, dispatch } = await workshop(t)
   await addWebhook((_request, count) => ({ status: count === 1 ? 200 : 500 }))
   const done = await publish('done')
   await dispatch({ eventId: done.id })
@@ -223,6 +150,7 @@ t.test('retention deletes what is old with its deliveries and attempts, and neve
   const upkeep = startUpkeep({
     database,
     queues,
+    sealer,
     retentionDays: 30,
     log,
     intervalMs: 3600_000,

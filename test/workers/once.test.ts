@@ -1,0 +1,122 @@
+import t from 'tap'
+import { stringifyJson, type JsonObject } from '../../src/core/platform/json.js'
+import type { ReceivedRequest } from '../helpers/receiver.js'
+import { workshop } from '../helpers/workshop.js'
+
+const once = { paths: ['file.hash.*', 'related.ip'], within: '30d' }
+
+function change(alertId: string, context: JsonObject): string {
+  return stringifyJson({
+    updated_alert: { id: alertId, context },
+    incoming_rule_matches_context: context,
+    context_diff: {},
+  })
+}
+
+const indicatorsOf = ({ json }: ReceivedRequest) =>
+  (json as { indicators: { path: string; value: unknown }[] }).indicators
+
+t.test('a webhook with once is sent a value once over all alerts, and only events that carry one', async (t) => {
+  const { publish, addWebhook, dispatch, deliveriesOf } = await workshop(t)
+  const { receiver } = await addWebhook(() => ({ status: 200 }), { once })
+  const plain = await addWebhook(() => ({ status: 200 }))
+  const messages = [
+    change('a', { file: { hash: { sha256: ['h1'] } }, user: { name: ['u'] } }),
+    change('b', { file: { hash: { sha256: ['h1'] } } }),
+    change('b', { file: { hash: { sha256: ['h1', 'h2'], md5: ['h1'] } } }),
+    change('c', { user: { name: ['new'] } }),
+    'no alert at all',
+  ]
+  const events = []
+  for (const message of messages) {
+    const event = await publish(message)
+    await dispatch({ eventId: event.id })
+    events.push(event)
+  }
+  t.same(
+    receiver.received.map(({ id }) => id),
+    [events[0]!.id, events[2]!.id],
+  )
+  t.same(receiver.received.map(indicatorsOf), [
+    [{ path: 'file.hash.sha256', value: 'h1' }],
+    [
+      { path: 'file.hash.md5', value: 'h1' },
+      { path: 'file.hash.sha256', value: 'h2' },
+    ],
+  ])
+  t.equal((await deliveriesOf(events[1]!.id)).length, 1, 'the plain webhook alone has a delivery of it')
+  t.equal(plain.receiver.received.length, 5)
+  t.notOk('indicators' in (plain.receiver.received[0]!.json as object))
+})
+
+t.test('events with the same value at once: one delivery', async (t) => {
+  const { publish, addWebhook, dispatch } = await workshop(t)
+  const { receiver } = await addWebhook(() => ({ status: 200 }), { once })
+  const values = Array.from({ length: 30 }, (_, i) => `h${i}`)
+  const events = await Promise.all(
+    Array.from({ length: 10 }, (_, i) =>
+      publish(change(`alert-${i}`, { file: { hash: { sha256: i % 2 ? values : [...values].reverse() } } })),
+    ),
+  )
+  await Promise.all(events.map(({ id }) => dispatch({ eventId: id })))
+  const sent = receiver.received.flatMap(indicatorsOf).map(({ value }) => value)
+  t.same([...sent].sort(), [...values].sort(), 'every value once')
+  t.equal(receiver.received.length, 1)
+})
+
+t.test('1,000 changes in 50 alerts: a file hash is sent once', async (t) => {
+  const { publish, addWebhook, dispatch } = await workshop(t)
+  const { receiver } = await addWebhook(() => ({ status: 200 }), { once: { paths: 'indicators' } })
+  for (let i = 0; i < 1000; i++) {
+    const { id } = await publish(
+      change(`alert-${i % 50}`, { file: { hash: { sha256: ['the one'] } }, source: { port: [i] } }),
+    )
+    await dispatch({ eventId: id })
+  }
+  t.equal(receiver.received.length, 1)
+  t.same(indicatorsOf(receiver.received[0]!), [{ path: 'file.hash.sha256', value: 'the one' }])
+})
+
+t.test('a retry and a dispatch that is done again carry the same values', async (t) => {
+  const { publish, addWebhook, dispatch, retry, retries, database } = await workshop(t)
+  const { receiver } = await addWebhook((_request, count) => ({ status: count === 2 ? 500 : 200 }), { once })
+  const { id } = await publish(change('a', { file: { hash: { sha256: ['h1'] } } }))
+  await dispatch({ eventId: id })
+  await database.query('delete from deliveries')
+  await database.query('update events set dispatched_at = null')
+  await dispatch({ eventId: id })
+  await retry(retries[0]!)
+  t.equal(receiver.received.length, 3)
+  t.equal(new Set(receiver.received.map(({ body }) => body)).size, 1)
+})
+
+t.test('a delivery that ends dead gives its values back', async (t) => {
+  const { publish, addWebhook, dispatch, retry, retries, deliveriesOf } = await workshop(t)
+  const { receiver } = await addWebhook(() => ({ status: 500 }), { once })
+  const first = await publish(change('a', { related: { ip: ['8.8.8.8'] } }))
+  await dispatch({ eventId: first.id })
+  const second = await publish(change('b', { related: { ip: ['8.8.8.8'] } }))
+  await dispatch({ eventId: second.id })
+  t.equal(receiver.received.length, 1, 'the value is on its way with the first')
+  for (let job = retries.shift(); job; job = retries.shift()) await retry(job)
+  t.match(await deliveriesOf(first.id), [{ status: 'dead' }])
+  receiver.respond = () => ({ status: 200 })
+  const third = await publish(change('c', { related: { ip: ['8.8.8.8'] } }))
+  await dispatch({ eventId: third.id })
+  t.equal(receiver.received.at(-1)!.id, third.id)
+})
+
+t.test('after its time a value is sent again; without one it never is', async (t) => {
+  const { publish, addWebhook, dispatch, database } = await workshop(t)
+  const timed = await addWebhook(() => ({ status: 200 }), { once })
+  const forever = await addWebhook(() => ({ status: 200 }), { once: { paths: once.paths } })
+  const send = async () => dispatch({ eventId: (await publish(change('a', { related: { ip: ['8.8.8.8'] } }))).id })
+  await send()
+  await database.query(`update indicators set sent_at = sent_at - interval '29 days'`)
+  await send()
+  t.equal(timed.receiver.received.length, 1)
+  await database.query(`update indicators set sent_at = sent_at - interval '2 days'`)
+  await send()
+  t.equal(timed.receiver.received.length, 2)
+  t.equal(forever.receiver.received.length, 1)
+})
