@@ -64,7 +64,7 @@ export async function listAlerts(
       select: 'select * from alerts',
       conditions,
       order: 'last_seen_at desc, id desc',
-      cursorOf: cursorOf,
+      cursorOf,
       entryOf: alertOf,
     },
     limit,

@@ -9,6 +9,7 @@ import { join } from 'node:path'
 import { PGlite, types as pglite, type Transaction as PgliteTransaction } from '@electric-sql/pglite'
 import pg from 'pg'
 import { acquireDataDir } from './data-dir.js'
+import { afterQuery } from './pglite-pool.js'
 import { messageOf, Refusal, SettingError } from './errors.js'
 import { migrate } from './migrations.js'
 import type { Queryable, Transaction } from './queryable.js'
@@ -76,6 +77,7 @@ function embeddedDatabase(db: PGlite, release: () => Promise<void>): Database {
   const on = (target: PGlite | PgliteTransaction): Queryable => ({
     async query<Row>(sql: string, params: readonly unknown[] = []) {
       const { rows, affectedRows } = await target.query<Row>(sql, [...params])
+      await afterQuery()
       for (const row of rows) asBuffers(row as Record<string, unknown>)
       return { rows, rowCount: rows.length || (affectedRows ?? 0) }
     },

@@ -1,9 +1,18 @@
 /** PGlite in the shape of a `pg` pool, as far as BullMQ's PostgreSQL backend needs one. */
 import { EventEmitter } from 'node:events'
+import { setImmediate } from 'node:timers/promises'
 import type { PGlite } from '@electric-sql/pglite'
 import type { PgNotification, PgPool, PgPoolClient, PgQueryResult } from 'bullmq'
 
 export type { PGlite } from '@electric-sql/pglite'
+
+/**
+ * PGlite answers without ever waiting for the outside: code that asks it again and again would keep sockets and timers from
+ * their turn. So every query ends with one.
+ */
+export async function afterQuery(): Promise<void> {
+  await setImmediate()
+}
 
 /**
  * Every "connection" is the one engine. LISTEN and UNLISTEN go through PGlite's own listeners, so that a notification
@@ -14,10 +23,12 @@ export function createPglitePool(db: PGlite): PgPool {
   const query = async <R>(text: string, params: readonly unknown[] = []): Promise<PgQueryResult<R>> => {
     if (params.length === 0) {
       const results = await db.exec(text)
+      await afterQuery()
       const last = results.at(-1)
       return { rows: (last?.rows ?? []) as R[], rowCount: last?.affectedRows ?? 0 }
     }
     const { rows, affectedRows } = await db.query<R>(text, [...params])
+    await afterQuery()
     return { rows, rowCount: rows.length || (affectedRows ?? 0) }
   }
   const pool = {

@@ -93,6 +93,20 @@ t.test('a transaction is all or nothing, and nothing gets between', async (t) =>
   await t.resolves(database.ping())
 })
 
+t.test('code that asks again and again leaves sockets and timers their turn', async (t) => {
+  const database = await openTestDatabase(t)
+  let turns = 0
+  const timer = setInterval(() => turns++, 0)
+  t.teardown(() => clearInterval(timer))
+  for (let i = 0; i < 300; i++) await database.query('select 1')
+  t.ok(turns > 0, 'between queries')
+  turns = 0
+  await database.transaction(async (tx) => {
+    for (let i = 0; i < 300; i++) await tx.query('select 1')
+  })
+  t.ok(turns > 0, 'in a transaction')
+})
+
 t.test('migrations are applied once, also by processes that start at once; a newer schema is refused', async (t) => {
   const database = await openTestDatabase(t)
   const applied = async () => (await database.query('select name from schema_migrations')).rows.length
