@@ -7,6 +7,7 @@
 import type { FastifyInstance } from 'fastify'
 import type { Logger } from 'pino'
 import { createAttempt } from './core/delivery/attempt.js'
+import { readBacklog } from './core/delivery/backlog.js'
 import { createDeliver } from './core/delivery/deliver.js'
 import { createAccept } from './core/event/accept.js'
 import { createAcceptMatches } from './core/event/accept-matches.js'
@@ -15,6 +16,7 @@ import { openDatabase, type Database } from './core/platform/database.js'
 import { SettingError } from './core/platform/errors.js'
 import { fetchText } from './core/platform/fetch-text.js'
 import { createHttpClient } from './core/platform/http-client.js'
+import { createMetrics } from './core/platform/metrics.js'
 import { openQueues, type Queues } from './core/platform/queues.js'
 import { createKeyCheck, createSealer, fingerprint, loadApiKeys, loadEncryptionKey } from './core/platform/secrets.js'
 import { createSnsClient } from './core/platform/sns-client.js'
@@ -78,7 +80,8 @@ async function compose(config: Config, log: Logger, closers: Closer[], close: Cl
   closers.push(() => client.close())
   const sns = createSnsClient()
   closers.push(async () => sns.close())
-  const deliver = createDeliver({ sendAttempt: createAttempt({ http: client, sns }), log })
+  const metrics = createMetrics(() => readBacklog(database, queues, new Date()))
+  const deliver = createDeliver({ sendAttempt: createAttempt({ http: client, sns }), log, metrics })
 
   if (emulatorOrigin) log.warn({ origin: emulatorOrigin }, 'SNS_EMULATOR is trusted: not for production')
   const subscriptions = createSubscriptions({
@@ -92,7 +95,7 @@ async function compose(config: Config, log: Logger, closers: Closer[], close: Cl
   const verifier = createVerifier({ certificates, maxAgeS: config.snsMaxAgeS, emulatorOrigin })
   const accept = createAccept({ database, queues })
   const acceptMatches = createAcceptMatches({ database, queues, log })
-  const parts = { database, queues, sealer, deliver, subscriptions, verifier, accept, acceptMatches, log }
+  const parts = { database, queues, sealer, deliver, subscriptions, verifier, accept, acceptMatches, metrics, log }
   const http = await (role === 'worker'
     ? createWorkerHttp(parts)
     : createHttp({ ...parts, checkKey: createKeyCheck(keys) }))

@@ -4,11 +4,13 @@ import { Type } from 'typebox'
 import type { Database } from '../core/platform/database.js'
 import { withDeadline } from '../core/platform/deadline.js'
 import { messageOf } from '../core/platform/errors.js'
+import type { Metrics } from '../core/platform/metrics.js'
 import type { Queues } from '../core/platform/queues.js'
 
 export interface OpsRouteOptions {
   database: Database
   queues: Queues
+  metrics: Metrics
 }
 
 const CHECK_DEADLINE_MS = 3000
@@ -20,7 +22,7 @@ const Readiness = Type.Object({
 })
 const tags = ['operations']
 
-export const opsRoutes: FastifyPluginAsyncTypebox<OpsRouteOptions> = async (http, { database, queues }) => {
+export const opsRoutes: FastifyPluginAsyncTypebox<OpsRouteOptions> = async (http, { database, queues, metrics }) => {
   http.get(
     '/healthz',
     {
@@ -54,6 +56,24 @@ export const opsRoutes: FastifyPluginAsyncTypebox<OpsRouteOptions> = async (http
       return reply
         .code(ready ? 200 : 503)
         .send({ status: ready ? 'ready' : 'not_ready', database: databaseState, queue })
+    },
+  )
+
+  http.get(
+    '/metrics',
+    {
+      logLevel: 'warn',
+      schema: {
+        operationId: 'getMetrics',
+        tags,
+        summary: 'Metrics for Prometheus',
+        security: [],
+        response: { 200: { description: 'The text format.', content: { 'text/plain': { schema: Type.String() } } } },
+      },
+    },
+    async (_request, reply) => {
+      const text = await metrics.scrape()
+      return reply.type(metrics.contentType).send(text)
     },
   )
 }

@@ -9,6 +9,7 @@ import { Type, type Static } from 'typebox'
 import type { Accept } from '../core/event/accept.js'
 import { withDeadline } from '../core/platform/deadline.js'
 import { Refusal } from '../core/platform/errors.js'
+import type { Metrics } from '../core/platform/metrics.js'
 import { parseSnsMessage, type SnsMessage } from '../core/sns/message.js'
 import type { Subscriptions } from '../core/sns/subscriptions.js'
 import type { Verifier } from '../core/sns/verify.js'
@@ -18,6 +19,7 @@ export interface SnsRouteOptions {
   subscriptions: Subscriptions
   verifier: Verifier
   accept: Accept
+  metrics: Metrics
 }
 
 /** SNS messages are at most 256 KiB, their JSON escaped again in the envelope. */
@@ -60,8 +62,10 @@ export async function snsRoutes(http: FastifyInstance, options: SnsRouteOptions)
       const work = receive(request, options).catch(undecidedUnlessRefused)
       const { receipt, log } = await withDeadline(work, DEADLINE_MS, 'taking the message').catch((error: unknown) => {
         logRefused(request, error)
+        options.metrics.countMessage(error instanceof Refusal ? error.code : 'internal_error')
         throw error
       })
+      options.metrics.countMessage(receipt.result)
       request.log.info({ ...receipt, ...log }, 'sns message')
       return receipt
     },

@@ -4,7 +4,7 @@
  * Promise: when a job is done, every enabled webhook that wants the event had its first attempt, and what came of it is
  * written. A job that dies half-way is done again from the start: a receiver may get the event twice, never not at all.
  */
-import { bodyFor, loadContent, type Deliver } from '../core/delivery/deliver.js'
+import { bodyFor, disableIfGone, loadContent, type Deliver } from '../core/delivery/deliver.js'
 import { findRecordedWebhooks, recordDispatch, type FirstAttempt } from '../core/delivery/delivery-store.js'
 import type { StoredEvent } from '../core/event/event.js'
 import { findEvent } from '../core/event/event-store.js'
@@ -36,7 +36,9 @@ export function createDispatchHandler(options: DispatchOptions) {
     const wanted = targets.filter((target) => wantsEvent(target, event) && !recorded.has(target.id))
     const results = await Promise.all(wanted.map((target) => firstAttempt(options, target, event, content)))
     const made = results.filter((result) => result !== undefined)
-    await queues.addRetries(await recordDispatch(database, eventId, made, new Date()))
+    const retries = await recordDispatch(database, eventId, made, new Date())
+    for (const { webhookId, attempt } of made) await disableIfGone(database, webhookId, attempt, new Date())
+    await queues.addRetries(retries)
   }
 }
 

@@ -4,7 +4,7 @@
  * Promise: a job makes the attempt it was made for or none: what was attempted, dropped or held meanwhile is left alone.
  * The webhook is read anew, so its current URL, secrets and status apply.
  */
-import { bodyFor, loadContent, type Deliver } from '../core/delivery/deliver.js'
+import { bodyFor, disableIfGone, loadContent, type Deliver } from '../core/delivery/deliver.js'
 import {
   dropDeliveries,
   dropDelivery,
@@ -40,6 +40,7 @@ export function createRetryHandler({ database, queues, sealer, deliver }: RetryO
     const { scheduleStart } = delivery
     const { attempt, state } = await deliver({ target, event, body, number, scheduleStart })
     await recordRetry(database, deliveryId, attempt, state, new Date())
+    await disableIfGone(database, target.id, attempt, new Date())
     if (state.nextAttemptAt) await queues.addRetries([{ deliveryId, attempt: number + 1, at: state.nextAttemptAt }])
   }
 }

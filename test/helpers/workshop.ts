@@ -7,6 +7,7 @@ import { createAccept } from '../../src/core/event/accept.js'
 import { createHttpClient } from '../../src/core/platform/http-client.js'
 import { createSnsClient } from '../../src/core/platform/sns-client.js'
 import { newId } from '../../src/core/platform/id.js'
+import { createMetrics } from '../../src/core/platform/metrics.js'
 import { createLogger } from '../../src/core/platform/logger.js'
 import type { Queues, RetryJob } from '../../src/core/platform/queues.js'
 import { createSealer } from '../../src/core/platform/secrets.js'
@@ -33,7 +34,12 @@ export async function workshop(t: Test) {
   t.teardown(() => http.close())
   const sns = createSnsClient()
   t.teardown(() => sns.close())
-  const deliver = createDeliver({ sendAttempt: createAttempt({ http, sns }), log, random: () => 0 })
+  const deliver = createDeliver({
+    sendAttempt: createAttempt({ http, sns }),
+    log,
+    metrics: createMetrics(() => Promise.reject(new Error('not read'))),
+    random: () => 0,
+  })
   const parts = { database, queues, sealer, deliver }
   const accept = createAccept({ database, queues })
   const publish = async (message: string) =>
@@ -60,6 +66,7 @@ export async function workshop(t: Test) {
       topics: [],
       once: null,
       timeout_ms: 1000,
+      retry_schedule_s: null,
       created_at: now,
       updated_at: now,
       ...fields,

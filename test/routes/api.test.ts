@@ -143,6 +143,37 @@ t.test('what is no request of ours is a problem, never a 500', async (t) => {
   }
 })
 
+t.test('metrics count messages, attempts and backlog, with labels from fixed lists alone', async (t) => {
+  const publisher = await createSnsPublisher()
+  await publisher.serve()
+  t.teardown(() => publisher.close())
+  const app = await createTestApp(t, { SNS_TOPICS: TEST_TOPIC, SNS_EMULATOR: publisher.origin })
+  const receiver = await createReceiver()
+  t.teardown(() => receiver.close())
+  const { id } = (await app.api('POST', '/v1/webhooks', { url: receiver.url })).json<{ id: string }>()
+  await app.api('POST', `/v1/webhooks/${id}/test`)
+  const message = publisher.notification({ message: 'waits: no worker runs' })
+  for (const body of [message, message, { ...message, Message: 'forged' }, 'nonsense']) await app.sns(body)
+  const answer = await app.http.inject({ url: '/metrics' })
+  t.match(answer.headers['content-type'], /^text\/plain; version=0\.0\.4/)
+  for (const line of [
+    'alert_relay_sns_messages_total{result="stored"} 1',
+    'alert_relay_sns_messages_total{result="duplicate"} 1',
+    'alert_relay_sns_messages_total{result="signature_mismatch"} 1',
+    'alert_relay_sns_messages_total{result="malformed_message"} 1',
+    'alert_relay_attempts_total{outcome="succeeded"} 1',
+    'alert_relay_attempt_duration_seconds_count 1',
+    'alert_relay_delivery_latency_seconds_count 1',
+    'alert_relay_backlog{kind="undispatched_events"} 1',
+    'alert_relay_backlog{kind="pending_deliveries"} 0',
+    'alert_relay_queue_jobs{queue="dispatch",state="waiting"} 1',
+  ]) {
+    t.ok(answer.body.split('\n').includes(line), line)
+  }
+  t.match(answer.body, /nodejs_eventloop_lag_seconds/)
+  t.notMatch(answer.body, TEST_TOPIC)
+})
+
 t.test('lists are pages: each entry once, newest first', async (t) => {
   const app = await createTestApp(t)
   const made: string[] = []

@@ -106,6 +106,13 @@ t.test('a delivery that ends dead gives its values back', async (t) => {
   t.equal(receiver.received.at(-1)!.id, third.id)
 })
 
+t.test('a first attempt that ends dead gives its values back too', async (t) => {
+  const { publish, addWebhook, dispatch, database } = await workshop(t)
+  await addWebhook(() => ({ status: 410 }), { once })
+  await dispatch({ eventId: (await publish(change('a', { related: { ip: ['8.8.8.8'] } }))).id })
+  t.equal((await database.query('select 1 from indicators')).rowCount, 0)
+})
+
 t.test('after its time a value is sent again; without one it never is', async (t) => {
   const { publish, addWebhook, dispatch, database } = await workshop(t)
   const timed = await addWebhook(() => ({ status: 200 }), { once })

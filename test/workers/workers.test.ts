@@ -62,6 +62,29 @@ t.test('a failing delivery is tried ten times, then it is dead; a retry by hand 
   t.equal((await findDelivery(database, delivery!.id))!.attempts.length, 10)
 })
 
+t.test('410 Gone ends the delivery and disables the webhook; Retry-After and an own schedule apply', async (t) => {
+  const { publish, addWebhook, dispatch, retry, retries, deliveriesOf, database } = await workshop(t)
+  const gone = await addWebhook(() => ({ status: 410 }))
+  const busy = await addWebhook(() => ({ status: 429, headers: { 'retry-after': '600' } }))
+  const own = await addWebhook(() => ({ status: 500 }), { retry_schedule_s: [7] })
+  const event = await publish('text')
+  await dispatch({ eventId: event.id })
+  t.match(await findWebhook(database, gone.webhook.id), {
+    status: 'disabled',
+    disabled_reason: 'the receiver answered 410 Gone',
+  })
+  const byWebhook = new Map((await deliveriesOf(event.id)).map((delivery) => [delivery.webhook_id, delivery]))
+  t.match(byWebhook.get(gone.webhook.id), { status: 'dead', reason: 'the receiver answered 410 Gone' })
+  const waitS = (id: string) => Math.round((Date.parse(byWebhook.get(id)!.next_attempt_at!) - Date.now()) / 1000)
+  t.equal(waitS(busy.webhook.id), 600)
+  t.equal(waitS(own.webhook.id), 7)
+  await retry(retries.find(({ deliveryId }) => deliveryId === byWebhook.get(own.webhook.id)!.id)!)
+  const dead = (await deliveriesOf(event.id)).find((delivery) => delivery.webhook_id === own.webhook.id)
+  t.match(dead, { status: 'dead', reason: '2 attempts failed, the last one: rejected' })
+  await dispatch({ eventId: (await publish('another')).id })
+  t.equal(gone.receiver.received.length, 1, 'it is left alone')
+})
+
 t.test('a retry that was attempted, or whose delivery is no more, does nothing', async (t) => {
   const { publish, addWebhook, dispatch, retry, retries, deliveriesOf, database } = await workshop(t)
   const { receiver, webhook } = await addWebhook((_request, count) => ({ status: count < 3 ? 500 : 200 }))

@@ -31,6 +31,8 @@ export interface Attempt {
   outcome: AttemptOutcome
   /** The receiver's answer, if there was one. */
   statusCode: number | null
+  /** The receiver's Retry-After header, as it came. */
+  retryAfter: string | null
   /** Why there was no answer: one line, no secrets. */
   error: string | null
   /** The first 4 KiB of the answer. */
@@ -52,10 +54,10 @@ export function createAttempt(options: { http: HttpClient; sns: SnsClient; now?:
     const result = await (isTopicUrl(input.url) ? publish(sns, input) : post(http, input, startedAt))
     const row = { number: input.number, startedAt, durationMs: result.durationMs }
     if (result.kind === 'response') {
-      const { statusCode, body: responseBody } = result
-      return { ...row, outcome: outcomeOfStatus(statusCode), statusCode, error: null, responseBody }
+      const { statusCode, retryAfter, body: responseBody } = result
+      return { ...row, outcome: outcomeOfStatus(statusCode), statusCode, retryAfter, error: null, responseBody }
     }
-    return { ...row, outcome: result.kind, statusCode: null, error: result.error, responseBody: null }
+    return { ...row, outcome: result.kind, statusCode: null, retryAfter: null, error: result.error, responseBody: null }
   }
 }
 

@@ -9,12 +9,14 @@ import pLimit from 'p-limit'
 import { recallContext } from '../alert/alert-store.js'
 import type { StoredEvent } from '../event/event.js'
 import type { Queryable } from '../platform/database.js'
+import type { Metrics } from '../platform/metrics.js'
 import { formatEvent, type EventContent, type Outgoing } from '../webhook/format.js'
 import { claimIndicators, findIndicators } from '../webhook/indicator-store.js'
 import { selectIndicators } from '../webhook/once.js'
+import { disableWebhook } from '../webhook/webhook-store.js'
 import { liveSecrets, type Target } from '../webhook/webhook.js'
 import type { Attempt, SendAttempt } from './attempt.js'
-import { nextState, type DeliveryState } from './policy.js'
+import { nextState, RETRY_SCHEDULE_S, saysGone, type DeliveryState } from './policy.js'
 
 const MAX_ATTEMPTS_IN_FLIGHT = 256
 
@@ -38,11 +40,13 @@ export type Deliver = (input: DeliverInput) => Promise<Delivered>
 export function createDeliver({
   sendAttempt,
   log,
+  metrics,
   now = () => new Date(),
   random = Math.random,
 }: {
   sendAttempt: SendAttempt
   log: FastifyBaseLogger
+  metrics: Metrics
   now?: () => Date
   random?: () => number
 }): Deliver {
@@ -59,11 +63,14 @@ export function createDeliver({
       }),
     )
     const state = nextState({
-      outcome: attempt.outcome,
+      result: attempt,
       attemptsInSchedule: number - scheduleStart,
+      scheduleS: target.retry_schedule_s ? [0, ...target.retry_schedule_s] : RETRY_SCHEDULE_S,
       now: now(),
       random: random(),
     })
+    metrics.countAttempt(attempt.outcome, attempt.durationMs)
+    if (state.status === 'succeeded') metrics.observeDelivery((now().getTime() - event.receivedAt.getTime()) / 1000)
     log.info(
       {
         event_id: event.id,
@@ -108,4 +115,9 @@ export async function bodyFor(
   const values = selectIndicators(content.carried, once)
   const claimed = await claimIndicators(db, webhookId, event.id, values, once, now)
   return claimed.length > 0 ? content.bodyWith(claimed) : undefined
+}
+
+/** A receiver that answers 410 Gone is left alone until an operator enables its webhook again. */
+export async function disableIfGone(db: Queryable, webhookId: string, attempt: Attempt, now: Date): Promise<void> {
+  if (saysGone(attempt)) await disableWebhook(db, webhookId, 'the receiver answered 410 Gone', now)
 }

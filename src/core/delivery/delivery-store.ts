@@ -32,7 +32,7 @@ export interface FirstAttempt {
 
 /**
  * Records the first attempts of an event and that it is dispatched: one statement, however many webhooks. A delivery that
- * another worker recorded meanwhile stays as it is.
+ * another worker recorded meanwhile stays as it is; one that ends dead gives its indicators back.
  * @returns the retries to be queued
  */
 export async function recordDispatch(
@@ -52,6 +52,9 @@ export async function recordDispatch(
          as d (id, webhook_id, status, reason, next_attempt_at)
        on conflict (event_id, webhook_id) do nothing
        returning id, next_attempt_at
+     ), given_back as (
+       delete from indicators i using unnest($4::text[], $5::text[]) as d (webhook_id, status)
+       where d.status = 'dead' and i.webhook_id = d.webhook_id and i.event_id = $1
      ), attempt as (
        insert into attempts
          (id, delivery_id, number, outcome, status_code, error, response_body, duration_ms, started_at)

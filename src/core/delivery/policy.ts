@@ -17,9 +17,12 @@
  *   pending ── 2xx ──────────────▶ succeeded      succeeded ─┐
  *   pending ── failed, slots left ▶ pending, later dead      ├─ retry by hand, replay ▶ pending, now
  *   pending ── failed, last slot ─▶ dead          dropped: final
+ *   pending ── 410 Gone ──────────▶ dead, and the webhook is disabled
  *   pending ── webhook deleted ───▶ dropped
  *
- * All failures are alike here: a refused target may be mended in the DNS as a 500 may be mended in the receiver.
+ * Nearly all failures are alike: a refused target may be mended in the DNS as a 500 may be mended in the receiver. Those
+ * from which nobody answered wait twice as long, since there is nobody to answer sooner; a receiver that says when to
+ * come again (429 or 503 with Retry-After) is believed within bounds; one that says 410 Gone is left alone for good.
  */
 
 export const DELIVERY_STATUSES = ['pending', 'succeeded', 'dead', 'dropped'] as const
@@ -58,31 +61,77 @@ export const RETRY_SCHEDULE_S: readonly number[] = [0, 5, 300, 1800, 7200, 18000
  */
 export const JITTER = 0.2
 
+/** An attempt that nobody answered waits so many times its slot. */
+export const UNANSWERED_FACTOR = 2
+
+/** A Retry-After is believed up to twice the slot, or up to this long where that is more, in seconds. */
+export const RETRY_AFTER_LIMIT_S = 3600
+
+const UNANSWERED: ReadonlySet<AttemptOutcome> = new Set(['timeout', 'connection_failed'])
+
+/** RFC 9110 section 15.5.11 and Standard Webhooks: the receiver is gone and wants nothing more. */
+const GONE = 410
+/** RFC 6585 section 4 and RFC 9110 section 15.6.4: answers whose Retry-After is about load. */
+const OVERLOADED: ReadonlySet<number | null> = new Set([429, 503])
+
 /** Standard Webhooks: 2xx alone says that a receiver has taken the event. */
 export function outcomeOfStatus(statusCode: number): 'succeeded' | 'rejected' {
   return statusCode >= 200 && statusCode < 300 ? 'succeeded' : 'rejected'
 }
 
+/** True when the receiver said that it wants nothing more: its webhook is to be disabled. */
+export function saysGone({ statusCode }: { statusCode: number | null }): boolean {
+  return statusCode === GONE
+}
+
+/** What an attempt came to. */
+export interface Result {
+  outcome: AttemptOutcome
+  statusCode: number | null
+  /** The Retry-After header, if there was one. */
+  retryAfter: string | null
+}
+
 /**
  * The state of a delivery after an attempt.
  * @param attempt.attemptsInSchedule attempts since the schedule began, this one included (1 or more)
+ * @param attempt.scheduleS seconds before each attempt, the first included
  * @param attempt.now when the attempt ended: slots are counted from there
  * @param attempt.random in [0, 1)
  */
 export function nextState(attempt: {
-  outcome: AttemptOutcome
+  result: Result
   attemptsInSchedule: number
+  scheduleS: readonly number[]
   now: Date
   random: number
 }): DeliveryState {
-  const { outcome, attemptsInSchedule, now, random } = attempt
-  if (outcome === 'succeeded') return { status: 'succeeded', nextAttemptAt: null, reason: null }
-  const slotS = RETRY_SCHEDULE_S[attemptsInSchedule]
+  const { result, attemptsInSchedule, scheduleS, now, random } = attempt
+  if (result.outcome === 'succeeded') return { status: 'succeeded', nextAttemptAt: null, reason: null }
+  if (saysGone(result)) return { status: 'dead', nextAttemptAt: null, reason: 'the receiver answered 410 Gone' }
+  const slotS = scheduleS[attemptsInSchedule]
   if (slotS === undefined) {
-    const reason = `${attemptsInSchedule} attempts failed, the last one: ${outcome}`
+    const reason = `${attemptsInSchedule} attempts failed, the last one: ${result.outcome}`
     return { status: 'dead', nextAttemptAt: null, reason }
   }
-  const slotMs = slotS * 1000
-  const delayMs = slotMs + Math.floor(slotMs * JITTER * random)
+  const waitMs = waitS(result, slotS, now) * 1000
+  const delayMs = waitMs + Math.floor(waitMs * JITTER * random)
   return { status: 'pending', nextAttemptAt: new Date(now.getTime() + delayMs), reason: null }
+}
+
+/** How long to wait, without jitter: never shorter than the slot. */
+function waitS({ outcome, statusCode, retryAfter }: Result, slotS: number, now: Date): number {
+  if (UNANSWERED.has(outcome)) return slotS * UNANSWERED_FACTOR
+  const askedS = OVERLOADED.has(statusCode) ? retryAfterS(retryAfter, now) : undefined
+  if (askedS === undefined) return slotS
+  return Math.min(Math.max(askedS, slotS), Math.max(slotS * 2, RETRY_AFTER_LIMIT_S))
+}
+
+/** Seconds that a Retry-After asks for (RFC 9110 section 10.2.3): a number of them, or a date; undefined for anything else. */
+export function retryAfterS(header: string | null, now: Date): number | undefined {
+  const text = header?.trim() ?? ''
+  if (/^\d{1,9}$/.test(text)) return Number(text)
+  if (!/^[A-Z][a-z]{2}, \d{2} [A-Z][a-z]{2} \d{4} \d{2}:\d{2}:\d{2} GMT$/.test(text)) return undefined
+  const at = Date.parse(text)
+  return Number.isNaN(at) ? undefined : Math.max(0, Math.ceil((at - now.getTime()) / 1000))
 }

@@ -30,8 +30,13 @@ export interface HttpRequest {
  */
 export type HttpFailure = 'timeout' | 'connection_failed' | 'target_refused' | 'invalid_response'
 
-/** `body`: the first 4 KiB as text, for people to read; what is not UTF-8, and NUL, became U+FFFD. */
-type HttpResult = { kind: 'response'; statusCode: number; body: string } | { kind: HttpFailure; error: string }
+/**
+ * `body`: the first 4 KiB as text, for people to read; what is not UTF-8, and NUL, became U+FFFD. `retryAfter`: that header,
+ * as it came, if it is there once and short.
+ */
+type HttpResult =
+  | { kind: 'response'; statusCode: number; retryAfter: string | null; body: string }
+  | { kind: HttpFailure; error: string }
 
 export type HttpOutcome = HttpResult & { durationMs: number }
 
@@ -101,7 +106,7 @@ function exchange(agent: Agent, url: string, request: HttpRequest): Promise<Http
     return Promise.resolve({ kind: 'target_refused', error: 'not an http or https URL' })
   }
   return new Promise((resolve) => {
-    const answer: { statusCode?: number; chunks: Buffer[]; bytes: number } = { chunks: [], bytes: 0 }
+    const answer: Answer = { retryAfter: null, chunks: [], bytes: 0 }
     let controller: Dispatcher.DispatchController | undefined
     let ended = false
 
@@ -109,8 +114,9 @@ function exchange(agent: Agent, url: string, request: HttpRequest): Promise<Http
     const end = (kind: HttpFailure, error: string) => {
       ended = true
       clearTimeout(timer)
-      const { statusCode, chunks } = answer
-      resolve(statusCode === undefined ? { kind, error } : { kind: 'response', statusCode, body: textOf(chunks) })
+      const { statusCode, retryAfter, chunks } = answer
+      if (statusCode === undefined) resolve({ kind, error })
+      else resolve({ kind: 'response', statusCode, retryAfter, body: textOf(chunks) })
     }
     const giveUp = (kind: HttpFailure, error: string) => {
       end(kind, error)
@@ -124,8 +130,10 @@ function exchange(agent: Agent, url: string, request: HttpRequest): Promise<Http
         controller = started
         if (ended) controller.abort(new Error('the deadline passed before the connection was there'))
       },
-      onResponseStart(_, statusCode) {
-        if (statusCode >= 200) answer.statusCode = statusCode
+      onResponseStart(_, statusCode, headers) {
+        if (statusCode < 200) return
+        answer.statusCode = statusCode
+        answer.retryAfter = shortHeader(headers['retry-after'])
       },
       onResponseData(_, chunk) {
         if (answer.bytes < KEPT_BODY_BYTES) answer.chunks.push(chunk)
@@ -141,6 +149,18 @@ function exchange(agent: Agent, url: string, request: HttpRequest): Promise<Http
       handler,
     )
   })
+}
+
+/** What has come of an answer. */
+interface Answer {
+  statusCode?: number
+  retryAfter: string | null
+  chunks: Buffer[]
+  bytes: number
+}
+
+function shortHeader(value: string | string[] | undefined): string | null {
+  return typeof value === 'string' && value.length <= 100 ? value : null
 }
 
 class TargetRefused extends Error {

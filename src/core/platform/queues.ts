@@ -47,6 +47,8 @@ export interface Queues {
   addRetries(jobs: readonly RetryJob[], options?: { replace?: boolean }): Promise<void>
   startDispatch(handler: Handler<DispatchJob>, concurrency: number): QueueWorker
   startRetry(handler: Handler<RetryData>, concurrency: number): QueueWorker
+  /** How many jobs are in each queue, by state. */
+  counts(): Promise<{ queue: string; state: string; count: number }[]>
   /** Rejects within seconds when the queues' store does not answer. */
   ping(): Promise<void>
   /** Closes the producers, after the workers were closed. */
@@ -105,12 +107,18 @@ export async function openQueues(options: QueuesOptions): Promise<Queues> {
     },
     startDispatch: (handler, concurrency) => startWorker(backend, 'dispatch', handler, concurrency, onError),
     startRetry: (handler, concurrency) => startWorker(backend, 'retry', handler, concurrency, onError),
+    counts: async () => (await soon(Promise.all([dispatch, retry].map(countJobs)))).flat(),
     ping: () => soon(backend.ping()),
     async close() {
       await Promise.all([dispatch, retry].map((queue) => soon(queue.close()).catch(onError)))
       await soon(backend.close()).catch(onError)
     },
   }
+}
+
+async function countJobs(queue: Queue) {
+  const counts = await queue.getJobCounts('waiting', 'active', 'delayed')
+  return Object.entries(counts).map(([state, count]) => ({ queue: queue.name, state, count }))
 }
 
 function openBackend({ database, redisUrls, prefix = '{alert-relay}', onError }: QueuesOptions) {

@@ -57,11 +57,16 @@ async function send(client: SNSClient, publication: Publication) {
   const abortSignal = AbortSignal.timeout(timeoutMs)
   try {
     const { MessageId: messageId = '' } = await client.send(command, { abortSignal })
-    return { kind: 'response' as const, statusCode: 200, body: messageId }
+    return { kind: 'response' as const, statusCode: 200, retryAfter: null, body: messageId }
   } catch (error) {
     if (abortSignal.aborted) return { kind: 'timeout' as const, error: `no answer within ${timeoutMs} ms` }
     const status = error instanceof SNSServiceException ? error.$metadata.httpStatusCode : undefined
     if (status === undefined) return { kind: 'connection_failed' as const, error: messageOf(error) }
-    return { kind: 'response' as const, statusCode: status, body: `${(error as Error).name}: ${messageOf(error)}` }
+    return {
+      kind: 'response' as const,
+      statusCode: status,
+      retryAfter: null,
+      body: `${(error as Error).name}: ${messageOf(error)}`,
+    }
   }
 }

@@ -19,11 +19,12 @@ interface WebhookRow {
   topics: string[]
   once: string | null
   timeout_ms: number
+  retry_schedule_s: number[] | null
   created_at: Date
   updated_at: Date
 }
 
-const COLUMNS = `id, url, description, status, disabled_reason, event_types, topics, once, timeout_ms, created_at, updated_at`
+const COLUMNS = `id, url, description, status, disabled_reason, event_types, topics, once, timeout_ms, retry_schedule_s, created_at, updated_at`
 
 export async function insertWebhook(
   db: Queryable,
@@ -32,7 +33,7 @@ export async function insertWebhook(
   secrets: SigningSecret[],
 ): Promise<void> {
   await db.query(
-    `insert into webhooks (${COLUMNS}, secrets) values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)`,
+    `insert into webhooks (${COLUMNS}, secrets) values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)`,
     [...valuesOf(webhook), sealSecrets(sealer, webhook.id, secrets)],
   )
 }
@@ -40,9 +41,17 @@ export async function insertWebhook(
 /** Writes every field of the webhook but its secrets. */
 export async function updateWebhook(db: Queryable, webhook: Webhook): Promise<void> {
   await db.query(
-    `update webhooks set (${COLUMNS}) = row ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10::timestamptz, $11::timestamptz)
+    `update webhooks set (${COLUMNS}) = row ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11::timestamptz, $12::timestamptz)
      where id = $1`,
     valuesOf(webhook),
+  )
+}
+
+/** Disables an enabled webhook; one that was disabled before keeps its reason. */
+export async function disableWebhook(db: Queryable, id: string, reason: string, now: Date): Promise<void> {
+  await db.query(
+    `update webhooks set status = 'disabled', disabled_reason = $2, updated_at = $3 where id = $1 and status = 'enabled'`,
+    [id, reason, now],
   )
 }
 
@@ -127,6 +136,7 @@ function valuesOf(webhook: Webhook): unknown[] {
     webhook.topics,
     webhook.once === null ? null : JSON.stringify(webhook.once),
     webhook.timeout_ms,
+    webhook.retry_schedule_s,
     new Date(webhook.created_at),
     new Date(webhook.updated_at),
   ]
@@ -143,6 +153,7 @@ function webhookOf(row: WebhookRow): Webhook {
     topics: row.topics,
     once: row.once === null ? null : (JSON.parse(row.once) as Once),
     timeout_ms: row.timeout_ms,
+    retry_schedule_s: row.retry_schedule_s,
     created_at: row.created_at.toISOString(),
     updated_at: row.updated_at.toISOString(),
   }

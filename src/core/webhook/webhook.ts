@@ -39,6 +39,15 @@ const timeoutMs = Type.Integer({
   description: 'How long one attempt may take in all, in milliseconds.',
 })
 
+const retrySchedule = Type.Unsafe<number[] | null>({
+  type: ['array', 'null'],
+  items: { type: 'integer', minimum: 1, maximum: 604_800 },
+  minItems: 1,
+  maxItems: 30,
+  description:
+    'Seconds before the second, third, ... attempt; null: the standard schedule of ten attempts over three days.',
+})
+
 /** What makes a webhook. */
 export const WebhookCreate = Type.Object(
   {
@@ -49,6 +58,7 @@ export const WebhookCreate = Type.Object(
     topics: Type.Optional({ ...topics, default: [] }),
     once: Type.Optional({ ...once, default: null }),
     timeout_ms: Type.Optional({ ...timeoutMs, default: 15000 }),
+    retry_schedule_s: Type.Optional({ ...retrySchedule, default: null }),
   },
   {
     additionalProperties: false,
@@ -67,6 +77,7 @@ export const WebhookPatch = Type.Object(
     topics: Type.Optional(topics),
     once: Type.Optional(once),
     timeout_ms: Type.Optional(timeoutMs),
+    retry_schedule_s: Type.Optional(retrySchedule),
   },
   { additionalProperties: false, minProperties: 1, examples: [{ status: 'disabled' }] },
 )
@@ -84,6 +95,7 @@ export const Webhook = Type.Object(
     topics,
     once,
     timeout_ms: timeoutMs,
+    retry_schedule_s: retrySchedule,
     created_at: Time,
     updated_at: Time,
   },

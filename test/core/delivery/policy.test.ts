@@ -4,6 +4,10 @@ import {
   ATTEMPT_OUTCOMES,
   JITTER,
   nextState,
+  retryAfterS,
+  saysGone,
+  UNANSWERED_FACTOR,
+  type Result,
   outcomeOfStatus,
   RETRY_SCHEDULE_S,
   type AttemptOutcome,
@@ -14,6 +18,25 @@ const NOW = new Date('2026-01-02T03:04:05.678Z')
 const random = fc.double({ min: 0, max: 1, maxExcluded: true, noNaN: true })
 const failure = fc.constantFrom(...ATTEMPT_OUTCOMES.filter((outcome) => outcome !== 'succeeded'))
 const slot = fc.integer({ min: 1, max: 9 })
+
+/** The state after an attempt by the standard schedule; a status and a Retry-After where the test says so. */
+function stateAfter(attempt: {
+  outcome: AttemptOutcome
+  attemptsInSchedule: number
+  now: Date
+  random: number
+  answer?: Partial<Result>
+  scheduleS?: readonly number[]
+}): DeliveryState {
+  const { outcome, answer, scheduleS = RETRY_SCHEDULE_S, ...rest } = attempt
+  return nextState({ result: { outcome, statusCode: null, retryAfter: null, ...answer }, scheduleS, ...rest })
+}
+
+/** A slot in seconds, doubled for an attempt that nobody answered. */
+function slotS(n: number, outcome: AttemptOutcome): number {
+  const factor = outcome === 'timeout' || outcome === 'connection_failed' ? UNANSWERED_FACTOR : 1
+  return (RETRY_SCHEDULE_S[n] ?? NaN) * factor
+}
 
 function delayMs(state: DeliveryState, now = NOW): number {
   return state.nextAttemptAt === null ? NaN : state.nextAttemptAt.getTime() - now.getTime()
@@ -29,7 +52,7 @@ t.test('a 2xx alone is success', async (t) => {
 t.test('a success ends the delivery at any attempt', async (t) => {
   fc.assert(
     fc.property(fc.integer({ min: 1, max: 20 }), random, (attemptsInSchedule, random) => {
-      const state = nextState({ outcome: 'succeeded', attemptsInSchedule, now: NOW, random })
+      const state = stateAfter({ outcome: 'succeeded', attemptsInSchedule, now: NOW, random })
       t.same(state, { status: 'succeeded', nextAttemptAt: null, reason: null })
     }),
   )
@@ -41,7 +64,7 @@ t.test('the schedule is the one of the Standard Webhooks specification', async (
 })
 
 t.test('without jitter a failure waits for exactly its slot', async (t) => {
-  const state = nextState({ outcome: 'rejected', attemptsInSchedule: 1, now: NOW, random: 0 })
+  const state = stateAfter({ outcome: 'rejected', attemptsInSchedule: 1, now: NOW, random: 0 })
   t.same(state, { status: 'pending', nextAttemptAt: new Date('2026-01-02T03:04:10.678Z'), reason: null })
 })
 
@@ -53,8 +76,8 @@ t.test('a retry is never early and never a fifth of its slot late', async () => 
       random,
       fc.date({ noInvalidDate: true, min: new Date(0), max: new Date(4e12) }),
       (outcome, n, random, now) => {
-        const ms = delayMs(nextState({ outcome, attemptsInSchedule: n, now, random }), now)
-        const slotMs = (RETRY_SCHEDULE_S[n] ?? NaN) * 1000
+        const ms = delayMs(stateAfter({ outcome, attemptsInSchedule: n, now, random }), now)
+        const slotMs = slotS(n, outcome) * 1000
         return ms >= slotMs && ms < slotMs * (1 + JITTER)
       },
     ),
@@ -62,7 +85,7 @@ t.test('a retry is never early and never a fifth of its slot late', async () => 
 })
 
 t.test('jitter spreads retries over the whole of its window', async (t) => {
-  const at = (random: number) => delayMs(nextState({ outcome: 'timeout', attemptsInSchedule: 3, now: NOW, random }))
+  const at = (random: number) => delayMs(stateAfter({ outcome: 'rejected', attemptsInSchedule: 3, now: NOW, random }))
   t.same([at(0), at(0.25), at(0.5), at(0.75)], [1_800_000, 1_890_000, 1_980_000, 2_070_000])
 })
 
@@ -70,7 +93,7 @@ t.test('waits never shrink, whatever the jitter', async () => {
   fc.assert(
     fc.property(fc.integer({ min: 1, max: 8 }), random, random, (n, first, second) => {
       const wait = (attemptsInSchedule: number, random: number) =>
-        delayMs(nextState({ outcome: 'timeout', attemptsInSchedule, now: NOW, random }))
+        delayMs(stateAfter({ outcome: 'timeout', attemptsInSchedule, now: NOW, random }))
       return wait(n, first) <= wait(n + 1, second)
     }),
   )
@@ -80,7 +103,7 @@ t.test('a delivery that always fails is dead after exactly ten attempts', async 
   fc.assert(
     fc.property(fc.array(fc.tuple(failure, random), { minLength: 10, maxLength: 10 }), (tries) => {
       const states = tries.map(([outcome, random], i) =>
-        nextState({ outcome, attemptsInSchedule: i + 1, now: NOW, random }),
+        stateAfter({ outcome, attemptsInSchedule: i + 1, now: NOW, random }),
       )
       return states.every(({ status }, i) => status === (i < 9 ? 'pending' : 'dead'))
     }),
@@ -88,6 +111,93 @@ t.test('a delivery that always fails is dead after exactly ten attempts', async 
 })
 
 t.test('a dead delivery says how often it failed and how last', async (t) => {
-  const dead = (outcome: AttemptOutcome) => nextState({ outcome, attemptsInSchedule: 10, now: NOW, random: 0.5 })
+  const dead = (outcome: AttemptOutcome) => stateAfter({ outcome, attemptsInSchedule: 10, now: NOW, random: 0.5 })
   t.same(dead('timeout'), { status: 'dead', nextAttemptAt: null, reason: '10 attempts failed, the last one: timeout' })
+})
+
+t.test('an attempt that nobody answered waits twice its slot', async (t) => {
+  for (const [outcome, ms] of [
+    ['rejected', 5000],
+    ['invalid_response', 5000],
+    ['target_refused', 5000],
+    ['timeout', 10_000],
+    ['connection_failed', 10_000],
+  ] as const) {
+    t.equal(delayMs(stateAfter({ outcome, attemptsInSchedule: 1, now: NOW, random: 0 })), ms, outcome)
+  }
+})
+
+t.test('410 is final: dead at once, and the webhook is to be disabled', async (t) => {
+  const answer = { statusCode: 410 }
+  const state = stateAfter({ outcome: 'rejected', attemptsInSchedule: 1, now: NOW, random: 0, answer })
+  t.same(state, { status: 'dead', nextAttemptAt: null, reason: 'the receiver answered 410 Gone' })
+  t.same(
+    [410, 404, 200, null].map((statusCode) => saysGone({ statusCode })),
+    [true, false, false, false],
+  )
+})
+
+t.test('Retry-After is seconds or a date, and nothing else', async (t) => {
+  t.equal(retryAfterS('120', NOW), 120)
+  t.equal(retryAfterS(' 0 ', NOW), 0)
+  t.equal(retryAfterS('Fri, 02 Jan 2026 03:05:05 GMT', NOW), 60)
+  t.equal(retryAfterS('Fri, 02 Jan 2025 03:05:05 GMT', NOW), 0, 'a time that is past')
+  for (const header of [
+    null,
+    '',
+    '-1',
+    '1.5',
+    '1e3',
+    'soon',
+    '2026-01-02T03:05:05Z',
+    '99999999999',
+    'Xxx, 99 Xxx 2026 99:99:99 GMT',
+  ]) {
+    t.equal(retryAfterS(header, NOW), undefined, String(header))
+  }
+})
+
+t.test(
+  '429 and 503 are believed within bounds: never before the slot, an hour or twice the slot at most',
+  async (t) => {
+    const wait = (statusCode: number, retryAfter: string, attemptsInSchedule = 1) =>
+      delayMs(
+        stateAfter({
+          outcome: 'rejected',
+          attemptsInSchedule,
+          now: NOW,
+          random: 0,
+          answer: { statusCode, retryAfter },
+        }),
+      ) / 1000
+    t.equal(wait(429, '120'), 120)
+    t.equal(wait(503, 'Fri, 02 Jan 2026 03:05:06 GMT'), 61)
+    t.equal(wait(429, '1'), 5, 'not before the slot')
+    t.equal(wait(429, '999999999'), 3600, 'an hour at most after a short slot')
+    t.equal(wait(429, '999999999', 4), 14_400, 'twice the slot after a long one')
+    t.equal(wait(500, '120'), 5, 'other answers do not say when')
+    fc.assert(
+      fc.property(fc.string(), slot, random, (retryAfter, n, random) => {
+        const answer = { statusCode: 503, retryAfter }
+        const ms = delayMs(stateAfter({ outcome: 'rejected', attemptsInSchedule: n, now: NOW, random, answer }))
+        const bound = Math.max(slotS(n, 'rejected') * 2, 3600) * 1000 * (1 + JITTER)
+        return ms >= slotS(n, 'rejected') * 1000 && ms <= bound
+      }),
+    )
+  },
+)
+
+t.test('a schedule of its own replaces the standard one', async (t) => {
+  const scheduleS = [0, 1, 60]
+  const states = [1, 2, 3].map((attemptsInSchedule) =>
+    stateAfter({ outcome: 'rejected', attemptsInSchedule, now: NOW, random: 0, scheduleS }),
+  )
+  t.same(
+    states.map((state) => [state.status, delayMs(state)]),
+    [
+      ['pending', 1000],
+      ['pending', 60_000],
+      ['dead', NaN],
+    ],
+  )
 })

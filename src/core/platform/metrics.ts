@@ -1,0 +1,92 @@
+/**
+ * Metrics in Prometheus' text format.
+ *
+ * Promise: labels come from fixed lists (results, outcomes, queues), never from outside: the number of series is bounded.
+ */
+import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client'
+
+/** From a local network to the longest attempt, in seconds. */
+const ATTEMPT_BUCKETS_S = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30]
+/** From at once to the end of the retry schedule, in seconds. */
+const DELIVERY_BUCKETS_S = [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5, 30, 300, 3600, 36_000, 360_000]
+
+/** What is read when somebody scrapes. */
+export interface Backlog {
+  /** Events that are not dispatched and deliveries that wait, each counted up to a bound. */
+  undispatchedEvents: number
+  pendingDeliveries: number
+  /** How long the oldest of them is overdue, in seconds; 0 when nothing is. */
+  oldestDueS: number
+  /** Jobs in the queues, by queue and state. */
+  jobs: { queue: string; state: string; count: number }[]
+}
+
+export type Metrics = ReturnType<typeof createMetrics>
+
+/** Counters of one process; `readBacklog` is asked at each scrape. */
+export function createMetrics(readBacklog: () => Promise<Backlog>) {
+  const registry = new Registry()
+  const registers = [registry]
+  collectDefaultMetrics({ register: registry })
+  const messages = new Counter({
+    name: 'alert_relay_sns_messages_total',
+    help: 'Messages posted to /sns, by what became of them.',
+    labelNames: ['result'],
+    registers,
+  })
+  const attempts = new Counter({
+    name: 'alert_relay_attempts_total',
+    help: 'Attempts at webhooks, by outcome.',
+    labelNames: ['outcome'],
+    registers,
+  })
+  const attemptSeconds = new Histogram({
+    name: 'alert_relay_attempt_duration_seconds',
+    help: 'How long attempts took.',
+    buckets: ATTEMPT_BUCKETS_S,
+    registers,
+  })
+  const deliverySeconds = new Histogram({
+    name: 'alert_relay_delivery_latency_seconds',
+    help: 'From the arrival of an event to the answer of a receiver that took it.',
+    buckets: DELIVERY_BUCKETS_S,
+    registers,
+  })
+  const backlog = new Gauge({
+    name: 'alert_relay_backlog',
+    help: 'Work that is stored and not done, counted up to 100000.',
+    labelNames: ['kind'],
+    registers,
+  })
+  const oldestDue = new Gauge({
+    name: 'alert_relay_backlog_oldest_due_seconds',
+    help: 'How long the oldest work is overdue.',
+    registers,
+  })
+  const jobs = new Gauge({
+    name: 'alert_relay_queue_jobs',
+    help: 'Jobs in the queues.',
+    labelNames: ['queue', 'state'],
+    registers,
+  })
+
+  return {
+    countMessage: (result: string) => messages.inc({ result }),
+    countAttempt(outcome: string, durationMs: number) {
+      attempts.inc({ outcome })
+      attemptSeconds.observe(durationMs / 1000)
+    },
+    observeDelivery: (seconds: number) => deliverySeconds.observe(seconds),
+    contentType: registry.contentType,
+    /** The text. While the database or the queue does not answer, the backlog is what it was. */
+    async scrape(): Promise<string> {
+      const now = await readBacklog().catch(() => undefined)
+      if (!now) return registry.metrics()
+      backlog.set({ kind: 'undispatched_events' }, now.undispatchedEvents)
+      backlog.set({ kind: 'pending_deliveries' }, now.pendingDeliveries)
+      oldestDue.set(now.oldestDueS)
+      for (const { queue, state, count } of now.jobs) jobs.set({ queue, state }, count)
+      return registry.metrics()
+    },
+  }
+}
