@@ -4,11 +4,16 @@
  * Promise: builds, never listens, touches no process state. What it opened it closes, also when opening fails half-way:
  * first nothing new comes in, then what is under way is finished, then what it stood on goes.
  */
+import { randomUUID } from 'node:crypto'
 import type { FastifyInstance } from 'fastify'
 import type { Logger } from 'pino'
+import { createAccess } from './core/access/access.js'
 import { createAttempt } from './core/delivery/attempt.js'
 import { readBacklog } from './core/delivery/backlog.js'
+import { createAuthorizer } from './core/delivery/authorization.js'
 import { createDeliver } from './core/delivery/deliver.js'
+import { createGate } from './core/delivery/gate.js'
+import { createLanes } from './core/delivery/lanes.js'
 import { createAccept } from './core/event/accept.js'
 import { createAcceptMatches } from './core/event/accept-matches.js'
 import type { Config } from './core/platform/config.js'
@@ -23,9 +28,11 @@ import { createSnsClient } from './core/platform/sns-client.js'
 import { createCertificateStore } from './core/sns/certificate.js'
 import { createSubscriptions } from './core/sns/subscriptions.js'
 import { createVerifier } from './core/sns/verify.js'
+import { createHealthNotes } from './core/webhook/health-notes.js'
+import { createRegistry } from './core/webhook/registry.js'
+import { createRenderer } from './core/webhook/render.js'
 import { createHttp, createWorkerHttp } from './http.js'
-import { createDispatchHandler, type DispatchOptions } from './workers/dispatch.js'
-import { createRetryHandler } from './workers/retry.js'
+import { createDispatcher, type DispatchOptions } from './workers/dispatch.js'
 import { startUpkeep, type Upkeep, type UpkeepOptions } from './workers/upkeep.js'
 
 export interface App {
@@ -39,9 +46,9 @@ export interface App {
   close(): Promise<void>
 }
 
-/** Events and retries that one process works on at a time. */
-const DISPATCH_CONCURRENCY = 32
-const RETRY_CONCURRENCY = 64
+/** Batches that one process has taken from the queue; it works on few of them at a time. A wake-up is done as soon as it is read. */
+const DISPATCH_CONCURRENCY = 64
+const WAKE_CONCURRENCY = 16
 
 /** A SubscribeURL answers a short XML document, within this time. */
 const CONFIRM_LIMITS = { timeoutMs: 5000, maxBytes: 64 * 1024 }
@@ -72,6 +79,7 @@ async function compose(config: Config, log: Logger, closers: Closer[], close: Cl
   await checkEncryptionKey(database, encryptionKey)
   const sealer = createSealer(encryptionKey)
   const { keys, created } = await loadApiKeys(config)
+  const fullRightsActor = config.apiKeys.length > 0 ? 'API_KEYS' : 'first key'
 
   const onError = (error: unknown) => log.warn({ err: error }, 'queue trouble')
   const queues = await openQueues({ database, redisUrls, onError })
@@ -81,7 +89,15 @@ async function compose(config: Config, log: Logger, closers: Closer[], close: Cl
   const sns = createSnsClient()
   closers.push(async () => sns.close())
   const metrics = createMetrics(() => readBacklog(database, queues, new Date()))
-  const deliver = createDeliver({ sendAttempt: createAttempt({ http: client, sns }), log, metrics })
+  const renderer = createRenderer()
+  closers.push(async () => renderer.close())
+  const deliver = createDeliver({
+    sendAttempt: createAttempt({ http: client, sns }),
+    renderer,
+    authorizer: createAuthorizer({ http: client }),
+    log,
+    metrics,
+  })
 
   if (emulatorOrigin) log.warn({ origin: emulatorOrigin }, 'SNS_EMULATOR is trusted: not for production')
   const subscriptions = createSubscriptions({
@@ -91,14 +107,21 @@ async function compose(config: Config, log: Logger, closers: Closer[], close: Cl
     fetch: (url) => fetchText(url, CONFIRM_LIMITS),
     log,
   })
-  const certificates = createCertificateStore({ emulatorOrigin })
+  const certificates = createCertificateStore({ emulatorOrigin, onFetch: metrics.countCertificateFetch })
   const verifier = createVerifier({ certificates, maxAgeS: config.snsMaxAgeS, emulatorOrigin })
   const accept = createAccept({ database, queues })
   const acceptMatches = createAcceptMatches({ database, queues, log })
-  const parts = { database, queues, sealer, deliver, subscriptions, verifier, accept, acceptMatches, metrics, log }
+  const registry = createRegistry({ database, sealer })
+  const parts = {
+    ...{ database, queues, sealer, registry, deliver, renderer, metrics, log },
+    ...{ subscriptions, verifier, accept, acceptMatches },
+  }
   const http = await (role === 'worker'
     ? createWorkerHttp(parts)
-    : createHttp({ ...parts, checkKey: createKeyCheck(keys) }))
+    : createHttp({
+        ...parts,
+        access: createAccess({ database, hasFullRights: createKeyCheck(keys), fullRightsActor }),
+      }))
 
   let upkeep: Upkeep | undefined
   const startWorkers = () => {
@@ -117,16 +140,25 @@ async function compose(config: Config, log: Logger, closers: Closer[], close: Cl
   }
 }
 
-function startWork(options: DispatchOptions & UpkeepOptions & { queues: Queues; closers: Closer[] }): Upkeep {
-  const { queues, closers } = options
+type WorkOptions = Omit<DispatchOptions, 'gate' | 'health' | 'lanes'> &
+  UpkeepOptions & { queues: Queues; disableAfterMs: number; closers: Closer[] }
+
+function startWork(options: WorkOptions): Upkeep {
+  const { database, queues, disableAfterMs, closers } = options
+  const health = createHealthNotes({ database, disableAfterMs })
+  const gate = createGate()
+  const holder = randomUUID()
+  const lanes = createLanes({ ...options, health, gate, holder })
+  const dispatcher = createDispatcher({ ...options, health, gate, lanes })
   const workers = [
-    queues.startDispatch(createDispatchHandler(options), DISPATCH_CONCURRENCY),
-    queues.startRetry(createRetryHandler(options), RETRY_CONCURRENCY),
+    queues.startDispatch(dispatcher.dispatch, DISPATCH_CONCURRENCY),
+    queues.startWake(async ({ webhookId }) => lanes.wake(webhookId), WAKE_CONCURRENCY),
   ]
   const upkeep = startUpkeep(options)
   closers.push(async () => {
     await upkeep.close()
     await Promise.all(workers.map((worker) => worker.close()))
+    await Promise.all([dispatcher.close(), lanes.close()])
   })
   return upkeep
 }

@@ -4,9 +4,15 @@ import { existsSync } from 'node:fs'
 import { parseArgs } from 'node:util'
 import closeWithGrace from 'close-with-grace'
 import { createApp, type App } from './app.js'
+import { runApply } from './commands/apply.js'
+import { CommandError, type CommandIo } from './commands/client.js'
+import { runExport } from './commands/export.js'
+import { runKeys } from './commands/keys.js'
+import { runReseal } from './commands/reseal.js'
 import { loadConfig, type Config } from './core/platform/config.js'
-import { messageOf, SettingError } from './core/platform/errors.js'
+import { messageOf, Refusal, SettingError } from './core/platform/errors.js'
 import { createLogger } from './core/platform/logger.js'
+import { startTracing, wantsTraces } from './core/platform/tracing.js'
 import { VERSION } from './core/platform/version.js'
 import { createDocument } from './http.js'
 
@@ -14,12 +20,35 @@ const USAGE = `alert-relay ${VERSION}
 
   alert-relay serve [--role all|api|worker]   run the relay (settings: environment, or a .env file here)
   alert-relay openapi                         print the API's document
+  alert-relay keys create|list|revoke         API keys of a running relay
+  alert-relay apply -f FILE                   make the webhooks of a running relay those of a file
+  alert-relay export                          print the webhooks of a running relay as such a file
+  alert-relay reseal                          change the encryption key, with every relay stopped
+
+  keys, apply, export and reseal say more with --help.
 `
+
+type Command = (args: string[], io: CommandIo) => Promise<number | void>
+
+/** What has arguments of its own; each returns its exit code, if that is not 0. */
+const COMMANDS = new Map<string, Command>([
+  ['keys', runKeys],
+  ['apply', runApply],
+  ['export', runExport],
+  ['reseal', runReseal],
+])
 
 /** What is under way may take this long to finish after a signal: the longest attempt and a margin. */
 const GRACE_MS = 40_000
 
 async function main(argv: string[]): Promise<void> {
+  const run = COMMANDS.get(argv[0] ?? '')
+  if (run) {
+    if (existsSync('.env')) process.loadEnvFile('.env')
+    const io = { env: process.env, print, tell: (line: string) => process.stderr.write(`${line}\n`) }
+    process.exitCode = (await run(argv.slice(1), io)) ?? 0
+    return
+  }
   const { values, positionals } = parseArgs({
     args: argv,
     allowPositionals: true,
@@ -35,11 +64,13 @@ async function main(argv: string[]): Promise<void> {
 
 async function serve(config: Config): Promise<void> {
   const log = createLogger(config.logLevel, { pretty: process.stdout.isTTY })
+  const tracing = wantsTraces(process.env) ? await startTracing({ log }) : undefined
   const app = await createApp(config, log)
   closeWithGrace({ delay: GRACE_MS, logger: false }, async ({ signal, err }) => {
     if (err) log.fatal({ err }, 'stopping: an error that nobody handled')
     else log.info({ signal }, 'stopping: finishing what is under way')
     await app.close()
+    await tracing?.close()
     log.info('stopped')
   })
   const address = await listen(app, config)
@@ -70,7 +101,11 @@ function print(text: string): void {
 }
 
 main(process.argv.slice(2)).catch((error: unknown) => {
-  const expected = error instanceof SettingError || (error as { code?: string }).code?.startsWith('ERR_PARSE_ARGS')
+  const expected =
+    error instanceof SettingError ||
+    error instanceof Refusal ||
+    error instanceof CommandError ||
+    (error as { code?: string }).code?.startsWith('ERR_PARSE_ARGS')
   process.stderr.write(`alert-relay: ${expected || !(error instanceof Error) ? messageOf(error) : error.stack}\n`)
   process.exit(1)
 })

@@ -11,20 +11,32 @@ import underPressure from '@fastify/under-pressure'
 import { Ajv, type Options as AjvOptions } from 'ajv'
 import formats from 'ajv-formats'
 import fastify, { LogController, type FastifyBaseLogger, type FastifyInstance } from 'fastify'
+import type { Access } from './core/access/access.js'
+import { ApiKey } from './core/access/api-key.js'
+import { AuditEntry } from './core/access/audit.js'
 import { Refusal } from './core/platform/errors.js'
 import { createLogger } from './core/platform/logger.js'
+import { traceRequests } from './core/platform/tracing.js'
 import { Alert, AlertWithContext } from './core/alert/alert.js'
 import { AttemptRecord, Delivery, DeliveryWithAttempts } from './core/delivery/delivery.js'
+import { Recovery } from './core/delivery/recovery.js'
 import { EventSummary } from './core/event/event.js'
 import { Topic } from './core/sns/topic.js'
-import { Webhook } from './core/webhook/webhook.js'
+import { WebhookView } from './core/webhook/webhook.js'
 import { openApiOptions } from './openapi.js'
+import { requireKeys } from './routes/access.js'
 import { alertRoutes, type AlertRouteOptions } from './routes/alerts.js'
+import { auditRoutes, type AuditRouteOptions } from './routes/audit.js'
 import { deliveryRoutes, type DeliveryRouteOptions } from './routes/deliveries.js'
 import { eventRoutes, EventWithBody, type EventRouteOptions } from './routes/events.js'
+import { ApiKeyWithText, keyRoutes, type KeyRouteOptions } from './routes/keys.js'
+import { filterRoutes, type FilterRouteOptions } from './routes/filters.js'
 import { opsRoutes, type OpsRouteOptions } from './routes/ops.js'
+import { previewRoutes, type PreviewRouteOptions } from './routes/preview.js'
 import { registerProblems } from './routes/problems.js'
+import { recoveryRoutes, type RecoveryRouteOptions } from './routes/recoveries.js'
 import { ruleMatchRoutes, type RuleMatchRouteOptions } from './routes/rule-matches.js'
+import { signingRoutes, type SigningRouteOptions } from './routes/signing.js'
 import { snsRoutes, type SnsRouteOptions } from './routes/sns.js'
 import { topicRoutes, type TopicRouteOptions } from './routes/topics.js'
 import { webhookRoutes, WebhookWithSecret, type WebhookRouteOptions } from './routes/webhooks.js'
@@ -38,15 +50,20 @@ export interface HttpOptions
     RuleMatchRouteOptions,
     AlertRouteOptions,
     DeliveryRouteOptions,
+    RecoveryRouteOptions,
+    FilterRouteOptions,
+    SigningRouteOptions,
+    PreviewRouteOptions,
+    KeyRouteOptions,
+    AuditRouteOptions,
     OpsRouteOptions {
   log: FastifyBaseLogger
-  /** True when an Authorization header carries a key. */
-  checkKey: (authorization: string | undefined) => boolean
+  access: Access
 }
 
 /** What the document names: each stands once, and the routes refer to it. */
 const RESOURCES = [
-  Webhook,
+  WebhookView,
   WebhookWithSecret,
   Topic,
   EventSummary,
@@ -56,10 +73,15 @@ const RESOURCES = [
   Delivery,
   AttemptRecord,
   DeliveryWithAttempts,
+  Recovery,
+  ApiKey,
+  ApiKeyWithText,
+  AuditEntry,
 ]
 
 /** An event loop this far behind cannot answer SNS in time: better a 503 at once, which SNS repeats. */
-const MAX_EVENT_LOOP_DELAY_MS = 2000
+const PRESSURE = { maxEventLoopDelay: 2000, sampleInterval: 500 }
+const RETRY_AFTER_S = 5
 /** The longest topic ARN, URL-encoded. */
 const MAX_PARAM_LENGTH = 600
 
@@ -75,18 +97,20 @@ export async function createHttp(options: HttpOptions): Promise<FastifyInstance>
     transformStaticCSP: (csp) => csp.replace('upgrade-insecure-requests;', ''),
     uiConfig: { persistAuthorization: true, docExpansion: 'list', tryItOutEnabled: true },
   })
-  await http.register(underPressure, { maxEventLoopDelay: MAX_EVENT_LOOP_DELAY_MS, retryAfter: 5 })
+  await registerPressure(http)
   http.get('/openapi.json', { schema: { hide: true } }, async () => http.swagger())
   await http.register(snsRoutes, options)
   await http.register(opsRoutes, options)
   await http.register(
     async (v1) => {
-      v1.addHook('onRequest', async ({ headers, url }) => {
-        if (!options.checkKey(headers.authorization)) {
-          throw new Refusal('unauthorized', 'Send a key: Authorization: Bearer <key>.')
-        }
+      requireKeys(v1, options.access)
+      v1.addHook('onRequest', async ({ url }) => {
         // PostgreSQL's texts cannot hold NUL: nothing is found by one.
         if (url.includes('%00')) throw new Refusal('invalid_request', 'The URL must not contain NUL (%00).')
+      })
+      // no body is an empty one: what is missing in it is named
+      v1.addHook('preValidation', async (request) => {
+        if (request.body === undefined && ['POST', 'PATCH'].includes(request.method)) request.body = {}
       })
       await v1.register(webhookRoutes, options)
       await v1.register(topicRoutes, options)
@@ -94,10 +118,32 @@ export async function createHttp(options: HttpOptions): Promise<FastifyInstance>
       await v1.register(ruleMatchRoutes, options)
       await v1.register(alertRoutes, options)
       await v1.register(deliveryRoutes, options)
+      await v1.register(recoveryRoutes, options)
+      await v1.register(filterRoutes, options)
+      await v1.register(signingRoutes, options)
+      await v1.register(previewRoutes, options)
+      await v1.register(keyRoutes, options)
+      await v1.register(auditRoutes, options)
     },
     { prefix: '/v1' },
   )
   return http
+}
+
+/** Building the routes blocks the event loop too: what is measured of that says nothing of the load. */
+async function registerPressure(http: FastifyInstance): Promise<void> {
+  let measuredFromMs = Infinity
+  http.addHook('onReady', async () => {
+    measuredFromMs = performance.now() + 2 * PRESSURE.sampleInterval
+  })
+  await http.register(underPressure, {
+    ...PRESSURE,
+    async pressureHandler(_request, reply) {
+      if (performance.now() < measuredFromMs) return
+      reply.header('retry-after', RETRY_AFTER_S)
+      throw new Refusal('undecided', 'The service is under pressure; try again.')
+    },
+  })
 }
 
 /** Health alone: what a process without the API serves. */
@@ -120,7 +166,10 @@ export async function createDocument(): Promise<object> {
   }
 }
 
-async function createBareHttp({ log }: { log: FastifyBaseLogger }): Promise<FastifyInstance> {
+async function createBareHttp({
+  log,
+  access,
+}: Pick<HttpOptions, 'log'> & Partial<Pick<HttpOptions, 'access'>>): Promise<FastifyInstance> {
   const http = fastify({
     loggerInstance: log,
     logController: new LogController({ disableRequestLogging: true }),
@@ -128,6 +177,7 @@ async function createBareHttp({ log }: { log: FastifyBaseLogger }): Promise<Fast
   })
   http.setValidatorCompiler(({ schema, httpPart }) => (httpPart === 'body' ? exact : coercing).compile(schema))
   registerProblems(http)
+  await traceRequests(http, async ({ headers }) => access !== undefined && isKnown(access, headers.authorization))
   http.addHook('onResponse', async ({ method, url, log: requestLog }, reply) => {
     const line = { method, url, status_code: reply.statusCode, duration_ms: Math.round(reply.elapsedTime) }
     requestLog.debug(line, 'request')
@@ -136,6 +186,15 @@ async function createBareHttp({ log }: { log: FastifyBaseLogger }): Promise<Fast
     contentSecurityPolicy: { useDefaults: false, directives: { defaultSrc: ["'none'"], frameAncestors: ["'none'"] } },
   })
   return http
+}
+
+async function isKnown(access: Access, authorization: string | undefined): Promise<boolean> {
+  try {
+    await access.identify(authorization)
+    return true
+  } catch {
+    return false
+  }
 }
 
 const ajvOptions: AjvOptions = { useDefaults: true, removeAdditional: false, allErrors: false, strict: 'log' }

@@ -7,6 +7,7 @@
 import type { FastifyDynamicSwaggerOptions } from '@fastify/swagger'
 import { SAMPLE_CHANGE } from './core/event/sample.js'
 import { VERSION } from './core/platform/version.js'
+import { AlertChange, SnsNotification, TestChange, WebhookNotice } from './core/webhook/body.js'
 
 type OpenApiOptions = Pick<FastifyDynamicSwaggerOptions, 'openapi' | 'refResolver'>
 
@@ -19,13 +20,35 @@ held before.
 **Try it**: press *Authorize* and paste the key that the first start printed (it is kept in \`DATA_DIR/api-key\`), register a
 webhook, send a test to it, and look at its deliveries.`
 
-const RELAY_EXAMPLE = {
+const ORIGIN_EXAMPLE = {
   event_id: 'evt_0192f3c8a7e07c1f8f0a5d2b9c3e4f10',
-  type: 'alert.updated',
-  sequence: 2,
   topic_arn: 'arn:aws:sns:us-west-2:123456789012:matano_alerts',
   received_at: '2023-03-15T06:22:41.112Z',
+}
+
+const KEY_DESCRIPTION =
+  'An API key. Every operation names the scope that it needs (read, write or admin); admin takes in write, and write read. ' +
+  'The key that the first start printed and those of API_KEYS have full rights.'
+
+const RELAY_EXAMPLE = {
+  ...ORIGIN_EXAMPLE,
+  type: 'alert.updated',
+  sequence: 2,
   upstream_context_diff: SAMPLE_CHANGE.context_diff,
+}
+
+const NOTICE_EXAMPLE = {
+  webhook: {
+    id: 'wh_0192f3c8a7e07c1f8f0a5d2b9c3e4f11',
+    name: 'soar',
+    description: 'Playbooks for root credentials',
+    status: 'enabled',
+    disabled_reason: null,
+    health: 'failing',
+    failing_since: '2023-03-15T06:22:41.112Z',
+    last_failure: 'rejected: status 503',
+  },
+  relay: { ...ORIGIN_EXAMPLE, type: 'webhook.failing', topic_arn: null },
 }
 
 const header = (name: string, description: string, example: string) => ({
@@ -38,7 +61,7 @@ const header = (name: string, description: string, example: string) => ({
 })
 
 const RECEIVER_HEADERS = [
-  header('webhook-id', "The event's id, the same at every retry and replay: take an id once.", RELAY_EXAMPLE.event_id),
+  header('webhook-id', "The event's id, the same at every retry and replay: take an id once.", ORIGIN_EXAMPLE.event_id),
   header('webhook-timestamp', 'Seconds since 1970 at this attempt.', '1678861361'),
   header(
     'webhook-signature',
@@ -52,59 +75,24 @@ const RECEIVER_ANSWERS = {
   '2XX': { description: 'Taken. Anything else, redirects included, is tried again.' },
 }
 
-const relayProperties = {
-  event_id: { type: 'string' as const },
-  type: { type: 'string' as const },
-  sequence: {
-    type: 'integer' as const,
-    description: 'Counts the changes of one alert: drop what is older than what you have.',
-  },
-  previous_severity: { type: 'string' as const, description: 'The severity before, where it rose with this change.' },
-  topic_arn: { type: ['string', 'null'] as ('string' | 'null')[] },
-  cut: { type: 'boolean' as const, description: 'True where contexts were cut to the diff to fit an SNS message.' },
-  received_at: { type: 'string' as const, format: 'date-time' },
-  upstream_context_diff: { description: 'What the message itself called new.' },
+/** What webhooks receive, under the names that the document gives it. */
+const BODIES: Record<'AlertChange' | 'TestChange' | 'SnsNotification' | 'WebhookNotice', object> = {
+  AlertChange,
+  TestChange,
+  SnsNotification,
+  WebhookNotice,
 }
 
-const alertChangeBody = {
-  type: 'object' as const,
-  required: ['updated_alert', 'incoming_rule_matches_context', 'context_diff', 'relay'],
-  properties: {
-    updated_alert: {
-      type: 'object' as const,
-      description: 'The latest state of the alert, its whole context included.',
-    },
-    incoming_rule_matches_context: {
-      type: 'object' as const,
-      description: 'A summary of the rule matches of this change.',
-    },
-    context_diff: { type: 'object' as const, description: 'What this alert never held before.' },
-    indicators: {
-      type: 'array' as const,
-      description: 'With `once`: the values that this webhook was never sent.',
-      items: { type: 'object' as const, properties: { path: { type: 'string' as const }, value: {} } },
-    },
-    relay: { type: 'object' as const, properties: relayProperties },
-  },
-}
-
-const notificationBody = {
-  type: 'object' as const,
-  required: ['message', 'subject', 'relay'],
-  properties: {
-    message: { description: "SNS's Message: as JSON when it is an object or an array, otherwise as a string." },
-    subject: { type: ['string', 'null'] as ('string' | 'null')[] },
-    relay: { type: 'object' as const, properties: relayProperties },
-  },
-}
-
-const receives = (operationId: string, summary: string, schema: object, example: unknown) => ({
+const receives = (operationId: string, summary: string, body: keyof typeof BODIES, example: unknown) => ({
   post: {
     operationId,
     tags: ['received by webhooks'],
     summary,
     parameters: RECEIVER_HEADERS,
-    requestBody: { required: true, content: { 'application/json': { schema, example } } },
+    requestBody: {
+      required: true,
+      content: { 'application/json': { schema: { $ref: `#/components/schemas/${body}` }, example } },
+    },
     responses: RECEIVER_ANSWERS,
   },
 })
@@ -125,29 +113,37 @@ export const openApiOptions: OpenApiOptions = {
       { name: 'alerts', description: 'What every alert is and ever held.' },
       { name: 'rule matches', description: 'Alert changes without Matano: report what your rules hit.' },
       { name: 'deliveries', description: 'An event for a webhook, and every attempt at it.' },
+      { name: 'keys', description: 'Who may use this API.' },
+      { name: 'audit', description: 'Who changed what.' },
       { name: 'topics', description: 'The SNS topics that feed us.' },
       { name: 'sns', description: 'Where SNS posts.' },
       { name: 'operations', description: 'Health.' },
       { name: 'received by webhooks', description: 'What this service posts to a webhook.' },
     ],
     components: {
-      securitySchemes: { key: { type: 'http', scheme: 'bearer', description: 'An API key.' } },
+      schemas: BODIES,
+      securitySchemes: { key: { type: 'http', scheme: 'bearer', description: KEY_DESCRIPTION } },
     },
     security: [{ key: [] }],
     webhooks: {
-      alertChange: receives(
-        'receiveAlertChange',
-        'alert.created, alert.updated, alert.quiet, webhook.test',
-        alertChangeBody,
-        {
-          ...SAMPLE_CHANGE,
-          relay: RELAY_EXAMPLE,
-        },
-      ),
-      notification: receives('receiveNotification', 'sns.notification', notificationBody, {
+      alertChange: receives('receiveAlertChange', 'alert.created, alert.updated, alert.quiet', 'AlertChange', {
+        ...SAMPLE_CHANGE,
+        relay: RELAY_EXAMPLE,
+      }),
+      notification: receives('receiveNotification', 'sns.notification', 'SnsNotification', {
         message: { AlarmName: 'root-login', NewStateValue: 'ALARM' },
         subject: 'ALARM: "root-login"',
-        relay: { ...RELAY_EXAMPLE, type: 'sns.notification', sequence: undefined, upstream_context_diff: undefined },
+        relay: { ...ORIGIN_EXAMPLE, type: 'sns.notification' },
+      }),
+      webhookNotice: receives(
+        'receiveWebhookNotice',
+        'webhook.failing, webhook.recovered, webhook.disabled',
+        'WebhookNotice',
+        NOTICE_EXAMPLE,
+      ),
+      test: receives('receiveTest', 'webhook.test', 'TestChange', {
+        ...SAMPLE_CHANGE,
+        relay: { ...ORIGIN_EXAMPLE, type: 'webhook.test', topic_arn: null },
       }),
     },
   },

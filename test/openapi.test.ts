@@ -32,5 +32,5 @@ t.test('every operation has a name, a summary, a tag, and its refusals', async (
       if (path.startsWith('/v1/')) t.ok(operation.responses['401'], `${name} says that it needs a key`)
     }
   }
-  t.same(Object.keys(webhooks).sort(), ['alertChange', 'notification'])
+  t.same(Object.keys(webhooks).sort(), ['alertChange', 'notification', 'test', 'webhookNotice'])
 })

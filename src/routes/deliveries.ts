@@ -1,19 +1,22 @@
 /**
  * Deliveries and attempts: what was sent, what came back, and another try.
  *
- * Promise: a retry by hand is one job, also while another retry waits, and begins the schedule anew.
+ * Promise: a retry by hand is one attempt, also while another retry waits, and begins the schedule anew.
  */
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { Type, type Static } from 'typebox'
 import { Delivery, DeliveryWithAttempts } from '../core/delivery/delivery.js'
 import { findDelivery, listDeliveries, type DeliveryFilter } from '../core/delivery/delivery-list.js'
-import { restartDelivery } from '../core/delivery/delivery-store.js'
+import { restartDeliveries, restartDelivery } from '../core/delivery/delivery-store.js'
+import { wakeNow } from '../core/delivery/wake-now.js'
+import { EVENT_TYPES } from '../core/event/event.js'
 import type { Database } from '../core/platform/database.js'
 import { Refusal } from '../core/platform/errors.js'
 import { idPattern } from '../core/platform/id.js'
 import { PageOf, PageQuery } from '../core/platform/page.js'
-import { refTo } from '../core/platform/schema.js'
-import { leaveToUpkeep, type Queues } from '../core/platform/queues.js'
+import { oneOf, refTo } from '../core/platform/schema.js'
+import type { Queues } from '../core/platform/queues.js'
+import { audit } from './access.js'
 import { found, problemResponses } from './problems.js'
 import { dateOf, TimeRange } from './query.js'
 
@@ -25,9 +28,46 @@ export interface DeliveryRouteOptions {
 const { id: deliveryId, event_id: eventId, webhook_id: webhookId, status } = Delivery.properties
 const DeliveryParams = Type.Object({ id: deliveryId })
 const ListQuery = Type.Object({ ...PageQuery, status: Type.Optional(status), ...TimeRange })
+/** How many deliveries one request restarts. */
+const RETRY_LIMIT = 1000
+const BulkRetry = Type.Object(
+  {
+    status: Type.Optional(
+      oneOf(['dead', 'pending'], { description: 'dead (the default), or pending: those that wait are due now.' }),
+    ),
+    webhook_id: Type.Optional(webhookId),
+    event_type: Type.Optional(oneOf(EVENT_TYPES)),
+    ...TimeRange,
+  },
+  { additionalProperties: false, examples: [{ status: 'dead', since: '2026-01-01T00:00:00Z' }] },
+)
+const BulkRetried = Type.Object({
+  retried: Type.Integer({ minimum: 0 }),
+  has_more: Type.Boolean({ description: 'True when as many as one request takes were retried: ask again.' }),
+})
 const tags = ['deliveries']
 
 export const deliveryRoutes: FastifyPluginAsyncTypebox<DeliveryRouteOptions> = async (http, { database, queues }) => {
+  http.get(
+    '/deliveries',
+    {
+      schema: {
+        operationId: 'listDeliveries',
+        tags,
+        summary: 'List deliveries',
+        description: 'Newest first; every parameter given must hold. `status=dead` is the dead-letter list.',
+        querystring: Type.Object({
+          ...ListQuery.properties,
+          webhook_id: Type.Optional(webhookId),
+          event_id: Type.Optional(eventId),
+        }),
+        response: { 200: PageOf(refTo(Delivery)), ...problemResponses(400, 401) },
+      },
+    },
+    async ({ query }) =>
+      listDeliveries(database, { ...filterOf(query), webhook_id: query.webhook_id, event_id: query.event_id }, query),
+  )
+
   http.get(
     '/webhooks/:id/deliveries',
     {
@@ -88,13 +128,50 @@ export const deliveryRoutes: FastifyPluginAsyncTypebox<DeliveryRouteOptions> = a
         response: { 202: refTo(Delivery), ...problemResponses(400, 401, 404, 409) },
       },
     },
-    async ({ params, log }, reply) => {
+    async (request, reply) => {
+      const { params, log } = request
       found(await findDelivery(database, params.id), 'delivery')
-      const job = await restartDelivery(database, params.id, new Date())
-      if (!job) throw new Refusal('conflict', 'This delivery is dropped: its webhook was deleted.')
-      await leaveToUpkeep(queues.addRetries([job], { replace: true }), log)
+      const now = new Date()
+      const webhook = await database.transaction(async (tx) => {
+        const webhook = await restartDelivery(tx, params.id, now)
+        if (!webhook) throw new Refusal('conflict', 'This delivery is dropped: its webhook was deleted.')
+        await audit(tx, request, { action: 'delivery.retried', target: params.id, after: { webhook_id: webhook } })
+        return webhook
+      })
+      await wakeNow({ database, queues, log }, [webhook], now)
       const { attempts, ...delivery } = found(await findDelivery(database, params.id), 'delivery')
       return reply.code(202).send(delivery)
+    },
+  )
+
+  http.post(
+    '/deliveries/retry',
+    {
+      schema: {
+        operationId: 'retryDeliveries',
+        tags,
+        summary: 'Retry many deliveries now',
+        description:
+          `The oldest ${RETRY_LIMIT} that match begin their schedules anew; \`has_more\` says whether to ask again. Without a ` +
+          'filter these are all that are dead.',
+        body: BulkRetry,
+        response: { 202: BulkRetried, ...problemResponses(400, 401, 415) },
+      },
+    },
+    async (request, reply) => {
+      const { body, log } = request
+      const now = new Date()
+      const { status = 'dead', webhook_id: webhookId, event_type: eventType } = body
+      const filter = { status, webhookId, eventType, since: dateOf(body.since), until: dateOf(body.until) }
+      const restarted = await database.transaction(async (tx) => {
+        const restarted = await restartDeliveries(tx, filter, now, RETRY_LIMIT)
+        const after = { ...body, status, deliveries: restarted.length }
+        const change = { action: 'deliveries.retried', target: webhookId ?? null, after } as const
+        if (restarted.length > 0) await audit(tx, request, change)
+        return restarted
+      })
+      await wakeNow({ database, queues, log }, [...new Set(restarted)], now)
+      return reply.code(202).send({ retried: restarted.length, has_more: restarted.length === RETRY_LIMIT })
     },
   )
 }

@@ -9,6 +9,7 @@ import { Type } from 'typebox'
 import { loadContent } from '../core/delivery/deliver.js'
 import { Delivery } from '../core/delivery/delivery.js'
 import { replayDeliveries } from '../core/delivery/delivery-store.js'
+import { wakeNow } from '../core/delivery/wake-now.js'
 import { EventSummary, type StoredEvent } from '../core/event/event.js'
 import { findEvent, listEvents, summaryOf } from '../core/event/event-store.js'
 import type { Database } from '../core/platform/database.js'
@@ -16,17 +17,17 @@ import { Refusal } from '../core/platform/errors.js'
 import { parseJson, stringifyJson, type Json } from '../core/platform/json.js'
 import { PageOf, PageQuery } from '../core/platform/page.js'
 import { refTo } from '../core/platform/schema.js'
-import { leaveToUpkeep, type Queues } from '../core/platform/queues.js'
-import type { Sealer } from '../core/platform/secrets.js'
-import { wantsEvent } from '../core/webhook/filter.js'
-import { listTargets } from '../core/webhook/webhook-store.js'
+import type { Queues } from '../core/platform/queues.js'
+import { wantsBody, wantsEvent } from '../core/webhook/filter.js'
+import type { Registry } from '../core/webhook/registry.js'
+import { audit } from './access.js'
 import { found, problemResponses } from './problems.js'
 import { dateOf, TimeRange } from './query.js'
 
 export interface EventRouteOptions {
   database: Database
   queues: Queues
-  sealer: Sealer
+  registry: Registry
 }
 
 const { id, type } = EventSummary.properties
@@ -100,7 +101,7 @@ export const eventRoutes: FastifyPluginAsyncTypebox<EventRouteOptions> = async (
     async ({ params }) => {
       const event = found(await findEvent(database, params.id), 'event')
       const { body } = await loadContent(database, event)
-      return { ...summaryOf(event), body: parseJson(body.text), payload: parseJson(event.payload) }
+      return { ...summaryOf(event), body, payload: parseJson(event.payload) }
     },
   )
 
@@ -111,29 +112,42 @@ export const eventRoutes: FastifyPluginAsyncTypebox<EventRouteOptions> = async (
         operationId: 'replayEvent',
         tags,
         summary: 'Send an event again',
-        description: 'With the same webhook-id and body. Receivers that took it before can tell by the id.',
+        description:
+          'With the same webhook-id and body. Receivers that took it before can tell by the id; `x-alert-relay-replay: true` ' +
+          'says that it was asked for.',
         params: Params,
         body: Type.Optional(Replay),
         response: { 202: Replayed, ...problemResponses(400, 401, 404, 415) },
       },
     },
-    async ({ params, body, log }, reply) => {
+    async (request, reply) => {
+      const { params, body, log } = request
       const event = found(await findEvent(database, params.id), 'event')
       const webhookIds = await replayTargets(options, event, body?.webhook_ids)
-      const jobs = await replayDeliveries(database, event.id, webhookIds, new Date())
-      await leaveToUpkeep(options.queues.addRetries(jobs, { replace: true }), log)
-      return reply.code(202).send({ deliveries: jobs.map(({ deliveryId }) => deliveryId) })
+      const now = new Date()
+      const deliveries = await database.transaction(async (tx) => {
+        const deliveries = await replayDeliveries(tx, event, webhookIds, now)
+        const after = { deliveries: deliveries.length, webhook_ids: body?.webhook_ids }
+        await audit(tx, request, { action: 'event.replayed', target: event.id, after })
+        return deliveries
+      })
+      await wakeNow({ ...options, log }, webhookIds, now)
+      return reply.code(202).send({ deliveries })
     },
   )
 }
 
 async function replayTargets(
-  { database, sealer }: EventRouteOptions,
+  { database, registry }: EventRouteOptions,
   event: StoredEvent,
   chosen: string[] | undefined,
 ): Promise<string[]> {
-  const targets = await listTargets(database, sealer)
-  if (!chosen) return targets.filter((target) => wantsEvent(target, event)).map((target) => target.id)
+  const { enabled: targets } = await registry.current()
+  if (!chosen) {
+    const content = await loadContent(database, event)
+    const wanted = targets.filter((target) => wantsEvent(target, event) && wantsBody(target, content))
+    return wanted.map((target) => target.id)
+  }
   const enabled = new Set(targets.map((target) => target.id))
   const errors = chosen.flatMap((id, i) =>
     enabled.has(id) ? [] : [{ path: `/webhook_ids/${i}`, detail: `${id} is no enabled webhook` }],

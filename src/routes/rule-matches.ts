@@ -7,9 +7,8 @@ import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { Type } from 'typebox'
 import { RuleMatch } from '../core/alert/rule-match.js'
 import type { AcceptMatches, MatchedAlert } from '../core/event/accept-matches.js'
-import { messageOf, Refusal } from '../core/platform/errors.js'
-import { parseJson } from '../core/platform/json.js'
 import { nullableText } from '../core/platform/schema.js'
+import { takeLosslessJson } from './lossless-json.js'
 import { problemResponses } from './problems.js'
 
 export interface RuleMatchRouteOptions {
@@ -62,14 +61,7 @@ const Accepted = Type.Object({
 })
 
 export const ruleMatchRoutes: FastifyPluginAsyncTypebox<RuleMatchRouteOptions> = async (http, { acceptMatches }) => {
-  http.removeContentTypeParser('application/json')
-  http.addContentTypeParser('application/json', { parseAs: 'string' }, (_request, body, done) => {
-    try {
-      done(null, parseJson(String(body)))
-    } catch (error) {
-      done(new Refusal('invalid_request', `The body is not JSON: ${messageOf(error)}.`, { cause: error }))
-    }
-  })
+  takeLosslessJson(http)
 
   http.post(
     '/rule-matches',

@@ -47,6 +47,9 @@ export async function snsRoutes(http: FastifyInstance, options: SnsRouteOptions)
     '/sns',
     {
       bodyLimit: BODY_LIMIT,
+      // SNS is no browser, and a line of the log names the message
+      helmet: false,
+      childLoggerFactory: (log) => log,
       schema: {
         operationId: 'receiveSnsMessage',
         tags: ['sns'],
@@ -102,7 +105,13 @@ async function take(message: SnsMessage, { subscriptions, accept }: SnsRouteOpti
       const { type, alertId, sequence } = event
       return {
         receipt: { result, event_id: event.id },
-        log: { type, alert_id: alertId, sequence, new_values: newValues, chars: message.Message.length },
+        log: {
+          type,
+          alert_id: alertId,
+          sequence: sequence === null ? null : Number(sequence),
+          new_values: newValues,
+          chars: message.Message.length,
+        },
       }
     }
   }

@@ -7,6 +7,7 @@ import { refTo } from '../core/platform/schema.js'
 import type { Subscriptions } from '../core/sns/subscriptions.js'
 import { deleteTopic, findTopic, listTopics } from '../core/sns/topic-store.js'
 import { Topic } from '../core/sns/topic.js'
+import { audit } from './access.js'
 import { found, problemResponses } from './problems.js'
 
 export interface TopicRouteOptions {
@@ -61,9 +62,13 @@ export const topicRoutes: FastifyPluginAsyncTypebox<TopicRouteOptions> = async (
         response: { 200: refTo(Topic), ...problemResponses(400, 401, 404, 503) },
       },
     },
-    async ({ params }) => {
-      await subscriptions.approve(params.arn)
-      return found(await findTopic(database, params.arn), 'topic')
+    async (request) => {
+      const { arn } = request.params
+      await subscriptions.approve(arn, (tx) => {
+        const change = { before: { status: 'pending' }, after: { status: 'confirmed' } }
+        return audit(tx, request, { action: 'topic.approved', target: arn, ...change })
+      })
+      return found(await findTopic(database, arn), 'topic')
     },
   )
 
@@ -81,8 +86,13 @@ export const topicRoutes: FastifyPluginAsyncTypebox<TopicRouteOptions> = async (
         response: { 204: Type.Null({ description: 'Forgotten.' }), ...problemResponses(400, 401, 404) },
       },
     },
-    async ({ params }, reply) => {
-      found((await deleteTopic(database, params.arn)) || undefined, 'topic')
+    async (request, reply) => {
+      const { arn } = request.params
+      await database.transaction(async (tx) => {
+        const { status } = found(await findTopic(tx, arn), 'topic')
+        found((await deleteTopic(tx, arn)) || undefined, 'topic')
+        await audit(tx, request, { action: 'topic.deleted', target: arn, before: { status } })
+      })
       return reply.code(204).send(null)
     },
   )

@@ -1,28 +1,33 @@
 /**
  * /v1/webhooks: the registry.
  *
- * Promise: a webhook is changed as it is now, under a lock; its secret is in the answer that makes it and at /secret only.
+ * Promise: a webhook is changed as it is now, under a lock; what is secret in it is never shown again.
  */
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { Type } from 'typebox'
 import type { Deliver } from '../core/delivery/deliver.js'
 import { DeliveryWithAttempts } from '../core/delivery/delivery.js'
-import { dropDeliveries, releaseHeld } from '../core/delivery/delivery-store.js'
-import { newSecret } from '../core/delivery/signature.js'
+import { dropDeliveries } from '../core/delivery/delivery-store.js'
 import { sendTest } from '../core/delivery/test-delivery.js'
+import { wakeNow } from '../core/delivery/wake-now.js'
 import type { Database } from '../core/platform/database.js'
 import { idPattern, newId } from '../core/platform/id.js'
+import { stringifyJson, type Json } from '../core/platform/json.js'
 import { PageOf, PageQuery } from '../core/platform/page.js'
+import type { Queues } from '../core/platform/queues.js'
 import { refTo } from '../core/platform/schema.js'
 import type { Sealer } from '../core/platform/secrets.js'
+import { HEALTHY, recoveringFrom } from '../core/webhook/health.js'
+import { writeHealth } from '../core/webhook/health-store.js'
 import {
-  checkWebhookUrl,
-  liveSecrets,
-  rotateSecrets,
-  Webhook,
+  healthFields,
+  NOTHING_PRIVATE,
+  WebhookView,
+  type Webhook,
   WebhookCreate,
   WebhookPatch,
 } from '../core/webhook/webhook.js'
+import { checkWebhook, revealPrivate, shown } from '../core/webhook/webhook-check.js'
 import {
   deleteWebhook,
   findTarget,
@@ -30,25 +35,34 @@ import {
   insertWebhook,
   listWebhooks,
   lockWebhook,
-  updateSecrets,
   updateWebhook,
 } from '../core/webhook/webhook-store.js'
+import { audit } from './access.js'
+import { takeLosslessJson } from './lossless-json.js'
 import { found, problemResponses } from './problems.js'
+import { secretFor, SigningAnswer, toldOf } from './signing.js'
 
 export interface WebhookRouteOptions {
   database: Database
+  queues: Queues
   sealer: Sealer
   deliver: Deliver
 }
 
 const Params = Type.Object({ id: Type.String({ pattern: idPattern('wh'), description: 'A webhook id (wh_...).' }) })
-const Secret = Type.String({ description: 'The Standard Webhooks signing secret: whsec_ and base64.' })
-export const WebhookWithSecret = Type.Object({ ...Webhook.properties, secret: Secret }, { $id: 'WebhookWithSecret' })
-const SecretAnswer = Type.Object({ secret: Secret })
+export const WebhookWithSecret = Type.Object(
+  { ...WebhookView.properties, ...SigningAnswer.properties },
+  { $id: 'WebhookWithSecret' },
+)
+/** Deliveries that a deletion drops itself; of more, its lane drops the rest. */
+const DROPPED_AT_ONCE = 1000
 const tags = ['webhooks']
 
 export const webhookRoutes: FastifyPluginAsyncTypebox<WebhookRouteOptions> = async (http, options) => {
-  const { database, sealer } = options
+  const { database, queues, sealer } = options
+  takeLosslessJson(http)
+  // Fastify's own serializer would round the numbers of a filter.
+  http.setSerializerCompiler(() => (answer) => stringifyJson(answer as Json))
 
   http.post(
     '/webhooks',
@@ -60,26 +74,33 @@ export const webhookRoutes: FastifyPluginAsyncTypebox<WebhookRouteOptions> = asy
         description:
           'Only `url` is required. The answer holds the signing secret; it is shown here and at /secret only.',
         body: WebhookCreate,
-        response: { 201: refTo(WebhookWithSecret), ...problemResponses(400, 401, 415) },
+        response: { 201: refTo(WebhookWithSecret), ...problemResponses(400, 401, 409, 415) },
       },
     },
     async (request, reply) => {
-      const body = request.body as Required<WebhookCreate> // the validator has filled the schema's defaults in
-      checkWebhookUrl(body.url)
-      const now = new Date().toISOString()
+      // the validator has filled the schema's defaults in
+      const { secret: own, ...body } = request.body as Required<Omit<WebhookCreate, 'secret'>> & { secret?: string }
+      const now = new Date()
       const webhook: Webhook = {
         id: newId('wh'),
         ...body,
+        ...NOTHING_PRIVATE,
+        ...revealPrivate(body, undefined),
         disabled_reason: disabledReason(body.status),
-        created_at: now,
-        updated_at: now,
+        ...healthFields(HEALTHY),
+        created_at: now.toISOString(),
+        updated_at: now.toISOString(),
       }
-      const secret = newSecret()
-      await insertWebhook(database, sealer, webhook, [{ secret, expiresAt: null }])
+      checkWebhook(webhook, { credentials: true, now })
+      const secret = secretFor(webhook.signing, own)
+      await database.transaction(async (tx) => {
+        await audit(tx, request, { action: 'webhook.created', target: webhook.id, after: webhook, shown })
+        await insertWebhook(tx, sealer, webhook, [{ secret, expiresAt: null }])
+      })
       return reply
         .code(201)
         .header('location', `/v1/webhooks/${webhook.id}`)
-        .send({ ...webhook, secret })
+        .send({ ...shown(webhook), ...toldOf(secret) })
     },
   )
 
@@ -90,11 +111,19 @@ export const webhookRoutes: FastifyPluginAsyncTypebox<WebhookRouteOptions> = asy
         operationId: 'listWebhooks',
         tags,
         summary: 'List webhooks',
-        querystring: Type.Object({ ...PageQuery, status: Type.Optional(Webhook.properties.status) }),
-        response: { 200: PageOf(refTo(Webhook)), ...problemResponses(400, 401) },
+        querystring: Type.Object({
+          ...PageQuery,
+          name: Type.Optional(Type.String({ description: 'The one of this name.' })),
+          status: Type.Optional(WebhookView.properties.status),
+          health: Type.Optional(WebhookView.properties.health),
+        }),
+        response: { 200: PageOf(refTo(WebhookView)), ...problemResponses(400, 401) },
       },
     },
-    async ({ query }) => listWebhooks(database, query, query),
+    async ({ query }) => {
+      const page = await listWebhooks(database, sealer, query, query)
+      return { ...page, data: page.data.map(shown) }
+    },
   )
 
   http.get(
@@ -105,10 +134,10 @@ export const webhookRoutes: FastifyPluginAsyncTypebox<WebhookRouteOptions> = asy
         tags,
         summary: 'Show a webhook',
         params: Params,
-        response: { 200: refTo(Webhook), ...problemResponses(400, 401, 404) },
+        response: { 200: refTo(WebhookView), ...problemResponses(400, 401, 404) },
       },
     },
-    async ({ params }) => found(await findWebhook(database, params.id), 'webhook'),
+    async ({ params }) => shown(found(await findWebhook(database, sealer, params.id), 'webhook')),
   )
 
   http.patch(
@@ -118,23 +147,44 @@ export const webhookRoutes: FastifyPluginAsyncTypebox<WebhookRouteOptions> = asy
         operationId: 'updateWebhook',
         tags,
         summary: 'Change a webhook',
-        description: 'Waiting retries go to the new URL. Enabling it lets go of what was held while it was disabled.',
+        description:
+          'What waits goes to the new URL. Enabling it sends what was held while it was disabled, at a growing rate.',
         params: Params,
         body: WebhookPatch,
-        response: { 200: refTo(Webhook), ...problemResponses(400, 401, 404, 415) },
+        response: { 200: refTo(WebhookView), ...problemResponses(400, 401, 404, 409, 415) },
       },
     },
-    async ({ params, body }) => {
-      if (body.url !== undefined) checkWebhookUrl(body.url)
-      return database.transaction(async (tx) => {
-        const now = new Date()
-        const webhook = found(await lockWebhook(tx, params.id), 'webhook')
-        const changed: Webhook = { ...webhook, ...body, updated_at: now.toISOString() }
+    async (request) => {
+      const { params, body, log } = request
+      const now = new Date()
+      const changed = await database.transaction(async (tx) => {
+        const webhook = found(await lockWebhook(tx, sealer, params.id), 'webhook')
+        const isEnabling = webhook.status === 'disabled' && body.status === 'enabled'
+        const health = isEnabling ? recoveringFrom(now) : undefined
+        if (health) await writeHealth(tx, params.id, health)
+        const changed: Webhook = {
+          ...webhook,
+          ...body,
+          ...{ format_options: webhook.format_options, headers: webhook.headers, auth: webhook.auth, tls: webhook.tls },
+          ...revealPrivate(body, webhook),
+          updated_at: now.toISOString(),
+        }
         if (body.status) changed.disabled_reason = disabledReason(body.status)
-        await updateWebhook(tx, changed)
-        if (webhook.status === 'disabled' && changed.status === 'enabled') await releaseHeld(tx, webhook.id, now)
-        return changed
+        const credentials = [body.url, body.headers, body.auth, body.tls].some((field) => field !== undefined)
+        checkWebhook(changed, { credentials, now })
+        await audit(tx, request, {
+          action: 'webhook.updated',
+          target: params.id,
+          before: webhook,
+          after: changed,
+          shown,
+        })
+        await updateWebhook(tx, sealer, changed)
+        return health ? { ...changed, ...healthFields(health) } : changed
       })
+      // A new URL or another limit may be what it waited for.
+      await wakeNow({ database, queues, log }, [params.id], now)
+      return shown(changed)
     },
   )
 
@@ -150,53 +200,18 @@ export const webhookRoutes: FastifyPluginAsyncTypebox<WebhookRouteOptions> = asy
         response: { 204: Type.Null({ description: 'Deleted.' }), ...problemResponses(400, 401, 404) },
       },
     },
-    async ({ params }, reply) => {
+    async (request, reply) => {
+      const { params, log } = request
+      const now = new Date()
       await database.transaction(async (tx) => {
+        const webhook = found(await lockWebhook(tx, sealer, params.id), 'webhook')
+        await audit(tx, request, { action: 'webhook.deleted', target: params.id, before: webhook, shown })
         found((await deleteWebhook(tx, params.id)) || undefined, 'webhook')
-        await dropDeliveries(tx, params.id, new Date())
+        await dropDeliveries(tx, params.id, now, DROPPED_AT_ONCE)
       })
+      await wakeNow({ database, queues, log }, [params.id], now)
       return reply.code(204).send(null)
     },
-  )
-
-  http.get(
-    '/webhooks/:id/secret',
-    {
-      schema: {
-        operationId: 'getWebhookSecret',
-        tags,
-        summary: 'Show the signing secret',
-        params: Params,
-        response: { 200: SecretAnswer, ...problemResponses(400, 401, 404) },
-      },
-    },
-    async ({ params }) => {
-      const { secrets } = found(await findTarget(database, sealer, params.id), 'webhook')
-      return { secret: liveSecrets(secrets, new Date())[0]! }
-    },
-  )
-
-  http.post(
-    '/webhooks/:id/secret/rotate',
-    {
-      schema: {
-        operationId: 'rotateWebhookSecret',
-        tags,
-        summary: 'Replace the signing secret',
-        description: 'For 24 hours every delivery is signed with the new secret and the one before it.',
-        params: Params,
-        response: { 200: SecretAnswer, ...problemResponses(400, 401, 404) },
-      },
-    },
-    async ({ params }) =>
-      database.transaction(async (tx) => {
-        found(await lockWebhook(tx, params.id), 'webhook')
-        const { secrets } = found(await findTarget(tx, sealer, params.id), 'webhook')
-        const secret = newSecret()
-        const now = new Date()
-        await updateSecrets(tx, sealer, params.id, rotateSecrets(secrets, secret, now), now)
-        return { secret }
-      }),
   )
 
   http.post(

@@ -1,55 +1,273 @@
 /**
- * The dispatch queue: one job per event.
+ * The dispatch queue: one job per batch of events.
  *
- * Promise: when a job is done, every enabled webhook that wants the event had its first attempt, and what came of it is
- * written. A job that dies half-way is done again from the start: a receiver may get the event twice, never not at all.
+ * Promise: when a job is done, every enabled webhook that wants an event of it was tried or has a delivery that waits in its
+ * lane, and that is written. A job that dies half-way is done again from the start: a receiver may get an event twice,
+ * never not at all. An event that cannot be dispatched now holds up no other: upkeep brings it back.
+ *
+ * A webhook that is well and has no limits of its own is tried at once. What has a limit, an order, an open circuit or finds
+ * no place at the gate soon waits in its lane. A receiver that does not answer soon keeps nobody waiting: its delivery is
+ * written as under way, until the attempt must be over, and the outcome follows when it is there.
  */
-import { bodyFor, disableIfGone, loadContent, type Deliver } from '../core/delivery/deliver.js'
-import { findRecordedWebhooks, recordDispatch, type FirstAttempt } from '../core/delivery/delivery-store.js'
+import type { FastifyBaseLogger } from 'fastify'
+import { recallContexts, type AlertMemory } from '../core/alert/alert-store.js'
+import { bodyFor, changeOf, outcomeFor, type Deliver, type Delivered } from '../core/delivery/deliver.js'
+import {
+  recordAttempts,
+  recordDispatches,
+  type Dispatched,
+  type EndedAttempt,
+} from '../core/delivery/delivery-store.js'
+import type { Gate } from '../core/delivery/gate.js'
+import type { Lanes } from '../core/delivery/lanes.js'
+import { resultFor } from '../core/delivery/policy.js'
 import type { StoredEvent } from '../core/event/event.js'
-import { findEvent } from '../core/event/event-store.js'
+import { findUndispatched } from '../core/event/event-store.js'
+import { createBatcher } from '../core/platform/batcher.js'
 import type { Database } from '../core/platform/database.js'
-import type { DispatchJob, Queues } from '../core/platform/queues.js'
-import type { Sealer } from '../core/platform/secrets.js'
-import { wantsEvent } from '../core/webhook/filter.js'
-import type { EventContent } from '../core/webhook/format.js'
+import { newId } from '../core/platform/id.js'
+import type { Metrics } from '../core/platform/metrics.js'
+import { createOpen, createPatience, type Patience } from '../core/platform/patience.js'
+import { persist } from '../core/platform/persist.js'
+import { batchOf, leaveToUpkeep, type Batch, type Queues } from '../core/platform/queues.js'
+import { inSpan } from '../core/platform/tracing.js'
+import { wantsBody, wantsEvent } from '../core/webhook/filter.js'
+import { formatEvent, type EventContent } from '../core/webhook/format.js'
+import type { HealthNotes } from '../core/webhook/health-notes.js'
+import type { Registry } from '../core/webhook/registry.js'
 import type { Target } from '../core/webhook/webhook.js'
-import { listTargets } from '../core/webhook/webhook-store.js'
 
 export interface DispatchOptions {
   database: Database
-  queues: Queues
-  sealer: Sealer
+  queues: Pick<Queues, 'addDispatches' | 'addWakes'>
+  registry: Registry
   deliver: Deliver
+  health: HealthNotes
+  gate: Gate
+  lanes: Pick<Lanes, 'wake'>
+  metrics: Pick<Metrics, 'observeDispatch'>
+  log: FastifyBaseLogger
 }
 
-export function createDispatchHandler(options: DispatchOptions) {
-  const { database, queues, sealer } = options
-  return async ({ eventId }: DispatchJob): Promise<void> => {
-    const event = await findEvent(database, eventId)
-    if (!event || event.dispatchedAt !== null) return
-    const [content, targets, recorded] = await Promise.all([
-      loadContent(database, event),
-      listTargets(database, sealer),
-      findRecordedWebhooks(database, eventId),
-    ])
-    const wanted = targets.filter((target) => wantsEvent(target, event) && !recorded.has(target.id))
-    const results = await Promise.all(wanted.map((target) => firstAttempt(options, target, event, content)))
-    const made = results.filter((result) => result !== undefined)
-    const retries = await recordDispatch(database, eventId, made, new Date())
-    for (const { webhookId, attempt } of made) await disableIfGone(database, webhookId, attempt, new Date())
-    await queues.addRetries(retries)
+export interface Dispatcher {
+  dispatch(batch: Batch): Promise<void>
+  /** Waits for the attempts whose jobs did not wait for them. */
+  close(): Promise<void>
+}
+
+/** A job waits so long for answers: most receivers have answered by then, and their outcome is written with the event. */
+const PATIENCE_MS = 150
+/** When no attempt began or ended for so long, the next events get their turn beside those that wait. */
+const HASTE_MS = 15
+/** After its timeout and this long an attempt is given up: its process died. */
+const MARGIN_MS = 5_000
+
+/** Small batches that came meanwhile are worked on together: so many events; so many such rounds are begun at once. */
+const ROUNDS = { most: 64, atOnce: 2 }
+/** Deliveries that are begun, and written, together: the events of a round that many webhooks want go in several steps. */
+const MOST_PARTS = 256
+/** Events and deliveries whose ends are waited for: beyond them no others are begun. */
+const MOST_OPEN = 512
+const WRITES = { most: 100, atOnce: 2 }
+
+/** One webhook's part in a dispatch. */
+interface Part {
+  target: Target
+  deliveryId: string
+  /** Undefined: it waits in its lane. */
+  attempt: Promise<Delivered> | undefined
+  /** Once it is there. */
+  delivered: Delivered | undefined
+}
+
+/** An event that is to be dispatched, and the webhooks that may want it. */
+interface Work {
+  event: StoredEvent
+  wanted: Target[]
+  /** Until the body is made of it. */
+  memory: AlertMemory | undefined
+}
+
+export function createDispatcher(options: DispatchOptions): Dispatcher {
+  const { database, metrics, log } = options
+  const late = new Set<Promise<void>>()
+  const open = createOpen(MOST_OPEN)
+  const begin = createBatcher(
+    async (batches: Batch[]) => {
+      const works = await loadWork(
+        options,
+        batches.map(({ batchId }) => batchId),
+      )
+      const steps: Promise<void>[] = []
+      for (const step of stepsOf(works)) {
+        const haste = createPatience(HASTE_MS)
+        const ended = dispatchTogether(step, haste)
+        steps.push(ended)
+        await open.add(sizeOf(step), ended)
+        await haste.or(ended)
+        haste.end()
+      }
+      const finished = Promise.all(steps)
+      return batches.map(() => ({ finished }))
+    },
+    { ...ROUNDS, weightOf: ({ size }) => size },
+  )
+  const writeLate = createBatcher(async (ended: EndedAttempt[]) => {
+    await persist(() => recordAttempts(database, ended, new Date()))
+    return ended
+  }, WRITES)
+
+  async function dispatchTogether(works: readonly Work[], haste: Patience): Promise<void> {
+    const patience = createPatience(PATIENCE_MS)
+    const begun = await Promise.all(works.map((work) => tryEvent(work, patience, haste)))
+    patience.end()
+    const done = begun.filter((dispatch) => dispatch !== undefined)
+    const now = new Date()
+    const records = done.map(({ event, parts }) => ({ event, results: parts.map((part) => dispatched(part, now)) }))
+    const parts = done.flatMap(({ parts }) => parts)
+    const ended = parts.filter(({ delivered }) => delivered)
+    const others = parts.filter(({ delivered }) => !delivered)
+    await persist(() => recordDispatches(database, records, now))
+    for (const { event } of done) metrics.observeDispatch((Date.now() - event.receivedAt.getTime()) / 1000)
+    if (parts.length > 0) {
+      const events = done.filter(({ parts }) => parts.length > 0)
+      const succeeded = ended.filter(({ delivered }) => delivered?.state.status === 'succeeded').length
+      log.info({ event_ids: events.map(({ event }) => event.id), deliveries: parts.length, succeeded }, 'dispatched')
+    }
+    for (const part of others) {
+      if (part.attempt) follow(part, part.attempt)
+      else options.lanes.wake(part.target.id)
+    }
+    await conclude(options, ended)
+  }
+
+  /** Tries the webhooks that want an event. @returns undefined when that failed for a reason of ours */
+  async function tryEvent(work: Work, patience: Patience, haste: Patience) {
+    const { event, wanted } = work
+    const attributes = () => ({ 'alert_relay.event.id': event.id })
+    const on = {
+      begin() {
+        patience.renew()
+        haste.renew()
+      },
+      end: () => haste.renew(),
+    }
+    try {
+      const parts = await inSpan({ name: 'dispatch event', parent: event.traceparent, attributes }, async () => {
+        if (wanted.length === 0) return []
+        const content = formatEvent(event, work.memory)
+        work.memory = undefined
+        const targets = wanted.filter((target) => wantsBody(target, content))
+        const parts = await Promise.all(targets.map((target) => tryTarget(options, target, event, content, on)))
+        const begun = parts.filter((part) => part !== undefined)
+        await patience.or(Promise.all(begun.map(({ attempt }) => attempt)))
+        return begun
+      })
+      return { event, parts }
+    } catch (error) {
+      log.warn({ err: error, event_id: event.id }, 'not dispatched now: upkeep brings it back')
+      return undefined
+    }
+  }
+
+  /** Writes what an attempt came to that its job did not wait for. */
+  function follow(part: Part, attempt: Promise<Delivered>): void {
+    const work = attempt
+      .then(async (delivered) => {
+        await writeLate({ deliveryId: part.deliveryId, ...delivered })
+        await conclude(options, [{ ...part, delivered }])
+      })
+      .catch((error: unknown) => log.warn({ err: error, delivery_id: part.deliveryId }, 'not recorded: tried again'))
+      .finally(() => late.delete(work))
+    late.add(work)
+  }
+
+  return {
+    async dispatch(batch) {
+      const { finished } = await begin(batch)
+      await finished
+    },
+    async close() {
+      await Promise.all(late)
+    },
   }
 }
 
-/** Undefined when the webhook is to get nothing: every indicator in the event was sent to it before. */
-async function firstAttempt(
-  { database, deliver }: DispatchOptions,
+/** Loads what the dispatch of several batches needs: of their events, those that are not dispatched. */
+async function loadWork({ database, registry }: DispatchOptions, batchIds: string[]): Promise<Work[]> {
+  const [{ enabled }, events] = await Promise.all([registry.current(), findUndispatched(database, batchIds)])
+  const works = events.map(({ event, recorded }) => ({
+    event,
+    wanted: enabled.filter((target) => wantsEvent(target, event) && !recorded.includes(target.id)),
+  }))
+  const changes = works.flatMap(({ event, wanted }) => (wanted.length > 0 ? (changeOf(event) ?? []) : []))
+  const memories = changes.length === 0 ? [] : await recallContexts(database, changes)
+  return works.map((work) => ({
+    ...work,
+    memory: work.wanted.length > 0 && changeOf(work.event) ? memories.shift() : undefined,
+  }))
+}
+
+/** Works in their order, so many at a time that their parts are few enough. */
+function stepsOf(works: readonly Work[]): Work[][] {
+  const steps: Work[][] = []
+  let parts = Infinity
+  for (const work of works) {
+    parts += sizeOf([work])
+    if (parts > MOST_PARTS) {
+      steps.push([])
+      parts = sizeOf([work])
+    }
+    steps.at(-1)!.push(work)
+  }
+  return steps
+}
+
+/** An event that nobody wants is something to do too. */
+function sizeOf(works: readonly Work[]): number {
+  return works.reduce((sum, { wanted }) => sum + Math.max(1, wanted.length), 0)
+}
+
+/** Begins an attempt, if it may be made now. Undefined when every indicator in the event was sent to the webhook before. */
+async function tryTarget(
+  { database, deliver, gate }: DispatchOptions,
   target: Target,
   event: StoredEvent,
   content: EventContent,
-): Promise<FirstAttempt | undefined> {
+  on: { begin(): void; end(): void },
+): Promise<Part | undefined> {
   const body = await bodyFor(database, target, event, content, new Date())
   if (!body) return undefined
-  return { webhookId: target.id, ...(await deliver({ target, event, body, number: 1, scheduleStart: 0 })) }
+  const part: Part = { target, deliveryId: newId('dlv'), attempt: undefined, delivered: undefined }
+  if (!isFree(target) || !(await gate.wait(target.id))) return part
+  on.begin()
+  part.attempt = deliver({ target, event, body, number: 1, scheduleStart: 0 }).then((delivered) => {
+    gate.leave(target.id, resultFor(delivered.attempt.outcome))
+    on.end()
+    return (part.delivered = delivered)
+  })
+  return part
+}
+
+/** True for a webhook that may be tried from anywhere at any time: nothing is to be kept between its deliveries. */
+function isFree({ max_in_flight: maxInFlight, rate_per_second: rate, order, coalesce, state }: Target): boolean {
+  return maxInFlight === null && rate === null && order === 'none' && !coalesce && state.state === 'healthy'
+}
+
+function dispatched({ target, deliveryId, attempt, delivered }: Part, now: Date): Dispatched {
+  const part = { deliveryId, webhookId: target.id }
+  if (delivered) return { ...part, ...delivered, sealed: true }
+  // What a webhook that coalesces waits with may yet become part of another delivery.
+  const overMs = attempt ? target.timeout_ms + MARGIN_MS : 0
+  const state = { status: 'pending' as const, nextAttemptAt: new Date(now.getTime() + overMs), reason: null }
+  return { ...part, state, attempt: undefined, sealed: attempt !== undefined || !target.coalesce }
+}
+
+/** What ended attempts mean beyond their deliveries: the health of their webhooks, and when their lanes look again. */
+async function conclude({ queues, health, log }: DispatchOptions, parts: readonly Part[]): Promise<void> {
+  const ended = parts.flatMap(({ target, delivered }) => (delivered ? [{ target, ...delivered }] : []))
+  const notices = await persist(() => health.note(ended.map(({ target, attempt }) => outcomeFor(target, attempt))))
+  await leaveToUpkeep(queues.addDispatches(notices.map(batchOf)), log)
+  const wakes = ended.flatMap(({ target, state: { nextAttemptAt: at } }) => (at ? [{ webhookId: target.id, at }] : []))
+  await leaveToUpkeep(queues.addWakes(wakes), log)
 }

@@ -1,26 +1,7 @@
-import { Redis } from 'ioredis'
 import t, { type Test } from 'tap'
-import { createReceiver } from '../helpers/receiver.js'
 import { startRelay, type Relay } from '../helpers/relay.js'
-import { startPostgres, startRedis } from '../helpers/servers.js'
-import { createSnsPublisher, TEST_TOPIC } from '../helpers/sns-publisher.js'
-
-async function setUp(t: Test) {
-  const [publisher, postgres, redis] = await Promise.all([createSnsPublisher(), startPostgres(t), startRedis(t)])
-  await publisher.serve()
-  t.teardown(() => publisher.close())
-  const relay = await startRelay(t, {
-    SNS_TOPICS: TEST_TOPIC,
-    SNS_EMULATOR: publisher.origin,
-    DATABASE_URL: postgres.url,
-    REDIS_URL: redis.url,
-  })
-  const receiver = await createReceiver()
-  t.teardown(() => receiver.close())
-  const { body } = await relay.api<{ secret: string }>('POST', '/v1/webhooks', { url: receiver.url })
-  receiver.secrets = [body.secret]
-  return { publisher, postgres, redis, relay, receiver }
-}
+import { relayWithServers } from '../helpers/relay-with-servers.js'
+import { startPostgres } from '../helpers/servers.js'
 
 /** SNS hears 503 within 10 s. */
 async function undecided(t: Test, relay: Relay, message: object): Promise<void> {
@@ -41,7 +22,7 @@ async function repeated(relay: Relay, message: object): Promise<Record<string, u
 
 for (const outage of ['frozen', 'stopped'] as const) {
   t.test(`with PostgreSQL ${outage} SNS is told 503, and the message is taken when it comes again`, async (t) => {
-    const { publisher, postgres, relay, receiver } = await setUp(t)
+    const { publisher, postgres, relay, receiver } = await relayWithServers(t)
     const first = publisher.notification({ message: 'first' })
     t.equal((await relay.sns(first)).status, 200)
     await receiver.waitFor(1)
@@ -63,7 +44,7 @@ for (const outage of ['frozen', 'stopped'] as const) {
 
 for (const outage of ['frozen', 'stopped'] as const) {
   t.test(`with Redis ${outage} SNS is told 503, and what was stored is delivered`, async (t) => {
-    const { publisher, redis, relay, receiver } = await setUp(t)
+    const { publisher, redis, relay, receiver } = await relayWithServers(t)
     await relay.sns(publisher.notification({ message: 'first' }))
     await receiver.waitFor(1)
     await (outage === 'frozen' ? redis.freeze() : redis.kill())
@@ -82,22 +63,6 @@ for (const outage of ['frozen', 'stopped'] as const) {
     t.equal(await relay.stop(), 0)
   })
 }
-
-t.test('FLUSHALL between 200 and delivery: delivered', async (t) => {
-  const { publisher, redis, relay, receiver } = await setUp(t)
-  receiver.respond = (_request, count) => ({ status: count === 1 ? 500 : 200 })
-  const { body } = await relay.sns(publisher.notification({ message: 'text' }))
-  await receiver.waitFor(1)
-  const path = `/v1/events/${String(body.event_id)}/deliveries`
-  while ((await relay.api<{ data: unknown[] }>('GET', path)).body.data.length === 0);
-  const client = new Redis(redis.url)
-  await client.flushall()
-  client.disconnect()
-  const received = await receiver.waitFor(2, { timeoutMs: 30_000 })
-  t.equal(received[1]!.id, body.event_id)
-  await relay.sns(publisher.notification({ message: 'another' }))
-  await receiver.waitFor(3)
-})
 
 t.test('a database or queue that is not there at start is one clear line', async (t) => {
   const start = (settings: Record<string, string>) => startRelay(t, { LOG_LEVEL: 'silent', ...settings })

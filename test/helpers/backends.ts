@@ -17,8 +17,8 @@ import { openQueues, type Queues } from '../../src/core/platform/queues.js'
 const ROOT = join(import.meta.dirname, '../..')
 const adminUrl = process.env.TEST_DATABASE_URL
 export const testRedisUrl = adminUrl ? process.env.TEST_REDIS_URL : undefined
-/** A Redis database that relays run as processes use, so that a test may flush it. */
-export const relayRedisUrl = testRedisUrl && `${testRedisUrl}/1`
+/** A Redis database that relays run as processes use, one for each test file at work, so that a test may flush it. */
+export const relayRedisUrl = testRedisUrl && `${testRedisUrl}/${1 + Number(process.env.TAP_JOB_ID ?? 0)}`
 
 /** A database with the schema in it. */
 export async function openTestDatabase(t: Test): Promise<Database> {

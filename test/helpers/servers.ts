@@ -35,7 +35,7 @@ async function sparePort(): Promise<number> {
 }
 
 /** PostgreSQL with one empty database. It refuses to run as root: then it runs as `postgres`. */
-export async function startPostgres(t: Test): Promise<TestServer> {
+export async function startPostgres(t: Pick<Test, 'teardown'>): Promise<TestServer> {
   const versions = (await readdir('/usr/lib/postgresql')).sort((a, b) => Number(a) - Number(b))
   const bin = `/usr/lib/postgresql/${versions.at(-1)}/bin`
   const dir = await mkdtemp(join(tmpdir(), 'alert-relay-postgres-'))
@@ -54,7 +54,14 @@ export async function startPostgres(t: Test): Promise<TestServer> {
   const signal = async (name: NodeJS.Signals) => {
     const [postmaster] = (await readFile(join(data, 'postmaster.pid'), 'utf8')).split('\n')
     const { stdout } = await run('ps', ['-o', 'pid=', '--ppid', postmaster!])
-    for (const pid of [postmaster!, ...stdout.split('\n')].map(Number).filter((pid) => pid > 0)) process.kill(pid, name)
+    for (const pid of [postmaster!, ...stdout.split('\n')].map(Number).filter((pid) => pid > 0)) {
+      try {
+        process.kill(pid, name)
+      } catch (error) {
+        // a child may have ended since it was listed
+        if ((error as { code?: string }).code !== 'ESRCH') throw error
+      }
+    }
   }
   t.teardown(async () => {
     await signal('SIGCONT').catch(() => {})
@@ -74,7 +81,7 @@ export async function startPostgres(t: Test): Promise<TestServer> {
 }
 
 /** Redis that writes every command to disk before it answers. */
-export async function startRedis(t: Test): Promise<TestServer> {
+export async function startRedis(t: Pick<Test, 'teardown'>): Promise<TestServer> {
   const dir = await mkdtemp(join(tmpdir(), 'alert-relay-redis-'))
   const port = await sparePort()
   const url = `redis://127.0.0.1:${port}`

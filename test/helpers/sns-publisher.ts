@@ -11,7 +11,7 @@
  *   const envelope = publisher.notification({ message: '{...}', version: '2' })
  *   publisher.respond = (request, response) => {} // misbehave: this one hangs
  */
-import { createSign, randomUUID } from 'node:crypto'
+import { createPrivateKey, createSign, randomUUID } from 'node:crypto'
 import { createServer, type RequestListener, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { once } from 'node:events'
@@ -60,13 +60,14 @@ const CONFIRMED = `<ConfirmSubscriptionResponse xmlns="http://sns.amazonaws.com/
 export async function createSnsPublisher(options: PublisherOptions = {}) {
   const { topicArn = TEST_TOPIC, commonName = 'sns.amazonaws.com', keySize = 2048 } = options
   const day = 24 * 3600 * 1000
-  const { private: privateKey, cert: certificate } = await generate([{ name: 'commonName', value: commonName }], {
+  const { private: pem, cert: certificate } = await generate([{ name: 'commonName', value: commonName }], {
     algorithm: 'sha256',
     keySize,
     ...(options.altName && { extensions: [{ name: 'subjectAltName', altNames: [options.altName] }] }),
     notBeforeDate: options.notBefore ?? new Date(Date.now() - day),
     notAfterDate: options.notAfter ?? new Date(Date.now() + 180 * day),
   })
+  const privateKey = createPrivateKey(pem)
   const certificatePath = `/SimpleNotificationService-${randomUUID().replaceAll('-', '')}.pem`
   let server: Server | undefined
   let origin = `https://sns.${topicArn.split(':')[3]}.amazonaws.com`

@@ -1,46 +1,84 @@
 /** The workers on a real database and real receivers, with a queue that the test turns by hand: jobs are noted, not run. */
 import type { Test } from 'tap'
 import { createAttempt } from '../../src/core/delivery/attempt.js'
+import { createAuthorizer } from '../../src/core/delivery/authorization.js'
 import { createDeliver } from '../../src/core/delivery/deliver.js'
+import { createGate } from '../../src/core/delivery/gate.js'
+import { workLane } from '../../src/core/delivery/lane.js'
 import { listDeliveries } from '../../src/core/delivery/delivery-list.js'
 import { createAccept } from '../../src/core/event/accept.js'
+import { findEvent } from '../../src/core/event/event-store.js'
 import { createHttpClient } from '../../src/core/platform/http-client.js'
 import { createSnsClient } from '../../src/core/platform/sns-client.js'
 import { newId } from '../../src/core/platform/id.js'
 import { createMetrics } from '../../src/core/platform/metrics.js'
 import { createLogger } from '../../src/core/platform/logger.js'
-import type { Queues, RetryJob } from '../../src/core/platform/queues.js'
+import { createBell } from '../../src/core/platform/bell.js'
+import type { Batch, Wake } from '../../src/core/platform/queues.js'
 import { createSealer } from '../../src/core/platform/secrets.js'
+import { HEALTHY } from '../../src/core/webhook/health.js'
+import { createHealthNotes } from '../../src/core/webhook/health-notes.js'
+import { createRenderer } from '../../src/core/webhook/render.js'
+import { createRegistry } from '../../src/core/webhook/registry.js'
 import { insertWebhook } from '../../src/core/webhook/webhook-store.js'
-import type { Webhook } from '../../src/core/webhook/webhook.js'
+import { healthFields, type Webhook } from '../../src/core/webhook/webhook.js'
 import { newSecret } from '../../src/core/delivery/signature.js'
-import { createDispatchHandler } from '../../src/workers/dispatch.js'
-import { createRetryHandler } from '../../src/workers/retry.js'
+import { createDispatcher } from '../../src/workers/dispatch.js'
 import { openTestDatabase } from './backends.js'
 import { createReceiver, type Respond } from './receiver.js'
 
 export const log = createLogger('silent')
 
-export async function workshop(t: Test) {
+export async function workshop(t: Test, settings: { disableAfterMs?: number } = {}) {
   const database = await openTestDatabase(t)
   const dispatches: string[] = []
-  const retries: RetryJob[] = []
+  const wakes: Wake[] = []
   const queues = {
-    addDispatches: async (ids: readonly string[]) => void dispatches.push(...ids),
-    addRetries: async (jobs: readonly RetryJob[]) => void retries.push(...jobs),
-  } as Queues
+    addDispatches: async (batches: readonly Batch[]) => void dispatches.push(...batches.map(({ batchId }) => batchId)),
+    addWakes: async (added: readonly Wake[]) => void wakes.push(...added),
+  }
   const sealer = createSealer(Buffer.alloc(32, 7))
   const http = createHttpClient({ allowPrivateTargets: ['127.0.0.0/8'] })
   t.teardown(() => http.close())
   const sns = createSnsClient()
   t.teardown(() => sns.close())
+  const metrics = createMetrics(() => Promise.reject(new Error('not read')))
+  const renderer = createRenderer()
+  t.teardown(() => renderer.close())
+  const authorizer = createAuthorizer({ http })
   const deliver = createDeliver({
     sendAttempt: createAttempt({ http, sns }),
+    renderer,
+    authorizer,
     log,
-    metrics: createMetrics(() => Promise.reject(new Error('not read'))),
+    metrics,
     random: () => 0,
   })
-  const parts = { database, queues, sealer, deliver }
+  const registry = createRegistry({ database, sealer })
+  const { disableAfterMs = 5 * 86_400_000 } = settings
+  const parts = { database, queues, registry, deliver, metrics, log, gate: createGate() }
+  /** Lanes that a dispatch found something for. */
+  const woken: string[] = []
+  const process = (holder: string) => {
+    const health = createHealthNotes({ database, disableAfterMs, random: () => 0 })
+    const dispatcher = createDispatcher({ ...parts, health, lanes: { wake: (id) => void woken.push(id) } })
+    return {
+      /** Dispatches the batch of an event, and waits also for the attempts that its job does not wait for. */
+      async dispatch({ eventId }: { eventId: string }) {
+        const { batchId } = (await findEvent(database, eventId))!
+        await dispatcher.dispatch({ batchId, size: 1 })
+        await dispatcher.close()
+      },
+      /** Works a lane until nothing is due. */
+      work: (webhookId: string, isClosing = () => false) =>
+        workLane({ ...parts, health, holder, isClosing }, { webhookId, bell: createBell() }),
+    }
+  }
+  /** Makes everything that waits due, as if its time had come. */
+  const makeDue = async () => {
+    await database.query(`update deliveries set next_attempt_at = now() - interval '1 second' where status = 'pending'`)
+    await database.query(`update lanes set probe_at = now() - interval '1 second' where probe_at is not null`)
+  }
   const accept = createAccept({ database, queues })
   const publish = async (message: string) =>
     (
@@ -59,14 +97,27 @@ export async function workshop(t: Test) {
     const webhook: Webhook = {
       id: newId('wh'),
       url: receiver.url,
+      name: null,
       description: '',
       status: 'enabled',
       disabled_reason: null,
       event_types: [],
       topics: [],
+      filter: null,
+      format: 'change',
+      format_options: {},
+      headers: {},
+      auth: null,
+      tls: null,
+      signing: 'hmac',
       once: null,
       timeout_ms: 1000,
       retry_schedule_s: null,
+      max_in_flight: null,
+      rate_per_second: null,
+      order: 'none',
+      coalesce: false,
+      ...healthFields(HEALTHY),
       created_at: now,
       updated_at: now,
       ...fields,
@@ -81,13 +132,18 @@ export async function workshop(t: Test) {
   return {
     database,
     dispatches,
-    retries,
+    wakes,
+    woken,
     queues,
+    registry,
+    renderer,
+    authorizer,
     sealer,
     publish,
     addWebhook,
     deliveriesOf,
-    dispatch: createDispatchHandler(parts),
-    retry: createRetryHandler(parts),
+    makeDue,
+    process,
+    ...process('one'),
   }
 }

@@ -35,15 +35,44 @@ t.test('an event goes to the enabled webhooks that select its type and topic', a
   t.equal(all.receiver.received.length, 1, 'a job that comes again finds nothing to do')
 })
 
+t.test('what is stored together is dispatched by one job; an event that cannot be holds up no other', async (t) => {
+  const { database, queues, registry, dispatches, publish, addWebhook, dispatch } = await workshop(t)
+  const { receiver } = await addWebhook(() => ({ status: 200 }))
+  const events = await Promise.all(['1', '2', '3', '4'].map((text) => publish(text)))
+  t.equal(new Set(events.map(({ batchId }) => batchId)).size, 1)
+  t.same(dispatches, [events[0]!.batchId])
+  const [, broken, done] = events
+  await database.query(`update events set payload = 'no JSON' where id = $1`, [broken!.id])
+  await dispatch({ eventId: done!.id })
+  const others = events.filter((event) => event !== broken).map(({ id }) => id)
+  t.same(receiver.received.map(({ id }) => id).sort(), others)
+  dispatches.length = 0
+  const later = { retentionDays: 30, log, intervalMs: 3600_000, now: () => Date.now() + 5000 }
+  const upkeep = startUpkeep({ database, queues, registry, ...later })
+  await upkeep.runOnce()
+  await upkeep.close()
+  t.same(new Set(dispatches), new Set([broken!.batchId]), 'upkeep queues what is left of the batch')
+  await database.query(`update events set payload = '"mended"' where id = $1`, [broken!.id])
+  await dispatch({ eventId: broken!.id })
+  t.equal(receiver.received.length, 4, 'and nothing is sent again')
+})
+
 t.test('a failing delivery is tried ten times, then it is dead; a retry by hand begins anew', async (t) => {
-  const { publish, addWebhook, dispatch, retry, retries, deliveriesOf, database } = await workshop(t)
-  const { receiver } = await addWebhook(() => ({ status: 500 }))
+  const { publish, addWebhook, dispatch, work, makeDue, deliveriesOf, database } = await workshop(t)
+  const { receiver, webhook } = await addWebhook(() => ({ status: 500 }))
   const event = await publish('text')
   await dispatch({ eventId: event.id })
   const waits: number[] = []
-  for (let job = retries.shift(); job; job = retries.shift()) {
-    waits.push(Math.round((job.at.getTime() - Date.now()) / 1000))
-    await retry(job)
+  const waiting = async () => {
+    const { rows } = await database.query<{ at: Date }>(
+      `select next_attempt_at as at from deliveries where status = 'pending'`,
+    )
+    return rows[0]?.at
+  }
+  for (let at = await waiting(); at; at = await waiting()) {
+    waits.push(Math.round((at.getTime() - Date.now()) / 1000))
+    await makeDue()
+    await work(webhook.id)
   }
   t.same(waits, [5, 300, 1800, 7200, 18000, 36000, 50400, 72000, 86400])
   t.same(
@@ -63,13 +92,13 @@ t.test('a failing delivery is tried ten times, then it is dead; a retry by hand 
 })
 
 t.test('410 Gone ends the delivery and disables the webhook; Retry-After and an own schedule apply', async (t) => {
-  const { publish, addWebhook, dispatch, retry, retries, deliveriesOf, database } = await workshop(t)
+  const { publish, addWebhook, dispatch, work, makeDue, deliveriesOf, database, sealer } = await workshop(t)
   const gone = await addWebhook(() => ({ status: 410 }))
   const busy = await addWebhook(() => ({ status: 429, headers: { 'retry-after': '600' } }))
   const own = await addWebhook(() => ({ status: 500 }), { retry_schedule_s: [7] })
   const event = await publish('text')
   await dispatch({ eventId: event.id })
-  t.match(await findWebhook(database, gone.webhook.id), {
+  t.match(await findWebhook(database, sealer, gone.webhook.id), {
     status: 'disabled',
     disabled_reason: 'the receiver answered 410 Gone',
   })
@@ -78,72 +107,75 @@ t.test('410 Gone ends the delivery and disables the webhook; Retry-After and an 
   const waitS = (id: string) => Math.round((Date.parse(byWebhook.get(id)!.next_attempt_at!) - Date.now()) / 1000)
   t.equal(waitS(busy.webhook.id), 600)
   t.equal(waitS(own.webhook.id), 7)
-  await retry(retries.find(({ deliveryId }) => deliveryId === byWebhook.get(own.webhook.id)!.id)!)
+  await makeDue()
+  await work(own.webhook.id)
   const dead = (await deliveriesOf(event.id)).find((delivery) => delivery.webhook_id === own.webhook.id)
   t.match(dead, { status: 'dead', reason: '2 attempts failed, the last one: rejected' })
   await dispatch({ eventId: (await publish('another')).id })
   t.equal(gone.receiver.received.length, 1, 'it is left alone')
 })
 
-t.test('a retry that was attempted, or whose delivery is no more, does nothing', async (t) => {
-  const { publish, addWebhook, dispatch, retry, retries, deliveriesOf, database } = await workshop(t)
+t.test('a lane that is woken again finds nothing to do; a deleted webhook gets nothing more', async (t) => {
+  const { publish, addWebhook, dispatch, work, process, makeDue, deliveriesOf, database } = await workshop(t)
   const { receiver, webhook } = await addWebhook((_request, count) => ({ status: count < 3 ? 500 : 200 }))
   const event = await publish('text')
   await dispatch({ eventId: event.id })
-  const [job] = retries
-  await retry(job!)
-  await retry(job!)
-  t.equal(receiver.received.length, 2, 'the same job again is the same attempt, which was made')
+  await work(webhook.id)
+  t.equal(receiver.received.length, 1, 'nothing is early')
+  await makeDue()
+  await Promise.all([work(webhook.id), process('two').work(webhook.id)])
+  t.equal(receiver.received.length, 2)
   await deleteWebhook(database, webhook.id)
-  await retry(retries.at(-1)!)
+  await makeDue()
+  await work(webhook.id)
   t.equal(receiver.received.length, 2)
   t.match(await deliveriesOf(event.id), [{ status: 'dropped', reason: 'the webhook was deleted' }])
-  await retry({ deliveryId: newId('dlv'), attempt: 1 })
+  t.equal((await database.query('select from lanes')).rowCount, 0, 'its lane is gone with the last of them')
+  await work(newId('wh'))
 })
 
 t.test('a webhook that is edited while its retry waits: the current one applies', async (t) => {
-  const { publish, addWebhook, dispatch, retry, retries, database } = await workshop(t)
+  const { publish, addWebhook, dispatch, work, makeDue, database, sealer } = await workshop(t)
   const { receiver, webhook } = await addWebhook(() => ({ status: 500 }))
   const elsewhere = await createReceiver()
   t.teardown(() => elsewhere.close())
   await dispatch({ eventId: (await publish('text')).id })
-  await updateWebhook(database, { ...(await findWebhook(database, webhook.id))!, url: elsewhere.url })
-  await retry(retries[0]!)
+  await updateWebhook(database, sealer, { ...(await findWebhook(database, sealer, webhook.id))!, url: elsewhere.url })
+  await makeDue()
+  await work(webhook.id)
   t.equal(receiver.received.length, 1)
   t.equal(elsewhere.received.length, 1)
 })
 
 t.test('a crash between commit and enqueue, or a queue that forgot: upkeep queues the stored work again', async (t) => {
-  const { database, queues, sealer, dispatches, retries, publish, addWebhook, dispatch, deliveriesOf } =
-    await workshop(t)
-  await addWebhook(() => ({ status: 500 }))
+  const { database, queues, registry, dispatches, wakes, publish, addWebhook, dispatch } = await workshop(t)
+  const { webhook } = await addWebhook(() => ({ status: 500 }))
   const failed = await publish('failed')
   await dispatch({ eventId: failed.id })
   const undone = await publish('undone')
   dispatches.length = 0
-  retries.length = 0
+  wakes.length = 0
   let now = Date.now()
-  const options = { database, queues, sealer, retentionDays: 30, log, intervalMs: 3600_000, now: () => now }
+  const options = { database, queues, registry, retentionDays: 30, log, intervalMs: 1000, now: () => now }
   const [one, two] = [startUpkeep(options), startUpkeep(options)]
   t.teardown(() => Promise.all([one.close(), two.close()]))
   await one.runOnce()
-  t.same([dispatches, retries], [[], []], 'what is young is on its way by itself')
+  t.same([dispatches, wakes], [[], []], 'what is young is on its way by itself')
   now += 2000
   await Promise.all([one.runOnce(), two.runOnce()])
   t.same(dispatches, [undone.id, undone.id], 'two upkeeps at once ask for the same job id')
-  t.same(retries, [], 'the retry is not due yet')
+  t.same(wakes, [], 'the retry is not due yet')
   now += 10_000
   await one.runOnce()
-  const [delivery] = await deliveriesOf(failed.id)
-  t.match(retries, [{ deliveryId: delivery!.id, attempt: 2 }])
+  t.match(wakes[0], { webhookId: webhook.id })
 })
 
 t.test('upkeep goes through a backlog of many batches', async (t) => {
-  const { database, queues, sealer, dispatches, publish } = await workshop(t)
+  const { database, queues, registry, dispatches, publish } = await workshop(t)
   const { id } = await publish('first')
   await database.query(
-    `insert into events (id, type, payload, sent_at, received_at)
-     select 'evt_' || lpad(n::text, 32, '0'), type, payload, sent_at, received_at
+    `insert into undispatched (batch_id, event_id, received_at)
+     select 'evt_' || lpad(n::text, 32, '0'), 'evt_' || lpad(n::text, 32, '0'), received_at
      from events, generate_series(1, 1300) as n where id = $1`,
     [id],
   )
@@ -151,7 +183,7 @@ t.test('upkeep goes through a backlog of many batches', async (t) => {
   const upkeep = startUpkeep({
     database,
     queues,
-    sealer,
+    registry,
     retentionDays: 30,
     log,
     intervalMs: 3600_000,
@@ -163,7 +195,7 @@ t.test('upkeep goes through a backlog of many batches', async (t) => {
 })
 
 t.test('retention deletes what is old with its deliveries and attempts, and never pending work', async (t) => {
-  const { database, queues, sealer, publish, addWebhook, dispatch } = await workshop(t)
+  const { database, queues, registry, publish, addWebhook, dispatch } = await workshop(t)
   await addWebhook((_request, count) => ({ status: count === 1 ? 200 : 500 }))
   const done = await publish('done')
   await dispatch({ eventId: done.id })
@@ -173,7 +205,7 @@ t.test('retention deletes what is old with its deliveries and attempts, and neve
   const upkeep = startUpkeep({
     database,
     queues,
-    sealer,
+    registry,
     retentionDays: 30,
     log,
     intervalMs: 3600_000,

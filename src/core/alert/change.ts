@@ -5,7 +5,7 @@
  * no change (and is relayed as a plain notification), never an error.
  */
 import { integerOf, isJsonObject, type Json, type JsonObject } from '../platform/json.js'
-import { flattenContext, type ContextValue } from './context.js'
+import { byIdentity, flattenContext, type ContextValues } from './context.js'
 
 export interface AlertChange {
   alertId: string
@@ -16,7 +16,7 @@ export interface AlertChange {
   matchCount: bigint | undefined
   updateCount: bigint | undefined
   /** Every value that the message knows of, those of the alert's own context first. */
-  values: ContextValue[]
+  values: ContextValues
 }
 
 /** Tables that an alert is found by; the payload has all of them. */
@@ -39,7 +39,7 @@ export function parseAlertChange(message: Json): AlertChange | undefined {
     tables: textsOf(alert.tables).slice(0, MAX_TABLES),
     matchCount: integerOf(alert.match_count),
     updateCount: integerOf(alert.update_count),
-    values: [...flattenContext(contextOf(alert)), ...flattenContext(incoming)],
+    values: byIdentity([...flattenContext(contextOf(alert)), ...flattenContext(incoming)]),
   }
 }
 

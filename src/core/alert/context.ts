@@ -4,15 +4,18 @@
  * Promise: two values are the same exactly when path, type and value are the same: 1 and 1.0 are one value, 1 and "1" are
  * two, objects compare by structure, and no key is special (`__proto__`, "a.b" and "" are data).
  */
-import { createHash } from 'node:crypto'
+import { hash } from 'node:crypto'
 import { isLosslessNumber } from 'lossless-json'
-import { emptyObject, isJsonObject, stringifyJson, type Json, type JsonObject } from '../platform/json.js'
+import { emptyObject, isJsonObject, type Json, type JsonObject } from '../platform/json.js'
 
 /** One value at one place of a context. */
 export interface ContextValue {
   path: string[]
   value: Json
 }
+
+/** Values by their identity: each is there once, in first-seen order. */
+export type ContextValues = ReadonlyMap<string, ContextValue>
 
 /**
  * Takes a context apart, in first-seen order. A leaf that is not a list counts as a list of one; a list's elements are
@@ -25,7 +28,8 @@ export function flattenContext(context: JsonObject): ContextValue[] {
 }
 
 function collect(node: JsonObject, path: string[], values: ContextValue[]): void {
-  for (const [key, child] of Object.entries(node)) {
+  for (const key of Object.keys(node)) {
+    const child = node[key]!
     const childPath = [...path, key]
     if (isJsonObject(child)) collect(child, childPath, values)
     else if (Array.isArray(child)) for (const value of child) values.push({ path: childPath, value })
@@ -68,29 +72,42 @@ function objectOf(branch: Branch): JsonObject {
   return object
 }
 
-/** The values without repeats, in first-seen order. */
-export function uniqueValues(values: readonly ContextValue[]): ContextValue[] {
+/** The values without repeats, each beside its identity, in first-seen order. */
+export function byIdentity(values: readonly ContextValue[]): ContextValues {
   const unique = new Map<string, ContextValue>()
   for (const held of values) {
-    const key = contextKey(held).toString('base64')
-    if (!unique.has(key)) unique.set(key, held)
+    const identity = identityOf(held)
+    if (!unique.has(identity)) unique.set(identity, held)
   }
-  return [...unique.values()]
+  return unique
+}
+
+/** The values without repeats, in first-seen order. */
+export function uniqueValues(values: readonly ContextValue[]): ContextValue[] {
+  return [...byIdentity(values).values()]
 }
 
 /** A 16-byte digest that is equal for two context values exactly when they are the same value at the same path. */
-export function contextKey({ path, value }: ContextValue): Buffer {
-  return createHash('sha256')
-    .update(`${JSON.stringify(path)}\n${canonical(value)}`)
-    .digest()
-    .subarray(0, 16)
+export function contextKey(held: ContextValue): Buffer {
+  return keyOfIdentity(identityOf(held))
+}
+
+/** The `contextKey` of the values that have this identity. */
+export function keyOfIdentity(identity: string): Buffer {
+  return hash('sha256', identity, 'buffer').subarray(0, 16)
+}
+
+/** A text that is equal for two context values exactly when they are the same value at the same path. */
+function identityOf({ path, value }: ContextValue): string {
+  return `${JSON.stringify(path)}\n${canonical(value)}`
 }
 
 /** One text per value: keys sorted, numbers in one spelling. */
 function canonical(value: Json): string {
+  if (typeof value === 'string') return JSON.stringify(value)
   if (typeof value === 'number' || isLosslessNumber(value)) return canonicalNumber(String(value))
   if (Array.isArray(value)) return `[${value.map(canonical).join()}]`
-  if (!isJsonObject(value)) return stringifyJson(value)
+  if (!isJsonObject(value)) return JSON.stringify(value)
   const members = Object.keys(value).sort()
   return `{${members.map((key) => `${JSON.stringify(key)}:${canonical(value[key]!)}`).join()}}`
 }

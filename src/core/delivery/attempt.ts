@@ -5,9 +5,12 @@
  */
 import type { StoredEvent } from '../event/event.js'
 import type { HttpClient, HttpOutcome } from '../platform/http-client.js'
+import type { TlsMaterial } from '../platform/tls-agents.js'
+import { newId } from '../platform/id.js'
 import type { SnsClient } from '../platform/sns-client.js'
+import { inSpan, type NewSpan, type OpenSpan } from '../platform/tracing.js'
 import { VERSION } from '../platform/version.js'
-import type { Outgoing } from '../webhook/format.js'
+import type { Outgoing } from '../webhook/render.js'
 import { isTopicUrl } from '../webhook/webhook.js'
 import { outcomeOfStatus, type AttemptOutcome } from './policy.js'
 import { signatureHeaders } from './signature.js'
@@ -17,14 +20,21 @@ export interface AttemptInput {
   /** The webhook's live secrets (`whsec_...`), one or more. */
   secrets: string[]
   timeoutMs: number
-  event: Pick<StoredEvent, 'id' | 'type' | 'severity' | 'alertId'>
+  event: Pick<StoredEvent, 'id' | 'type' | 'severity' | 'alertId'> & Partial<Pick<StoredEvent, 'traceparent'>>
   /** 1 for the first attempt of a delivery. */
   number: number
+  /** True when somebody asked for the event to be sent again. */
+  replay: boolean
   body: Outgoing
+  /** The webhook's own request headers, its credentials among them. */
+  headers: Record<string, string>
+  /** Its client certificate and whom it trusts; undefined: the public authorities. */
+  tls?: TlsMaterial
 }
 
 /** A row of the attempt log. */
 export interface Attempt {
+  id: string
   number: number
   startedAt: Date
   durationMs: number
@@ -49,27 +59,81 @@ const SNS_MAX_BYTES = 256 * 1024
  */
 export function createAttempt(options: { http: HttpClient; sns: SnsClient; now?: () => Date }): SendAttempt {
   const { http, sns, now = () => new Date() } = options
-  return async (input) => {
+  const send = async (input: AttemptInput, span: OpenSpan): Promise<Attempt> => {
     const startedAt = now()
-    const result = await (isTopicUrl(input.url) ? publish(sns, input) : post(http, input, startedAt))
-    const row = { number: input.number, startedAt, durationMs: result.durationMs }
+    const result = await (isTopicUrl(input.url) ? publish(sns, input) : post(http, input, startedAt, span.traceparent))
+    const row = { id: newId('att'), number: input.number, startedAt, durationMs: result.durationMs }
     if (result.kind === 'response') {
       const { statusCode, retryAfter, body: responseBody } = result
       return { ...row, outcome: outcomeOfStatus(statusCode), statusCode, retryAfter, error: null, responseBody }
     }
     return { ...row, outcome: result.kind, statusCode: null, retryAfter: null, error: result.error, responseBody: null }
   }
+  return (input) =>
+    inSpan(spanOf(input), async (span) => {
+      const attempt = await send(input, span)
+      const { id, outcome, statusCode } = attempt
+      span.set({
+        'alert_relay.attempt.id': id,
+        ...(statusCode === null ? {} : { 'http.response.status_code': statusCode }),
+      })
+      if (outcome !== 'succeeded') span.fail(statusCode === null ? outcome : String(statusCode))
+      return attempt
+    })
 }
 
-function post(http: HttpClient, input: AttemptInput, startedAt: Date): Promise<HttpOutcome> {
-  const { url, secrets, timeoutMs, event, number, body } = input
-  const headers = {
-    'content-type': 'application/json',
+/**
+ * OpenTelemetry's conventions for HTTP clients and for publishing, without what may be secret: a URL's path and query.
+ * https://opentelemetry.io/docs/specs/semconv/http/http-spans/
+ */
+function spanOf({ url, event, number }: AttemptInput): NewSpan {
+  const ids = { 'alert_relay.event.id': event.id, 'alert_relay.attempt.number': number }
+  const parent = event.traceparent
+  if (isTopicUrl(url)) {
+    const topic = {
+      'messaging.system': 'aws.sns',
+      'messaging.operation.type': 'send',
+      'messaging.destination.name': url,
+    }
+    return { name: 'publish', kind: 'producer', parent, attributes: () => ({ ...topic, ...ids }) }
+  }
+  const target = () => {
+    const { protocol, hostname, port } = new URL(url)
+    return {
+      'http.request.method': 'POST',
+      'http.request.resend_count': number - 1,
+      'url.scheme': protocol.slice(0, -1),
+      'server.address': hostname,
+      'server.port': Number(port || (protocol === 'https:' ? 443 : 80)),
+    }
+  }
+  return { name: 'POST', kind: 'client', parent, attributes: () => ({ ...target(), ...ids }) }
+}
+
+function post(
+  http: HttpClient,
+  input: AttemptInput,
+  startedAt: Date,
+  traceparent: string | null,
+): Promise<HttpOutcome> {
+  const { url, timeoutMs, body } = input
+  const headers = { ...requestHeaders(input, startedAt), ...(traceparent === null ? {} : { traceparent }) }
+  return http.post(url, { headers, body: body.text, timeoutMs, tls: input.tls })
+}
+
+/** The headers of a request: the webhook's own, then ours, which nobody overrides. */
+export function requestHeaders(
+  { secrets, event, number, replay, body, headers }: Omit<AttemptInput, 'url' | 'timeoutMs' | 'tls'>,
+  startedAt: Date,
+): Record<string, string> {
+  return {
+    ...headers,
+    'content-type': body.contentType,
     'user-agent': `alert-relay/${VERSION}`,
     ...signatureHeaders({ id: event.id, timestamp: startedAt, body: body.text, secrets }),
     'x-alert-relay-attempt': String(number),
+    ...(replay ? { 'x-alert-relay-replay': 'true' } : {}),
   }
-  return http.post(url, { headers, body: body.text, timeoutMs })
 }
 
 /** Publishes to a topic; the attributes are what SNS subscribers filter by. What is too large is cut, and says so. */
@@ -85,4 +149,10 @@ function publish(sns: SnsClient, { url: topicArn, timeoutMs, event, body }: Atte
   const fits = Buffer.byteLength(body.text) + attributeBytes <= SNS_MAX_BYTES
   const message = fits ? body.text : body.cut()
   return sns.publish({ topicArn, message, attributes, groupId: alertId ?? id, deduplicationId: id, timeoutMs })
+}
+
+/** An attempt that came to nothing before anything was sent. */
+export function notSent(number: number, startedAt: Date, error: string): Attempt {
+  const nothing = { statusCode: null, retryAfter: null, responseBody: null }
+  return { id: newId('att'), number, startedAt, durationMs: 0, outcome: 'not_sent', error, ...nothing }
 }

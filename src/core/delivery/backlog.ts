@@ -2,20 +2,24 @@
 import type { Queryable } from '../platform/database.js'
 import type { Backlog } from '../platform/metrics.js'
 import type { Queues } from '../platform/queues.js'
+import { countHealth } from '../webhook/health-store.js'
 
 const BOUND = 100_000
 
 export async function readBacklog(db: Queryable, queues: Pick<Queues, 'counts'>, now: Date): Promise<Backlog> {
-  const [{ rows }, jobs] = await Promise.all([
+  const [{ rows }, webhooks, jobs] = await Promise.all([
     db.query<{ events: bigint; deliveries: bigint; oldest: Date | null }>(
       `select
-         (select count(*) from (select 1 from events where dispatched_at is null limit ${BOUND}) e) as events,
+         (select count(*) from (select 1 from undispatched limit ${BOUND}) e) as events,
          (select count(*) from (select 1 from deliveries where status = 'pending' limit ${BOUND}) d) as deliveries,
          least(
-           (select received_at from events where dispatched_at is null order by id limit 1),
-           (select min(next_attempt_at) from deliveries where status = 'pending' and next_attempt_at is not null)
+           (select received_at from undispatched order by batch_id limit 1),
+           (select min(due.at) from lanes l cross join lateral (
+              select next_attempt_at as at from deliveries d
+              where d.webhook_id = l.webhook_id and d.status = 'pending' order by next_attempt_at limit 1) due)
          ) as oldest`,
     ),
+    countHealth(db),
     queues.counts(),
   ])
   const { events, deliveries, oldest } = rows[0]!
@@ -23,6 +27,7 @@ export async function readBacklog(db: Queryable, queues: Pick<Queues, 'counts'>,
     undispatchedEvents: Number(events),
     pendingDeliveries: Number(deliveries),
     oldestDueS: oldest === null ? 0 : Math.max(0, (now.getTime() - oldest.getTime()) / 1000),
+    webhooks,
     jobs,
   }
 }

@@ -1,6 +1,8 @@
 /** Deliveries and attempts as the API shows them, out of the database. */
 import type { Queryable } from '../platform/database.js'
 import { conditionsOf, queryPage, type Page, type PageRequest } from '../platform/page.js'
+import type { HealthState } from '../webhook/health.js'
+import type { Webhook } from '../webhook/webhook.js'
 import type { AttemptRecord, Delivery, DeliveryWithAttempts } from './delivery.js'
 import type { DeliveryRow } from './delivery-store.js'
 import type { AttemptOutcome, DeliveryStatus } from './policy.js'
@@ -25,6 +27,16 @@ export interface DeliveryFilter {
   until?: Date
 }
 
+/** A delivery, and what its webhook says of when it may be attempted. */
+interface ListedRow extends DeliveryRow {
+  webhook_status: Webhook['status'] | null
+  health: HealthState | null
+  probe_at: Date | null
+}
+
+const SELECT = `select d.*, w.status as webhook_status, l.health, l.probe_at
+  from deliveries d left join webhooks w on w.id = d.webhook_id left join lanes l on l.webhook_id = d.webhook_id`
+
 /** A page of deliveries, newest first. */
 export async function listDeliveries(
   db: Queryable,
@@ -32,20 +44,20 @@ export async function listDeliveries(
   { limit, cursor }: PageRequest,
 ): Promise<Page<Delivery>> {
   const conditions = conditionsOf([
-    ['id < ?', cursor],
-    ['event_id = ?', filter.event_id],
-    ['webhook_id = ?', filter.webhook_id],
-    ['status = ?', filter.status],
-    ['created_at >= ?', filter.since],
-    ['created_at < ?', filter.until],
+    ['d.id < ?', cursor],
+    ['d.event_id = ?', filter.event_id],
+    ['d.webhook_id = ?', filter.webhook_id],
+    ['d.status = ?', filter.status],
+    ['d.created_at >= ?', filter.since],
+    ['d.created_at < ?', filter.until],
   ])
   return queryPage(
     db,
     {
-      select: 'select * from deliveries',
+      select: SELECT,
       conditions,
-      order: 'id desc',
-      cursorOf: ({ id }: DeliveryRow) => id,
+      order: 'd.id desc',
+      cursorOf: ({ id }: ListedRow) => id,
       entryOf: deliveryOf,
     },
     limit,
@@ -53,24 +65,35 @@ export async function listDeliveries(
 }
 
 export async function findDelivery(db: Queryable, id: string): Promise<DeliveryWithAttempts | undefined> {
-  const { rows } = await db.query<DeliveryRow>('select * from deliveries where id = $1', [id])
+  const { rows } = await db.query<ListedRow>(`${SELECT} where d.id = $1`, [id])
   if (!rows[0]) return undefined
   const attempts = await db.query<AttemptRow>('select * from attempts where delivery_id = $1 order by id', [id])
   return { ...deliveryOf(rows[0]), attempts: attempts.rows.map(attemptOf) }
 }
 
-function deliveryOf(row: DeliveryRow): Delivery {
+function deliveryOf(row: ListedRow): Delivery {
+  const { reason, nextAttemptAt } = row.status === 'pending' ? ahead(row) : { reason: row.reason, nextAttemptAt: null }
   return {
     id: row.id,
     event_id: row.event_id,
     webhook_id: row.webhook_id,
     status: row.status,
-    reason: row.reason,
+    reason,
     attempt_count: row.attempt_count,
-    next_attempt_at: row.next_attempt_at?.toISOString() ?? null,
+    replay: row.replay,
+    folded_into: row.folded_into,
+    next_attempt_at: nextAttemptAt?.toISOString() ?? null,
     created_at: row.created_at.toISOString(),
     updated_at: row.updated_at.toISOString(),
   }
+}
+
+/** When a pending delivery is attempted next, and what it waits for beyond that time: read off its webhook, never stored. */
+function ahead({ next_attempt_at: due, webhook_status: status, health, probe_at: probeAt }: ListedRow) {
+  if (status === 'disabled') return { reason: 'held: the webhook is disabled', nextAttemptAt: null }
+  if (health !== 'failing' || probeAt === null) return { reason: null, nextAttemptAt: due }
+  const nextAttemptAt = due !== null && due > probeAt ? due : probeAt
+  return { reason: 'waits: the webhook is failing, one delivery at a time is tried', nextAttemptAt }
 }
 
 function attemptOf(row: AttemptRow): AttemptRecord {

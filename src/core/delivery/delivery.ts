@@ -10,10 +10,14 @@ export const Delivery = Type.Object(
     event_id: Type.String({ pattern: idPattern('evt') }),
     webhook_id: Type.String({ pattern: idPattern('wh') }),
     status: oneOf(DELIVERY_STATUSES, {
-      description: 'pending: an attempt is ahead; dead: the schedule ran out; dropped: its webhook was deleted.',
+      description:
+        'pending: an attempt is ahead; dead: the schedule ran out; dropped: its webhook was deleted; folded: its change is ' +
+        'sent with a later one.',
     }),
-    reason: nullableText('Why it is dead, dropped or held.'),
+    reason: nullableText('Why it is dead, dropped or folded, or what it waits for.'),
     attempt_count: Type.Integer({ minimum: 0 }),
+    replay: Type.Boolean({ description: 'It was asked for again: by a replay or a recovery.' }),
+    folded_into: nullableText('The delivery that its change is sent with.'),
     next_attempt_at: nullableTime('Null when no attempt is ahead, and while a disabled webhook holds it.'),
     created_at: Time,
     updated_at: Time,

@@ -4,20 +4,24 @@
  * Promise: success is a 2xx and nothing else; a delivery that never succeeds is tried exactly as often as the schedule
  * has slots, then is dead; no retry comes earlier than the schedule says.
  *
- * A delivery (one event for one webhook) is in one of four states:
+ * A delivery (one event for one webhook) is in one of five states:
  *
- *   pending    Not decided yet. With a `next_attempt_at` it waits for that time. Without one it is held: its webhook is
- *              disabled, nothing is tried and no slot is used up, until the webhook is enabled and a time is set.
- *              Entered when the event is dispatched, and again by a retry by hand or a replay, which begin the schedule
- *              anew. Left only by an attempt's outcome or the webhook's deletion.
+ *   pending    Not decided yet: its next attempt is due at `next_attempt_at`. When that time has come it is attempted as
+ *              soon as its webhook's lane allows: not while the webhook is disabled or its circuit is open (but for one
+ *              probe at a time), not beyond its limits, not before an earlier change of the same alert where order is
+ *              asked for. Waiting uses up no slot. Entered when the event is dispatched, and again by a retry by hand, a
+ *              replay or a recovery, which begin the schedule anew. Left only by an attempt's outcome, by folding, or by
+ *              the webhook's deletion.
  *   succeeded  A receiver said 2xx. It may have said so to an earlier try whose answer was lost: at least once.
- *   dead       The schedule is used up. Kept, shown, and taken up again only by a person's retry or replay.
+ *   dead       The schedule is used up. Kept, shown, and taken up again only by a person.
  *   dropped    The webhook was deleted while it was pending: there is nowhere left to send to.
+ *   folded     Its change is sent with a later one of the same alert (fold.ts), whose fate it shares.
  *
  *   pending ── 2xx ──────────────▶ succeeded      succeeded ─┐
  *   pending ── failed, slots left ▶ pending, later dead      ├─ retry by hand, replay ▶ pending, now
- *   pending ── failed, last slot ─▶ dead          dropped: final
+ *   pending ── failed, last slot ─▶ dead           folded    ┘
  *   pending ── 410 Gone ──────────▶ dead, and the webhook is disabled
+ *   pending ── folded ────────────▶ folded         dropped: final
  *   pending ── webhook deleted ───▶ dropped
  *
  * Nearly all failures are alike: a refused target may be mended in the DNS as a 500 may be mended in the receiver. Those
@@ -25,12 +29,13 @@
  * come again (429 or 503 with Retry-After) is believed within bounds; one that says 410 Gone is left alone for good.
  */
 
-export const DELIVERY_STATUSES = ['pending', 'succeeded', 'dead', 'dropped'] as const
+export const DELIVERY_STATUSES = ['pending', 'succeeded', 'dead', 'dropped', 'folded'] as const
 export type DeliveryStatus = (typeof DELIVERY_STATUSES)[number]
 
 /**
- * What became of one attempt: `rejected` is an answer other than 2xx (a redirect too: none is followed), the last four
- * are no usable answer at all (HttpFailure in platform/http-client.ts says when each is met).
+ * What became of one attempt: `rejected` is an answer other than 2xx (a redirect too: none is followed), the next four are no
+ * usable answer at all (HttpFailure in platform/http-client.ts says when each is met); `not_sent` is a body that could not be
+ * made or credentials that could not be got.
  */
 export const ATTEMPT_OUTCOMES = [
   'succeeded',
@@ -39,6 +44,7 @@ export const ATTEMPT_OUTCOMES = [
   'connection_failed',
   'target_refused',
   'invalid_response',
+  'not_sent',
 ] as const
 export type AttemptOutcome = (typeof ATTEMPT_OUTCOMES)[number]
 
@@ -68,6 +74,12 @@ export const UNANSWERED_FACTOR = 2
 export const RETRY_AFTER_LIMIT_S = 3600
 
 const UNANSWERED: ReadonlySet<AttemptOutcome> = new Set(['timeout', 'connection_failed'])
+
+/** An outcome as the gate counts it. */
+export function resultFor(outcome: AttemptOutcome): 'succeeded' | 'failed' | 'unanswered' {
+  if (outcome === 'succeeded') return 'succeeded'
+  return UNANSWERED.has(outcome) ? 'unanswered' : 'failed'
+}
 
 /** RFC 9110 section 15.5.11 and Standard Webhooks: the receiver is gone and wants nothing more. */
 const GONE = 410

@@ -1,16 +1,17 @@
 /** A test: one event of type webhook.test for one webhook, attempted now and never again. */
-import { TEST_EVENT_TYPE, type StoredEvent } from '../event/event.js'
+import { localEvent, TEST_EVENT_TYPE, type StoredEvent } from '../event/event.js'
 import { insertEvent } from '../event/event-store.js'
 import { SAMPLE_CHANGE } from '../event/sample.js'
 import type { Database } from '../platform/database.js'
 import { newId } from '../platform/id.js'
 import { stringifyJson } from '../platform/json.js'
+import { withIndicators } from '../webhook/format.js'
 import type { Target } from '../webhook/webhook.js'
 import { indicatorOf, selectIndicators } from '../webhook/once.js'
 import { loadContent, type Deliver } from './deliver.js'
 import type { DeliveryWithAttempts } from './delivery.js'
-import { findDelivery, listDeliveries } from './delivery-list.js'
-import { recordDispatch } from './delivery-store.js'
+import { findDelivery } from './delivery-list.js'
+import { recordDispatches } from './delivery-store.js'
 import type { DeliveryState } from './policy.js'
 
 /**
@@ -25,35 +26,21 @@ export async function sendTest(
   await insertEvent(database, event)
   const content = await loadContent(database, event)
   const { once } = target
-  const body = once ? content.bodyWith(selectIndicators(content.carried, once).map(indicatorOf)) : content.body
+  const indicators = once ? selectIndicators(content.carried, once).map(indicatorOf) : undefined
+  const body = indicators ? withIndicators(content.body, indicators) : content.body
   const { attempt, state } = await deliver({ target, event, body, number: 1, scheduleStart: 0 })
-  const result = { webhookId: target.id, attempt, state: onceOnly(state) }
-  await recordDispatch(database, event.id, [result], new Date())
-  const { data } = await listDeliveries(database, { event_id: event.id }, { limit: 1 })
-  const delivery = data[0] && (await findDelivery(database, data[0].id))
+  const deliveryId = newId('dlv')
+  const result = { deliveryId, webhookId: target.id, attempt, state: onceOnly(state), sealed: true }
+  await recordDispatches(database, [{ event, results: [result] }], new Date())
+  const delivery = await findDelivery(database, deliveryId)
   if (!delivery) throw new Error(`the delivery of test event ${event.id} is gone`)
   return delivery
 }
 
-function testEvent(now: Date): StoredEvent {
-  return {
-    id: newId('evt'),
-    type: TEST_EVENT_TYPE,
-    messageId: null,
-    topicArn: null,
-    alertId: null,
-    sequence: null,
-    severity: null,
-    previousSeverity: null,
-    title: null,
-    subject: null,
-    matchCount: null,
-    updateCount: null,
-    payload: stringifyJson(SAMPLE_CHANGE),
-    sentAt: now,
-    receivedAt: now,
-    dispatchedAt: now,
-  }
+/** An event of type webhook.test with the example change, not stored. */
+export function testEvent(now: Date): StoredEvent {
+  const payload = stringifyJson(SAMPLE_CHANGE)
+  return localEvent({ id: newId('evt'), type: TEST_EVENT_TYPE, payload, dispatchedAt: now }, now)
 }
 
 /** A test says what happened now; nobody waits for it later. */

@@ -12,9 +12,11 @@ import { listWaiting, lockWindow, saveStep, windowKey } from '../alert/window-st
 import type { Queryable } from '../platform/database.js'
 import { once } from '../platform/idempotency.js'
 import { stringifyJson, type Json } from '../platform/json.js'
-import { leaveToUpkeep } from '../platform/queues.js'
-import { storeMessage, type AcceptOptions } from './accept.js'
-import { readMessage, type EventType } from './event.js'
+import { batchOf, leaveToUpkeep } from '../platform/queues.js'
+import { inSpan } from '../platform/tracing.js'
+import { newMessage, type AcceptOptions } from './accept.js'
+import type { EventType } from './event.js'
+import { storeMessages } from './message-store.js'
 
 /** What a batch made of one rule and dedupe text. */
 export interface MatchedAlert {
@@ -41,11 +43,13 @@ export function createAcceptMatches({ database, queues, log, now = () => new Dat
   return async (matches, idempotencyKey) => {
     const at = now()
     const request = idempotencyKey === undefined ? '' : stringifyJson(matches as unknown as Json)
-    const alerts = await database.transaction((tx) =>
-      once(tx, idempotencyKey, request, at, () => takeGroups(tx, groupByWindow(matches), at)),
+    const alerts = await inSpan({ name: 'store rule matches' }, () =>
+      database.transaction((tx) =>
+        once(tx, idempotencyKey, request, at, () => takeGroups(tx, groupByWindow(matches), at)),
+      ),
     )
     const ids = alerts.flatMap(({ event_id: id }) => (id === null ? [] : [id]))
-    await leaveToUpkeep(queues.addDispatches(ids), log)
+    await leaveToUpkeep(queues.addDispatches(ids.map(batchOf)), log)
     return alerts
   }
 }
@@ -90,6 +94,6 @@ async function takeGroup(tx: Queryable, key: Buffer, group: Group, now: Date): P
 async function storeChange(tx: Queryable, { change, previousSeverity }: EngineStep, now: Date) {
   const message = stringifyJson(change!)
   const incoming = { messageId: null, topicArn: null, subject: undefined, message, sentAt: now, previousSeverity }
-  const { event } = await storeMessage(tx, incoming, readMessage(message), now)
-  return event
+  const [stored] = await storeMessages(tx, [newMessage(incoming, now)])
+  return stored!.event
 }

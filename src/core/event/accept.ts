@@ -5,22 +5,17 @@
  * repeated MessageId changes nothing, however many arrive at once. When it throws, SNS is told to come again: the message
  * is stored at most once all the same, and upkeep dispatches what was committed but not queued.
  */
-import { rememberChange } from '../alert/alert-store.js'
-import type { Database, Queryable } from '../platform/database.js'
+import { createBatcher } from '../platform/batcher.js'
+import type { Database } from '../platform/database.js'
 import { newId } from '../platform/id.js'
-import type { Queues } from '../platform/queues.js'
+import type { Batch, Queues } from '../platform/queues.js'
 import { labelOf, storable } from '../platform/text.js'
+import { activeTraceparent, inSpan } from '../platform/tracing.js'
 import { readMessage, type IncomingMessage, type MessageContent, type StoredEvent } from './event.js'
-import { findEventByMessageId, insertEvent, setAlertMoment } from './event-store.js'
+import { createKnownValues, type KnownValues } from './known-values.js'
+import { rememberValues, storeMessages, type NewMessage, type StoredMessage } from './message-store.js'
 
-export interface Accepted {
-  result: 'stored' | 'duplicate'
-  event: StoredEvent
-  /** How many values the change brought that its alert never held; 0 for what is no alert change. */
-  newValues: number
-}
-
-export type Accept = (message: IncomingMessage) => Promise<Accepted>
+export type Accept = (message: IncomingMessage) => Promise<StoredMessage>
 
 export interface AcceptOptions {
   database: Database
@@ -28,44 +23,80 @@ export interface AcceptOptions {
   now?: () => Date
 }
 
+/**
+ * Messages that come in while others are being committed share the next commit: one statement, one fsync, one job. One commit
+ * at a time makes the batches large, and so the cost of each message small. Two changes of one alert take their turns, and
+ * so do two copies of one message.
+ */
+const BATCHES = { most: 64, atOnce: 1 }
+
 export function createAccept({ database, queues, now = () => new Date() }: AcceptOptions): Accept {
+  const known = createKnownValues()
+  const store = createBatcher(
+    async (messages: NewMessage[]) => {
+      const stored = await storeNews(database, known, messages)
+      const queued = queues.addDispatches(batchesOf(stored))
+      return stored.map((message) => ({ message, queued }))
+    },
+    { ...BATCHES, keyOf: ({ event, change }) => change?.alertId ?? event.messageId ?? undefined },
+  )
   return async (message) => {
-    const content = readMessage(message.message)
-    const receivedAt = now()
-    const accepted = await database.transaction((tx) => storeMessage(tx, message, content, receivedAt))
-    if (accepted.event.dispatchedAt === null) await queues.addDispatches([accepted.event.id])
-    return accepted
+    const { message: stored, queued } = await inSpan({ name: 'store event' }, async (span) => {
+      const taken = await store(newMessage(message, now()))
+      span.set({ 'alert_relay.event.id': taken.message.event.id, 'alert_relay.result': taken.message.result })
+      return taken
+    })
+    await queued
+    return stored
   }
 }
 
-/** Stores a message as an event, and its change in its alert's memory; the dispatch is queued after the commit. */
-export async function storeMessage(
-  tx: Queryable,
-  message: IncomingMessage,
-  content: MessageContent,
-  receivedAt: Date,
-): Promise<Accepted> {
-  const event = newEvent(message, content, receivedAt)
-  if (!(await insertEvent(tx, event))) {
-    return { result: 'duplicate', event: await findRepeated(tx, event), newValues: 0 }
+/** Stores messages with those of their values that their alerts may not have yet. */
+async function storeNews(db: Database, known: KnownValues, messages: readonly NewMessage[]): Promise<StoredMessage[]> {
+  try {
+    const stored = await storeMessages(
+      db,
+      messages.map(({ event, change }) => ({
+        event,
+        change: change && { ...change, values: known.unknown(change.alertId, change.values) },
+      })),
+    )
+    for (const [i, { change }] of messages.entries()) {
+      const { result, event } = stored[i]!
+      if (result === 'duplicate' || !change || event.sequence === null) continue
+      const { alertId, values } = change
+      // somebody took the alert away: what was left out is not there any more
+      if (!known.learn(alertId, event.sequence, values)) {
+        await rememberValues(db, { alertId, sequence: event.sequence }, values)
+      }
+    }
+    return stored
+  } catch (error) {
+    known.clear()
+    throw error
   }
-  if (!content.change) return { result: 'stored', event, newValues: 0 }
-  const { newValues, ...moment } = await rememberChange(tx, content.change, receivedAt)
-  const type = moment.sequence === 1n ? 'alert.created' : 'alert.updated'
-  const changed: StoredEvent = { ...event, ...moment, type }
-  await setAlertMoment(tx, changed)
-  return { result: 'stored', event: changed, newValues }
 }
 
-async function findRepeated(tx: Queryable, { messageId }: StoredEvent): Promise<StoredEvent> {
-  const stored = messageId === null ? undefined : await findEventByMessageId(tx, messageId)
-  if (!stored) throw new Error(`the event of message ${messageId} was deleted while it was being repeated`)
-  return stored
+/** The batches of what is not dispatched yet: a new one, and those of messages that were stored before. */
+function batchesOf(stored: readonly StoredMessage[]): Batch[] {
+  const sizes = new Map<string, number>()
+  for (const { event } of stored) {
+    if (event.dispatchedAt === null) sizes.set(event.batchId, (sizes.get(event.batchId) ?? 0) + 1)
+  }
+  return [...sizes].map(([batchId, size]) => ({ batchId, size }))
+}
+
+/** A message as an event to be stored. */
+export function newMessage(message: IncomingMessage, receivedAt: Date): NewMessage {
+  const { payload, change } = readMessage(message.message)
+  return { event: newEvent(message, { payload, change }, receivedAt), change }
 }
 
 function newEvent(message: IncomingMessage, { payload, change }: MessageContent, receivedAt: Date): StoredEvent {
+  const id = newId('evt')
   return {
-    id: newId('evt'),
+    id,
+    batchId: id,
     type: change ? 'alert.updated' : 'sns.notification',
     messageId: message.messageId,
     topicArn: message.topicArn,
@@ -75,6 +106,8 @@ function newEvent(message: IncomingMessage, { payload, change }: MessageContent,
     previousSeverity: message.previousSeverity ?? null,
     title: change ? labelOf(change.title) : null,
     subject: message.subject === undefined ? null : storable(message.subject),
+    webhookId: null,
+    traceparent: activeTraceparent(),
     matchCount: null,
     updateCount: null,
     payload,

@@ -10,11 +10,20 @@ import { idPattern } from '../platform/id.js'
 import { isJsonObject, parseJson, stringifyJson, type Json } from '../platform/json.js'
 import { nullableText, nullableTime, oneOf, Time } from '../platform/schema.js'
 
+/** Notices about webhooks, for operators: they go to webhooks that name them alone. */
+export const NOTICE_TYPES = ['webhook.failing', 'webhook.recovered', 'webhook.disabled'] as const
 /** The types that webhooks choose from. */
-export const EVENT_TYPES = ['alert.created', 'alert.updated', 'alert.quiet', 'sns.notification'] as const
+export const EVENT_TYPES = [
+  'alert.created',
+  'alert.updated',
+  'alert.quiet',
+  'sns.notification',
+  ...NOTICE_TYPES,
+] as const
 /** The type of an event that POST /v1/webhooks/{id}/test makes; it goes to that webhook alone. */
 export const TEST_EVENT_TYPE = 'webhook.test'
 
+export type NoticeType = (typeof NOTICE_TYPES)[number]
 export type SubscribableType = (typeof EVENT_TYPES)[number]
 export type EventType = SubscribableType | typeof TEST_EVENT_TYPE
 
@@ -33,10 +42,13 @@ export const EventSummary = Type.Object(
     severity: nullableText("The alert's severity at this change."),
     previous_severity: nullableText('The severity before, where it rose with this change.'),
     title: nullableText("The alert's title at this change, its first 500 characters."),
+    webhook_id: nullableText('The webhook that a notice (webhook.*) is about.'),
     subject: nullableText("SNS's Subject."),
     sent_at: Type.String({ format: 'date-time', description: "SNS's Timestamp." }),
     received_at: Time,
-    dispatched_at: nullableTime('When every matching webhook had its first attempt; null while that is ahead.'),
+    dispatched_at: nullableTime(
+      'When its deliveries were made, or when it came if no webhook wanted it; null while that is ahead.',
+    ),
   },
   { $id: 'Event' },
 )
@@ -57,6 +69,8 @@ export interface IncomingMessage {
 /** An event as it is stored, with what is needed to build what a webhook receives. */
 export interface StoredEvent {
   id: string
+  /** The events that are dispatched together, by the id that the first message of the batch was given. */
+  batchId: string
   type: EventType
   messageId: string | null
   topicArn: string | null
@@ -67,6 +81,10 @@ export interface StoredEvent {
   previousSeverity: string | null
   title: string | null
   subject: string | null
+  /** The webhook that a notice is about. */
+  webhookId: string | null
+  /** The trace that it belongs to (W3C Trace Context), if traces are on. */
+  traceparent: string | null
   /** The highest counts that the alert had shown by this change. */
   matchCount: bigint | null
   updateCount: bigint | null
@@ -74,7 +92,34 @@ export interface StoredEvent {
   payload: string
   sentAt: Date
   receivedAt: Date
+  /** Null while it waits to be dispatched, and where nobody asked. */
   dispatchedAt: Date | null
+}
+
+/** An event that is made here, not received: everything that SNS or an alert would say of it is left out. */
+export function localEvent(
+  fields: Pick<StoredEvent, 'id' | 'type' | 'payload'> & Partial<StoredEvent>,
+  now: Date,
+): StoredEvent {
+  return {
+    batchId: fields.id,
+    messageId: null,
+    topicArn: null,
+    alertId: null,
+    sequence: null,
+    severity: null,
+    previousSeverity: null,
+    title: null,
+    subject: null,
+    webhookId: null,
+    traceparent: null,
+    matchCount: null,
+    updateCount: null,
+    sentAt: now,
+    receivedAt: now,
+    dispatchedAt: null,
+    ...fields,
+  }
 }
 
 /** A message's content: the document that is kept, and the alert change in it if it is one. */

@@ -8,9 +8,9 @@ import { markQuiet, type QuietAlert } from '../alert/alert-store.js'
 import type { Database, Queryable } from '../platform/database.js'
 import { newId } from '../platform/id.js'
 import { isJsonObject, parseJson, stringifyJson } from '../platform/json.js'
-import type { Queues } from '../platform/queues.js'
-import type { StoredEvent } from './event.js'
-import { findLatestChange, insertEvent, setAlertMoment } from './event-store.js'
+import { batchOf, type Queues } from '../platform/queues.js'
+import { localEvent } from './event.js'
+import { findLatestChange, insertEvent } from './event-store.js'
 
 /**
  * Makes the events of up to `limit` alerts that did not change since `before`.
@@ -25,31 +25,16 @@ export async function quietAlerts(
     for (const alert of await markQuiet(tx, before, now, limit)) made.push(await storeQuiet(tx, alert, now))
     return made
   })
-  await queues.addDispatches(ids)
+  await queues.addDispatches(ids.map(batchOf))
   return ids.length
 }
 
 async function storeQuiet(tx: Queryable, alert: QuietAlert, now: Date): Promise<string> {
-  const event: StoredEvent = {
-    id: newId('evt'),
-    type: 'alert.quiet',
-    messageId: null,
-    topicArn: null,
-    alertId: alert.id,
-    sequence: alert.sequence,
-    severity: alert.severity,
-    previousSeverity: null,
-    title: alert.title,
-    subject: null,
-    matchCount: alert.matchCount,
-    updateCount: alert.updateCount,
-    payload: quietPayload(await findLatestChange(tx, alert.id), alert),
-    sentAt: now,
-    receivedAt: now,
-    dispatchedAt: null,
-  }
+  const { id: alertId, sequence, severity, title, matchCount, updateCount } = alert
+  const payload = quietPayload(await findLatestChange(tx, alertId), alert)
+  const moment = { alertId, sequence, severity, title, matchCount, updateCount }
+  const event = localEvent({ id: newId('evt'), type: 'alert.quiet', payload, ...moment }, now)
   await insertEvent(tx, event)
-  await setAlertMoment(tx, event)
   return event.id
 }
 

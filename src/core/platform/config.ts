@@ -25,6 +25,7 @@ const Environment = Type.Object({
   ALLOW_PRIVATE_TARGETS: Type.String({ default: '' }),
   RETENTION_DAYS: Type.Integer({ default: 30, minimum: 1, maximum: 3650 }),
   ALERT_QUIET_AFTER: Type.String({ default: '' }),
+  WEBHOOK_DISABLE_AFTER: Type.String({ default: '5d' }),
   LOG_LEVEL: Type.Unsafe<LogLevel>({
     type: 'string',
     enum: ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'],
@@ -58,6 +59,8 @@ export interface Config {
   retentionDays: number
   /** An alert without changes for this long is quiet, in milliseconds; undefined: alerts never are. */
   alertQuietAfterMs: number | undefined
+  /** A webhook that only fails for this long is disabled, in milliseconds. */
+  disableAfterMs: number
   logLevel: LogLevel
 }
 
@@ -85,10 +88,11 @@ export function loadConfig(environment: Record<string, string | undefined>): Con
     snsEmulator: emulatorOrigin(env.SNS_EMULATOR),
     snsMaxAgeS: env.SNS_MAX_AGE_S,
     apiKeys: list(env.API_KEYS).map(apiKey),
-    encryptionKey: encryptionKey(env.ENCRYPTION_KEY),
+    encryptionKey: encryptionKeyOf('ENCRYPTION_KEY', env.ENCRYPTION_KEY),
     allowPrivateTargets: list(env.ALLOW_PRIVATE_TARGETS).map(cidr),
     retentionDays: env.RETENTION_DAYS,
     alertQuietAfterMs: alertQuietAfter(env.ALERT_QUIET_AFTER, env.RETENTION_DAYS),
+    disableAfterMs: disableAfter(env.WEBHOOK_DISABLE_AFTER),
     logLevel: env.LOG_LEVEL,
   }
   if (config.databaseUrl === undefined) requireOneProcess(config)
@@ -168,11 +172,16 @@ function apiKey(text: string): string {
   return text
 }
 
-function encryptionKey(text: string): Buffer | undefined {
+/**
+ * The key in a setting.
+ * @param name the setting's
+ * @throws SettingError
+ */
+export function encryptionKeyOf(name: string, text: string): Buffer | undefined {
   if (text === '') return undefined
   const key = Buffer.from(text, 'base64')
   if (key.length !== 32) {
-    throw new SettingError('ENCRYPTION_KEY must be 32 bytes in base64 (make one with: openssl rand -base64 32)')
+    throw new SettingError(`${name} must be 32 bytes in base64 (make one with: openssl rand -base64 32)`)
   }
   return key
 }
@@ -191,6 +200,12 @@ function alertQuietAfter(text: string, retentionDays: number): number | undefine
   if (ms >= durationMs(`${retentionDays}d`)!) {
     throw new SettingError(`ALERT_QUIET_AFTER must be shorter than RETENTION_DAYS (${retentionDays}d)`)
   }
+  return ms
+}
+
+function disableAfter(text: string): number {
+  const ms = durationMs(text)
+  if (ms === undefined) throw new SettingError('WEBHOOK_DISABLE_AFTER must be a duration such as 12h or 5d')
   return ms
 }
 

@@ -40,6 +40,11 @@ const MAX_CONNECTIONS = 10
 const START_PATIENCE_MS = 10_000
 const START_PAUSE_MS = 250
 const OLDEST_SERVER = 13
+/** The age at which a connection first plans its statements anew, and how often an old one does. */
+const FIRST_REPLAN_MS = 500
+const LAST_REPLAN_MS = 5000
+/** Statements that are prepared; later ones are sent as they are. */
+const MOST_STATEMENTS = 500
 
 /**
  * Opens the database and brings its schema up to date.
@@ -53,7 +58,8 @@ export async function openDatabase(options: { databaseUrl: string | undefined; d
     return database
   } catch (error) {
     await database.close()
-    throw error
+    if (!(error instanceof Refusal)) throw error
+    throw new SettingError(`DATABASE_URL cannot be reached: ${messageOf(error.cause)}`, { cause: error })
   }
 }
 
@@ -147,38 +153,94 @@ async function checkServer(pool: pg.Pool): Promise<void> {
   }
 }
 
+/** Statements by their text: a few hundred at most, since lists are narrowed in so many ways. */
+const statementNames = new Map<string, string>()
+
+/** A named statement is parsed once a connection, and planned once where the plan does not depend on its values. */
+function prepared(text: string, params: readonly unknown[]): pg.QueryConfig {
+  let name = statementNames.get(text)
+  if (name === undefined && statementNames.size < MOST_STATEMENTS) {
+    name = `relay_${statementNames.size}`
+    statementNames.set(text, name)
+  }
+  return { name, text, values: [...params] }
+}
+
 function serverDatabase(pool: pg.Pool, url: string): Database {
-  const on = (target: pg.Pool | pg.PoolClient): Queryable => ({
+  const replanned = createReplanning()
+  const on = (client: pg.PoolClient): Queryable => ({
     async query<Row>(sql: string, params: readonly unknown[] = []) {
-      const { rows, rowCount } = await target.query(sql, [...params]).catch(unavailable)
+      const { rows, rowCount } = await client.query(prepared(sql, params)).catch(unavailable)
       return { rows: rows as Row[], rowCount: rowCount ?? 0 }
     },
   })
+
+  /** The work has a connection to itself; one that broke, or cannot clean up, is thrown away with whatever it was doing. */
+  async function connected<T>(
+    work: (client: pg.PoolClient) => Promise<T>,
+    cleanUp?: (client: pg.PoolClient) => Promise<unknown>,
+  ): Promise<T> {
+    const client = await pool.connect().catch(unavailable)
+    let broken: Error | undefined
+    // A server that goes away tells the client beside the query; unheard, that would end the process.
+    const lost = (error: Error) => void (broken = error)
+    client.on('error', lost)
+    try {
+      await replanned(client).catch(unavailable)
+      return await work(client)
+    } catch (error) {
+      if (error instanceof Refusal && error.code === 'undecided') broken ??= error
+      else await cleanUp?.(client).catch(lost)
+      throw error
+    } finally {
+      client.off('error', lost)
+      client.release(broken)
+    }
+  }
+
   return {
     kind: 'server',
     url,
     embedded: undefined,
-    ...on(pool),
-    async transaction<T>(work: (tx: Queryable) => Promise<T>): Promise<T> {
-      const client = await pool.connect().catch(unavailable)
-      let broken: Error | undefined
-      try {
-        await client.query('begin')
-        const result = await work(on(client))
-        await client.query('commit')
-        return result
-      } catch (error) {
-        // A connection that cannot even roll back is thrown away, with whatever it was doing.
-        await client.query('rollback').catch((cause: Error) => (broken = cause))
-        throw error
-      } finally {
-        client.release(broken)
-      }
-    },
+    query: (sql, params) => connected((client) => on(client).query(sql, params)),
+    transaction: (work) =>
+      connected(
+        async (client) => {
+          await client.query('begin').catch(unavailable)
+          const result = await work(on(client))
+          await client.query('commit').catch(unavailable)
+          return result
+        },
+        (client) => client.query('rollback'),
+      ),
     async ping() {
       await pool.query('select 1')
     },
     close: () => pool.end(),
+  }
+}
+
+/**
+ * A server keeps the plan of a prepared statement until the statistics of its tables change. One that was made while a table
+ * was small reads the whole of it when it has grown, and a busy minute passes before the statistics are taken: so a
+ * connection forgets its plans whenever it has become twice as old, and then every few seconds. Nor does it compile them: for a
+ * statement of a millisecond that takes sixty, and an estimate that is wrong for a moment is enough to begin it.
+ */
+export function createReplanning(
+  now = () => performance.now(),
+): (client: Pick<pg.PoolClient, 'query'>) => Promise<void> {
+  const plans = new WeakMap<object, { bornMs: number; dueMs: number }>()
+  return async (client) => {
+    const nowMs = now()
+    const plan = plans.get(client)
+    if (!plan) {
+      plans.set(client, { bornMs: nowMs, dueMs: nowMs + FIRST_REPLAN_MS })
+      await client.query('set jit = off')
+      return
+    }
+    if (nowMs < plan.dueMs) return
+    plan.dueMs = nowMs + Math.min(nowMs - plan.bornMs, LAST_REPLAN_MS)
+    await client.query('discard plans')
   }
 }
 

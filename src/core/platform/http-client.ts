@@ -12,16 +12,22 @@
 import type { LookupAddress } from 'node:dns'
 import { lookup } from 'node:dns/promises'
 import { isIP, type LookupFunction } from 'node:net'
+import type { SecureContext } from 'node:tls'
 import { Agent, buildConnector, errors, type Dispatcher } from 'undici'
 import { createAddressRule, type AddressRule } from './address.js'
 import { messageOf } from './errors.js'
 import { storable } from './text.js'
+import { createTlsAgents, type TlsMaterial } from './tls-agents.js'
 
 export interface HttpRequest {
   headers: Record<string, string>
   body: string | Buffer
   /** For everything together: DNS, connect, TLS, sending, headers and body of the answer. */
   timeoutMs: number
+  /** For a receiver that asks for a client certificate, or whose own is from an authority that is not public. */
+  tls?: TlsMaterial
+  /** How much of the answer's body is kept, 4 KiB unless told and never more than 64 KiB. */
+  keepBytes?: number
 }
 
 /**
@@ -31,7 +37,7 @@ export interface HttpRequest {
 export type HttpFailure = 'timeout' | 'connection_failed' | 'target_refused' | 'invalid_response'
 
 /**
- * `body`: the first 4 KiB as text, for people to read; what is not UTF-8, and NUL, became U+FFFD. `retryAfter`: that header,
+ * `body`: its beginning as text, for people to read; what is not UTF-8, and NUL, became U+FFFD. `retryAfter`: that header,
  * as it came, if it is there once and short.
  */
 type HttpResult =
@@ -82,21 +88,25 @@ const POOL = {
 export function createHttpClient({ allowPrivateTargets, resolve = resolveAll }: HttpClientOptions): HttpClient {
   const mayReach = createAddressRule(allowPrivateTargets)
   // undici's own timeouts are off: a slow drip defeats them, and the deadline of the try covers all they do.
-  const agent = new Agent({
-    ...POOL,
-    headersTimeout: 0,
-    bodyTimeout: 0,
-    connect: createConnector(mayReach, resolve),
-  })
+  const createAgent = (secureContext?: SecureContext) =>
+    new Agent({
+      ...POOL,
+      headersTimeout: 0,
+      bodyTimeout: 0,
+      connect: createConnector(mayReach, resolve, secureContext),
+    })
+  const agents = createTlsAgents(createAgent)
   return {
     async post(url, request) {
       const startedMs = performance.now()
-      const result = await exchange(agent, url, request)
+      const result = await agents.use(
+        request.tls,
+        (agent) => exchange(agent, url, request),
+        (error): HttpResult => ({ kind: 'connection_failed', error: `the TLS material is unfit: ${errorText(error)}` }),
+      )
       return { ...result, durationMs: Math.round(performance.now() - startedMs) }
     },
-    async close() {
-      await agent.destroy()
-    },
+    close: () => agents.close(),
   }
 }
 
@@ -105,6 +115,7 @@ function exchange(agent: Agent, url: string, request: HttpRequest): Promise<Http
   if (!target || !/^https?:$/.test(target.protocol)) {
     return Promise.resolve({ kind: 'target_refused', error: 'not an http or https URL' })
   }
+  const keepBytes = Math.min(request.keepBytes ?? KEPT_BODY_BYTES, MAX_BODY_BYTES)
   return new Promise((resolve) => {
     const answer: Answer = { retryAfter: null, chunks: [], bytes: 0 }
     let controller: Dispatcher.DispatchController | undefined
@@ -116,7 +127,7 @@ function exchange(agent: Agent, url: string, request: HttpRequest): Promise<Http
       clearTimeout(timer)
       const { statusCode, retryAfter, chunks } = answer
       if (statusCode === undefined) resolve({ kind, error })
-      else resolve({ kind: 'response', statusCode, retryAfter, body: textOf(chunks) })
+      else resolve({ kind: 'response', statusCode, retryAfter, body: textOf(chunks, keepBytes) })
     }
     const giveUp = (kind: HttpFailure, error: string) => {
       end(kind, error)
@@ -136,7 +147,7 @@ function exchange(agent: Agent, url: string, request: HttpRequest): Promise<Http
         answer.retryAfter = shortHeader(headers['retry-after'])
       },
       onResponseData(_, chunk) {
-        if (answer.bytes < KEPT_BODY_BYTES) answer.chunks.push(chunk)
+        if (answer.bytes < keepBytes) answer.chunks.push(chunk)
         answer.bytes += chunk.length
         if (answer.bytes > MAX_BODY_BYTES) giveUp('invalid_response', 'the body is too long')
       },
@@ -169,8 +180,13 @@ class TargetRefused extends Error {
   }
 }
 
-function createConnector(mayReach: AddressRule, resolve: Required<HttpClientOptions>['resolve']) {
+function createConnector(
+  mayReach: AddressRule,
+  resolve: Required<HttpClientOptions>['resolve'],
+  secureContext?: SecureContext,
+) {
   const connect = buildConnector({
+    secureContext,
     lookup: createLookup(mayReach, resolve),
     timeout: CONNECT_TIMEOUT_MS,
     // Makes node:net ask `lookup` for every address and try them in turn (RFC 8305), each for this long: the default
@@ -227,6 +243,6 @@ function errorText(error: Error): string {
   return storable(message).slice(0, MAX_ERROR_LENGTH)
 }
 
-function textOf(chunks: Buffer[]): string {
-  return storable(Buffer.concat(chunks).subarray(0, KEPT_BODY_BYTES).toString('utf8'))
+function textOf(chunks: Buffer[], keepBytes: number): string {
+  return storable(Buffer.concat(chunks).subarray(0, keepBytes).toString('utf8'))
 }

@@ -17,6 +17,8 @@ export interface Backlog {
   pendingDeliveries: number
   /** How long the oldest of them is overdue, in seconds; 0 when nothing is. */
   oldestDueS: number
+  /** Webhooks by state: of health, or disabled. */
+  webhooks: Record<string, number>
   /** Jobs in the queues, by queue and state. */
   jobs: { queue: string; state: string; count: number }[]
 }
@@ -52,6 +54,24 @@ export function createMetrics(readBacklog: () => Promise<Backlog>) {
     buckets: DELIVERY_BUCKETS_S,
     registers,
   })
+  const dispatchSeconds = new Histogram({
+    name: 'alert_relay_dispatch_latency_seconds',
+    help: 'From the arrival of an event to the record of its dispatch.',
+    buckets: DELIVERY_BUCKETS_S,
+    registers,
+  })
+  const certificates = new Counter({
+    name: 'alert_relay_certificate_fetches_total',
+    help: "Fetches of SNS's signing certificates, by what became of them.",
+    labelNames: ['result'],
+    registers,
+  })
+  const webhooks = new Gauge({
+    name: 'alert_relay_webhooks',
+    help: 'Webhooks by health: healthy (the circuit is closed), failing (open), recovering (half-open), disabled.',
+    labelNames: ['state'],
+    registers,
+  })
   const backlog = new Gauge({
     name: 'alert_relay_backlog',
     help: 'Work that is stored and not done, counted up to 100000.',
@@ -70,12 +90,18 @@ export function createMetrics(readBacklog: () => Promise<Backlog>) {
     registers,
   })
 
+  // Said from the start, so that a first one is seen as an increase.
+  for (const result of ['fetched', 'failed']) certificates.inc({ result }, 0)
+  for (const result of ['stored', 'undecided']) messages.inc({ result }, 0)
+
   return {
     countMessage: (result: string) => messages.inc({ result }),
     countAttempt(outcome: string, durationMs: number) {
       attempts.inc({ outcome })
       attemptSeconds.observe(durationMs / 1000)
     },
+    observeDispatch: (seconds: number) => dispatchSeconds.observe(seconds),
+    countCertificateFetch: (result: 'fetched' | 'failed') => certificates.inc({ result }),
     observeDelivery: (seconds: number) => deliverySeconds.observe(seconds),
     contentType: registry.contentType,
     /** The text. While the database or the queue does not answer, the backlog is what it was. */
@@ -85,6 +111,7 @@ export function createMetrics(readBacklog: () => Promise<Backlog>) {
       backlog.set({ kind: 'undispatched_events' }, now.undispatchedEvents)
       backlog.set({ kind: 'pending_deliveries' }, now.pendingDeliveries)
       oldestDue.set(now.oldestDueS)
+      for (const [state, count] of Object.entries(now.webhooks)) webhooks.set({ state }, count)
       for (const { queue, state, count } of now.jobs) jobs.set({ queue, state }, count)
       return registry.metrics()
     },

@@ -15,6 +15,7 @@ import {
 import { Cluster, Redis, type RedisOptions } from 'ioredis'
 import { messageOf, SettingError } from './errors.js'
 import { createPglitePool, type PGlite } from './pglite-pool.js'
+import { queueTelemetry } from './tracing.js'
 
 export type Tuning = Omit<WorkerOptions, 'connection' | 'prefix'>
 
@@ -73,10 +74,17 @@ export async function postgresBackend(connectionString: string): Promise<QueueBa
 type PostgresConnection = PgPool | Exclude<Parameters<typeof createPostgresBackend>[1]['connection'], string>
 
 function postgresConstructors(producer: PostgresConnection, consumer: PostgresConnection) {
+  const telemetry = queueTelemetry()
   return {
-    queue: (name: string) => new Queue(name, { connection: producer }, createPostgresBackend) as unknown as Queue,
+    queue: (name: string) =>
+      new Queue(name, { connection: producer, ...telemetry }, createPostgresBackend) as unknown as Queue,
     worker: <Job>(name: string, processor: Processor<Job>, tuning: Tuning) =>
-      new Worker(name, processor, { ...tuning, connection: consumer }, createPostgresBackend) as unknown as Worker<Job>,
+      new Worker(
+        name,
+        processor,
+        { ...tuning, connection: consumer, ...telemetry },
+        createPostgresBackend,
+      ) as unknown as Worker<Job>,
   }
 }
 
@@ -97,6 +105,7 @@ export async function redisBackend(
     commandTimeout: PRODUCER_TIMEOUT_MS,
   })
   const consumer = connect(urls, { maxRetriesPerRequest: null })
+  const telemetry = queueTelemetry()
   const connections = [producer, consumer]
   for (const connection of connections) connection.on('error', onError)
   const close = async () => connections.forEach((connection) => connection.disconnect())
@@ -108,8 +117,9 @@ export async function redisBackend(
     throw error
   }
   return {
-    queue: (name) => new Queue(name, { connection: producer, prefix }),
-    worker: (name, processor, tuning) => new Worker(name, processor, { ...tuning, connection: consumer, prefix }),
+    queue: (name) => new Queue(name, { connection: producer, prefix, ...telemetry }),
+    worker: (name, processor, tuning) =>
+      new Worker(name, processor, { ...tuning, connection: consumer, prefix, ...telemetry }),
     async ping() {
       await producer.ping()
     },

@@ -4,6 +4,7 @@
  * Promise: a job carries ids, never the only copy of anything; ids of jobs are derived, so queueing a thing twice is
  * harmless; a job that is done or failed leaves no trace, so its id is free for upkeep to queue again.
  */
+import { setTimeout as pause } from 'node:timers/promises'
 import type { Job, JobsOptions, Queue, Worker } from 'bullmq'
 import type { FastifyBaseLogger } from 'fastify'
 import type { Database } from './database.js'
@@ -17,19 +18,25 @@ import {
   type Tuning,
 } from './queue-backends.js'
 
-export interface DispatchJob {
-  eventId: string
+/** Events that are dispatched by one job. */
+export interface Batch {
+  batchId: string
+  /** How many they are, or were when they were stored. */
+  size: number
 }
 
-/** The next attempt of a delivery. */
-export interface RetryJob {
-  deliveryId: string
-  /** The number that the attempt will have, from 1. */
-  attempt: number
+/** A batch of one event has its id. */
+export function batchOf(eventId: string): Batch {
+  return { batchId: eventId, size: 1 }
+}
+
+/** When something is due in a webhook's lane. */
+export interface Wake {
+  webhookId: string
   at: Date
 }
 
-export type RetryData = Omit<RetryJob, 'at'>
+export type WakeJob = Omit<Wake, 'at'>
 export type Handler<Data> = (data: Data) => Promise<void>
 
 export interface QueueWorker {
@@ -38,15 +45,18 @@ export interface QueueWorker {
 }
 
 export interface Queues {
-  /** Queues one job per event; an event that is queued or being dispatched already is left alone. */
-  addDispatches(eventIds: readonly string[]): Promise<void>
   /**
-   * Queues one delayed job per attempt; one that is queued already keeps its time.
-   * @param options.replace a waiting job gets the new time; one that is under way is left alone
+   * Queues one job per batch; a batch that is queued or being dispatched already is left alone. A queue that holds many
+   * takes no more: what it leaves out waits in the database, and upkeep queues it when there is room.
    */
-  addRetries(jobs: readonly RetryJob[], options?: { replace?: boolean }): Promise<void>
-  startDispatch(handler: Handler<DispatchJob>, concurrency: number): QueueWorker
-  startRetry(handler: Handler<RetryData>, concurrency: number): QueueWorker
+  addDispatches(batches: readonly Batch[]): Promise<void>
+  /**
+   * Queues delayed jobs, one per webhook and second. What is due later than in a minute is left to upkeep, so that the
+   * queue holds little of the future.
+   */
+  addWakes(wakes: readonly Wake[]): Promise<void>
+  startDispatch(handler: Handler<Batch>, concurrency: number): QueueWorker
+  startWake(handler: Handler<WakeJob>, concurrency: number): QueueWorker
   /** How many jobs are in each queue, by state. */
   counts(): Promise<{ queue: string; state: string; count: number }[]>
   /** Rejects within seconds when the queues' store does not answer. */
@@ -87,30 +97,42 @@ const TUNING: Tuning = {
 }
 const JOB_OPTIONS = { removeOnComplete: true, removeOnFail: true, attempts: 1 }
 
+/**
+ * A worker is asked to close; once no handler runs any more it is given this long. While its store is away BullMQ would wait
+ * for ever; the job that it could not end comes back as stalled, and is found done.
+ */
+const CLOSE_PATIENCE_MS = 3_000
+
+/** The dispatch queue takes no more than about so many jobs, counted now and then. */
+const MOST_DISPATCHES = 20_000
+const COUNT_EVERY_MS = 500
+/** Wake-ups further ahead are left to upkeep. */
+const WAKE_HORIZON_MS = 60_000
+
 export async function openQueues(options: QueuesOptions): Promise<Queues> {
   const { onError } = options
   const backend = await openBackend(options)
   const dispatch = backend.queue('dispatch')
-  const retry = backend.queue('retry')
-  for (const queue of [dispatch, retry]) queue.on('error', onError)
+  const wake = backend.queue('wake')
+  for (const queue of [dispatch, wake]) queue.on('error', onError)
   const soon = <T>(work: Promise<T>) => withDeadline(work, PRODUCER_TIMEOUT_MS, 'the queue')
+  const isFull = createFullness(dispatch)
 
   return {
-    async addDispatches(eventIds) {
-      if (eventIds.length === 0) return
-      await soon(add(dispatch, eventIds.map(dispatchJob)))
+    async addDispatches(batches) {
+      if (batches.length === 0 || isFull()) return
+      await soon(add(dispatch, batches.map(dispatchJob)))
     },
-    async addRetries(jobs, { replace = false } = {}) {
-      if (jobs.length === 0) return
-      if (replace) await soon(removeWaiting(retry, jobs))
-      await soon(add(retry, jobs.map(retryJob)))
+    async addWakes(wakes) {
+      const near = wakes.filter(({ at }) => at.getTime() < Date.now() + WAKE_HORIZON_MS)
+      if (near.length > 0) await soon(add(wake, near.map(wakeJob)))
     },
     startDispatch: (handler, concurrency) => startWorker(backend, 'dispatch', handler, concurrency, onError),
-    startRetry: (handler, concurrency) => startWorker(backend, 'retry', handler, concurrency, onError),
-    counts: async () => (await soon(Promise.all([dispatch, retry].map(countJobs)))).flat(),
+    startWake: (handler, concurrency) => startWorker(backend, 'wake', handler, concurrency, onError),
+    counts: async () => (await soon(Promise.all([dispatch, wake].map(countJobs)))).flat(),
     ping: () => soon(backend.ping()),
     async close() {
-      await Promise.all([dispatch, retry].map((queue) => soon(queue.close()).catch(onError)))
+      await Promise.all([dispatch, wake].map((queue) => soon(queue.close()).catch(onError)))
       await soon(backend.close()).catch(onError)
     },
   }
@@ -134,8 +156,8 @@ interface NewJob {
   opts: JobsOptions
 }
 
-function dispatchJob(eventId: string): NewJob {
-  return { name: 'dispatch', data: { eventId }, opts: { ...JOB_OPTIONS, jobId: eventId } }
+function dispatchJob(batch: Batch): NewJob {
+  return { name: 'dispatch', data: batch, opts: { ...JOB_OPTIONS, jobId: batch.batchId } }
 }
 
 /** PostgreSQL makes temporary tables for a bulk: dear for the one job that is nearly always added. */
@@ -145,19 +167,30 @@ async function add(queue: Queue, jobs: readonly NewJob[]): Promise<void> {
   else await queue.addBulk([...jobs])
 }
 
-function retryId({ deliveryId, attempt }: RetryJob): string {
-  return `${deliveryId}.${attempt}`
+/** In one second a lane is woken once: a job of that second is early for nothing that is due in it. */
+function wakeJob({ webhookId, at }: Wake): NewJob {
+  const now = Date.now()
+  const second = Math.ceil(Math.max(at.getTime(), now) / 1000)
+  const delay = Math.max(0, at.getTime() - now)
+  return { name: 'wake', data: { webhookId }, opts: { ...JOB_OPTIONS, jobId: `${webhookId}.${second}`, delay } }
 }
 
-function retryJob(job: RetryJob): NewJob {
-  const { deliveryId, attempt, at } = job
-  const delay = Math.max(0, at.getTime() - Date.now())
-  return { name: 'retry', data: { deliveryId, attempt }, opts: { ...JOB_OPTIONS, jobId: retryId(job), delay } }
-}
-
-/** A job that is under way cannot be removed: it is the attempt that is wanted. */
-async function removeWaiting(queue: Queue, jobs: readonly RetryJob[]): Promise<void> {
-  await Promise.all(jobs.map((job) => queue.remove(retryId(job)).catch(() => 0)))
+/** Whether the queue holds many jobs: counted in the background, so that nobody waits for it. */
+function createFullness(queue: Queue): () => boolean {
+  let full = false
+  let countedMs = -Infinity
+  const count = async () => {
+    full = (await queue.getWaitingCount()) >= MOST_DISPATCHES
+  }
+  return () => {
+    const nowMs = performance.now()
+    if (nowMs - countedMs > COUNT_EVERY_MS) {
+      countedMs = nowMs
+      // A queue that does not answer is not full: that it is away shall be seen.
+      count().catch(() => (full = false))
+    }
+    return full
+  }
 }
 
 function startWorker<Data>(
@@ -167,11 +200,20 @@ function startWorker<Data>(
   concurrency: number,
   onError: (error: unknown) => void,
 ): QueueWorker {
-  const worker: Worker<Data> = backend.worker<Data>(name, (job: Job<Data>) => handler(job.data), {
-    ...TUNING,
-    concurrency,
-  })
+  const underWay = new Set<Promise<void>>()
+  const handle = (job: Job<Data>) => {
+    const work = handler(job.data).finally(() => underWay.delete(work))
+    underWay.add(work)
+    return work
+  }
+  const worker: Worker<Data> = backend.worker<Data>(name, handle, { ...TUNING, concurrency })
   worker.on('error', onError)
   worker.on('failed', (_job, error) => onError(error))
-  return { close: () => worker.close() }
+  return {
+    async close() {
+      const closed = worker.close().catch(onError)
+      const idle = Promise.allSettled(underWay).then(() => pause(CLOSE_PATIENCE_MS, undefined, { ref: false }))
+      await Promise.race([closed, idle])
+    },
+  }
 }

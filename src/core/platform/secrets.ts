@@ -100,14 +100,19 @@ export function fingerprint(key: Buffer): string {
   return createHmac('sha256', key).update('alert-relay encryption key').digest('hex')
 }
 
+/** The key of an Authorization header (RFC 6750 section 2.1: `Bearer <key>`). */
+export function bearerOf(authorization: string | undefined): string | undefined {
+  return /^Bearer +(\S+)$/i.exec(authorization ?? '')?.[1]
+}
+
 /**
- * Checks an Authorization header (RFC 6750 section 2.1: `Bearer <key>`) against the keys. Digests are compared, all of
+ * Checks an Authorization header against the keys. Digests are compared, all of
  * them, so the time taken says nothing of a key or its length.
  */
 export function createKeyCheck(keys: string[]): (authorization: string | undefined) => boolean {
   const digests = keys.map(sha256)
   return (authorization) => {
-    const given = /^Bearer +(\S+)$/i.exec(authorization ?? '')?.[1]
+    const given = bearerOf(authorization)
     if (given === undefined) return false
     const digest = sha256(given)
     return digests.reduce((passes, known) => timingSafeEqual(known, digest) || passes, false)

@@ -23,6 +23,8 @@ export interface CertificateStoreOptions {
   emulatorOrigin?: string
   fetch?: (url: URL) => Promise<FetchedText>
   now?: () => number
+  /** Told of every fetch. */
+  onFetch?: (result: 'fetched' | 'failed') => void
 }
 
 const FETCH_LIMITS = { timeoutMs: 3000, maxBytes: 16 * 1024 }
@@ -49,7 +51,7 @@ interface Entry {
 }
 
 export function createCertificateStore(options: CertificateStoreOptions = {}): CertificateStore {
-  const { emulatorOrigin, fetch = (url) => fetchText(url, FETCH_LIMITS), now = Date.now } = options
+  const { emulatorOrigin, fetch = (url) => fetchText(url, FETCH_LIMITS), now = Date.now, onFetch = () => {} } = options
   const entries = new Map<string, Entry>()
 
   function load(url: URL): Promise<Certificate> {
@@ -57,8 +59,14 @@ export function createCertificateStore(options: CertificateStoreOptions = {}): C
     if (cached && cached.expires > now()) return cached.certificate
     const entry: Entry = { certificate: fetchCertificate(fetch, url), expires: now() + MAX_AGE_MS, loaded: false }
     entry.certificate.then(
-      () => (entry.loaded = true),
-      () => (entry.expires = now() + COOLDOWN_MS),
+      () => {
+        entry.loaded = true
+        onFetch('fetched')
+      },
+      () => {
+        entry.expires = now() + COOLDOWN_MS
+        onFetch('failed')
+      },
     )
     entries.delete(url.href)
     if (entries.size >= MAX_ENTRIES) entries.delete(leastWanted(entries))

@@ -7,7 +7,7 @@
  */
 import type { FastifyBaseLogger } from 'fastify'
 import { matchesTopic } from '../event/topic-pattern.js'
-import type { Database } from '../platform/database.js'
+import type { Database, Queryable } from '../platform/database.js'
 import { messageOf, Refusal } from '../platform/errors.js'
 import type { FetchedText } from '../platform/fetch-text.js'
 import { checkSubscribeUrl } from './sns-url.js'
@@ -37,19 +37,23 @@ export interface Subscriptions {
   end(message: UnsubscribeConfirmation): Promise<void>
   /**
    * Confirms a pending topic on an operator's word.
+   * @param record is called in the transaction that says so
    * @throws Refusal 'not_found' when it is not pending, 'undecided' when SNS does not confirm
    */
-  approve(topicArn: string): Promise<void>
+  approve(topicArn: string, record: (tx: Queryable) => Promise<void>): Promise<void>
 }
 
 export function createSubscriptions(options: SubscriptionsOptions): Subscriptions {
   const { database, allowedTopics, emulatorOrigin, log, now = () => new Date() } = options
   const byApproval = allowedTopics.length === 0
 
-  async function confirm(topicArn: string, subscribeUrl: string): Promise<void> {
+  async function confirm(topicArn: string, subscribeUrl: string, record?: (tx: Queryable) => Promise<void>) {
     const url = checkSubscribeUrl(subscribeUrl, topicArn, emulatorOrigin)
     await fetchConfirmation(options, url)
-    await markConfirmed(database, topicArn, now())
+    await database.transaction(async (tx) => {
+      await markConfirmed(tx, topicArn, now())
+      await record?.(tx)
+    })
     log.info({ topic_arn: topicArn }, 'subscription confirmed')
   }
 
@@ -80,10 +84,10 @@ export function createSubscriptions(options: SubscriptionsOptions): Subscription
       log.warn({ topic_arn: message.TopicArn }, 'SNS ended the subscription: its messages no longer come here')
     },
 
-    async approve(topicArn) {
+    async approve(topicArn, record) {
       const subscribeUrl = await findSubscribeUrl(database, topicArn)
       if (subscribeUrl === undefined) throw new Refusal('not_found', 'no topic of this ARN waits for approval')
-      await confirm(topicArn, subscribeUrl)
+      await confirm(topicArn, subscribeUrl, record)
     },
   }
 }

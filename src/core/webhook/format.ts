@@ -6,67 +6,67 @@
  */
 import { LosslessNumber } from 'lossless-json'
 import type { AlertMemory } from '../alert/alert-store.js'
-import { buildContext, flattenContext, type ContextValue } from '../alert/context.js'
+import { buildContext, flattenContext, uniqueValues, type ContextValue } from '../alert/context.js'
 import { TEST_EVENT_TYPE, type StoredEvent } from '../event/event.js'
-import { integerOf, isJsonObject, parseJson, stringifyJson, type Json, type JsonObject } from '../platform/json.js'
+import { integerOf, isJsonObject, parseJson, type Json, type JsonObject } from '../platform/json.js'
 import type { Indicator } from './once.js'
-
-/** A body, ready to be sent. */
-export interface Outgoing {
-  /** JSON. */
-  text: string
-  /** The body with its contexts cut to what was new, for a receiver that takes no more. */
-  cut(): string
-}
 
 /** What an event's bodies are made of. */
 export interface EventContent {
   /** The values of this very change: what its matches held, and what was new in it. */
   carried: ContextValue[]
-  /** The body that every webhook receives. */
-  body: Outgoing
-  /** The body with the indicators of one webhook in it. */
-  bodyWith(indicators: readonly Indicator[]): Outgoing
+  /** The body of the format `change`. */
+  body: JsonObject
+}
+
+/** Earlier changes of the same alert that a delivery carries besides its event's own (core/delivery/fold.ts). */
+export interface Folded {
+  /** Ascending. */
+  sequences: bigint[]
+  /** True when one of them made the alert. */
+  isCreated: boolean
+  /** The severity before the first of them that raised it. */
+  previousSeverity: string | null
+  /** What their matches held, each value once. */
+  incoming: ContextValue[]
 }
 
 /**
  * Makes the body: for an alert change the message's own keys, with the accumulated context, the highest counts and the
  * diff against everything the alert ever held, plus `relay`; for any other message `{ message, subject, relay }`.
- * @param memory the alert's memory as of this event; undefined when the event is no alert change
+ * @param memory the alert's memory as of this event, the news of folded changes included; undefined when the event is no
+ *   alert change
  */
-export function formatEvent(event: StoredEvent, memory: AlertMemory | undefined): EventContent {
+export function formatEvent(event: StoredEvent, memory: AlertMemory | undefined, folded?: Folded): EventContent {
   const payload = parseJson(event.payload)
   if (event.type === TEST_EVENT_TYPE) memory ??= claimedMemory(payload)
+  if (event.webhookId !== null) return { carried: [], body: { webhook: payload, relay: relayOf(event) } }
   if (!memory || !isJsonObject(payload) || !isJsonObject(payload.updated_alert)) {
-    return contentOf({ message: payload, subject: event.subject, relay: relayOf(event) }, [])
+    return { carried: [], body: { message: payload, subject: event.subject, relay: relayOf(event) } }
   }
   const { indicators: _theirs, ...rest } = payload
-  const { incoming_rule_matches_context: incoming = {} } = payload
+  const incoming = incomingOf(payload, folded)
   const upstream: JsonObject = event.topicArn === null ? {} : { upstream_context_diff: payload.context_diff ?? null }
   const body = {
     ...rest,
     updated_alert: updatedAlert(payload.updated_alert, event, memory),
     incoming_rule_matches_context: incoming,
     context_diff: buildContext(memory.diff),
-    relay: { ...relayOf(event), ...upstream },
+    relay: { ...relayOf(event), ...foldedOf(event, folded), ...upstream },
   }
-  return contentOf(body, [...(isJsonObject(incoming) ? flattenContext(incoming) : []), ...memory.diff])
+  return { carried: [...(isJsonObject(incoming) ? flattenContext(incoming) : []), ...memory.diff], body }
 }
 
-function contentOf(body: JsonObject, carried: ContextValue[]): EventContent {
-  return {
-    carried,
-    body: outgoing(body),
-    bodyWith: (indicators) => outgoing({ ...body, indicators: indicators.map(({ path, value }) => ({ path, value })) }),
-  }
+/** The body with the indicators of one webhook in it. */
+export function withIndicators(body: JsonObject, indicators: readonly Indicator[]): JsonObject {
+  return { ...body, indicators: indicators.map(({ path, value }) => ({ path, value })) }
 }
 
-function outgoing(body: JsonObject): Outgoing {
-  return { text: stringifyJson(body), cut: () => stringifyJson(cut(body)) }
-}
-
-/** The largest parts of a change are three copies of its context: one is left, and `relay.cut` says so. */
-function cut(body: JsonObject): JsonObject {
+/**
+ * A body for a receiver that takes no more: the largest parts of a change are three copies of its context: one is left, what
+ * was new, and `relay.cut` says so.
+ */
+export function cutBody(body: JsonObject): JsonObject {
   const { updated_alert: alert, relay, context_diff: diff } = body
   if (!isJsonObject(alert) || !isJsonObject(relay) || !isJsonObject(diff)) return body
   const { upstream_context_diff: _dropped, ...kept } = relay
@@ -95,6 +95,24 @@ function updatedAlert(alert: JsonObject, event: StoredEvent, memory: AlertMemory
     context: buildContext(memory.accumulated),
     ...raised('match_count', alert, event.matchCount),
     ...raised('update_count', alert, event.updateCount),
+  }
+}
+
+function incomingOf(payload: JsonObject, folded: Folded | undefined): Json {
+  const { incoming_rule_matches_context: own = {} } = payload
+  if (!folded) return own
+  return buildContext(uniqueValues([...folded.incoming, ...(isJsonObject(own) ? flattenContext(own) : [])]))
+}
+
+/** What a delivery of several changes says of itself: to this receiver the alert is new if it was made by one of them. */
+function foldedOf(event: StoredEvent, folded: Folded | undefined): JsonObject {
+  if (!folded) return {}
+  const { sequences, isCreated, previousSeverity } = folded
+  return {
+    ...(isCreated && event.type === 'alert.updated' ? { type: 'alert.created' } : {}),
+    ...(previousSeverity === null ? {} : { previous_severity: previousSeverity }),
+    changes: sequences.length + 1,
+    first_sequence: Number(sequences[0]),
   }
 }
 

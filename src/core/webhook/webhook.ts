@@ -1,16 +1,20 @@
 /**
- * A webhook: a registered destination.
+ * A webhook: a registered destination. What its schema cannot say is in webhook-check.ts.
  *
- * Promise: what this schema takes can be delivered to; what it refuses names its field. Secrets are no part of a webhook:
- * they are shown when it is made and at /secret, nowhere else.
+ * Promise: signing secrets are no part of a webhook, and what is private in one is a type of its own, so that it cannot be
+ * answered by mistake.
  */
 import { Type, type Static } from 'typebox'
 import { EVENT_TYPES } from '../event/event.js'
-import { parseTopicArn } from '../event/topic-pattern.js'
 import { TOPIC_PATTERN } from '../platform/config.js'
-import { Refusal } from '../platform/errors.js'
 import { idPattern } from '../platform/id.js'
-import { nullableText, oneOf, Time } from '../platform/schema.js'
+import type { JsonObject } from '../platform/json.js'
+import { nullableText, nullableTime, oneOf, Time } from '../platform/schema.js'
+import { Auth, Headers, Tls, type Credentials } from './credentials.js'
+import type { FilterPolicy } from './filter-policy.js'
+import { FORMATS } from './formats/format-names.js'
+import { FormatOptions } from './formats/options.js'
+import { HEALTH_STATES, type Health } from './health.js'
 import { Once } from './once.js'
 
 const url = Type.String({
@@ -25,12 +29,30 @@ const status = oneOf(['enabled', 'disabled'], {
 })
 const eventTypes = Type.Array(oneOf(EVENT_TYPES), {
   uniqueItems: true,
-  description: 'The types it wants; empty: all.',
+  description: 'The types it wants; empty: all of alerts and SNS. Notices (`webhook.*`) go to those who name them.',
 })
 const topics = Type.Array(Type.String({ maxLength: 400, pattern: TOPIC_PATTERN.source }), {
   maxItems: 100,
   uniqueItems: true,
   description: 'The topics it wants, ARNs with `*` allowed inside a part; empty: all.',
+})
+const name = Type.Unsafe<string | null>({
+  type: ['string', 'null'],
+  pattern: '^[A-Za-z0-9][A-Za-z0-9._ -]{0,98}[A-Za-z0-9]$',
+  description: 'What it is called, by one webhook alone: `alert-relay apply` knows it by its name.',
+})
+const filter = Type.Unsafe<JsonObject | null>({
+  type: ['object', 'null'],
+  additionalProperties: true,
+  description:
+    'A filter policy over the body of the format `change`, as of SNS (payload-based) or an EventBridge pattern; null: all.',
+  examples: [{ updated_alert: { severity: ['high', 'critical'] } }],
+})
+const format = oneOf(FORMATS, {
+  description: 'The shape in which it receives an event; change: the message with what we know of its alert.',
+})
+const signing = oneOf(['hmac', 'ed25519'], {
+  description: 'Standard Webhooks: a shared secret (v1), or a key pair (v1a) whose public half is at /public-key.',
 })
 const once = Type.Union([Once, Type.Null()], { description: 'Null: every event that it selects.' })
 const timeoutMs = Type.Integer({
@@ -48,17 +70,58 @@ const retrySchedule = Type.Unsafe<number[] | null>({
     'Seconds before the second, third, ... attempt; null: the standard schedule of ten attempts over three days.',
 })
 
+const maxInFlight = Type.Unsafe<number | null>({
+  type: ['integer', 'null'],
+  minimum: 1,
+  maximum: 1000,
+  description: 'At most so many attempts at once, over all processes; null: as many as the relay has room for.',
+})
+const ratePerSecond = Type.Unsafe<number | null>({
+  type: ['number', 'null'],
+  minimum: 0.01,
+  maximum: 1000,
+  description: 'At most so many attempts a second, evenly spaced, over all processes; null: no limit.',
+})
+const order = oneOf(['none', 'alert'], {
+  description:
+    'With "alert" the changes of one alert arrive one at a time, in sequence: each waits until the one before it succeeded ' +
+    'or is dead.',
+})
+const coalesce = Type.Boolean({
+  description:
+    'While it is down, the changes of one alert that wait become one delivery: the latest state, everything that was new ' +
+    'in any of them, and how many they are (`relay.changes`).',
+})
+
 /** What makes a webhook. */
 export const WebhookCreate = Type.Object(
   {
     url,
+    name: Type.Optional({ ...name, default: null }),
     description: Type.Optional({ ...description, default: '' }),
     status: Type.Optional({ ...status, default: 'enabled' }),
     event_types: Type.Optional({ ...eventTypes, default: [] }),
     topics: Type.Optional({ ...topics, default: [] }),
+    filter: Type.Optional({ ...filter, default: null }),
+    format: Type.Optional({ ...format, default: 'change' }),
+    format_options: Type.Optional({ ...FormatOptions, default: {} }),
+    headers: Type.Optional({ ...Headers, default: {} }),
+    auth: Type.Optional({ ...Auth, default: null }),
+    tls: Type.Optional({ ...Tls, default: null }),
+    signing: Type.Optional({ ...signing, default: 'hmac' }),
+    secret: Type.Optional(
+      Type.String({
+        maxLength: 120,
+        description: 'A signing secret of your own: `whsec_` and 24 to 64 bytes in base64.',
+      }),
+    ),
     once: Type.Optional({ ...once, default: null }),
     timeout_ms: Type.Optional({ ...timeoutMs, default: 15000 }),
     retry_schedule_s: Type.Optional({ ...retrySchedule, default: null }),
+    max_in_flight: Type.Optional({ ...maxInFlight, default: null }),
+    rate_per_second: Type.Optional({ ...ratePerSecond, default: null }),
+    order: Type.Optional({ ...order, default: 'none' }),
+    coalesce: Type.Optional({ ...coalesce, default: false }),
   },
   {
     additionalProperties: false,
@@ -71,37 +134,76 @@ export type WebhookCreate = Static<typeof WebhookCreate>
 export const WebhookPatch = Type.Object(
   {
     url: Type.Optional(url),
+    name: Type.Optional(name),
     description: Type.Optional(description),
     status: Type.Optional(status),
     event_types: Type.Optional(eventTypes),
     topics: Type.Optional(topics),
+    filter: Type.Optional(filter),
+    format: Type.Optional(format),
+    format_options: Type.Optional(FormatOptions),
+    headers: Type.Optional(Headers),
+    auth: Type.Optional(Auth),
+    tls: Type.Optional(Tls),
     once: Type.Optional(once),
     timeout_ms: Type.Optional(timeoutMs),
     retry_schedule_s: Type.Optional(retrySchedule),
+    max_in_flight: Type.Optional(maxInFlight),
+    rate_per_second: Type.Optional(ratePerSecond),
+    order: Type.Optional(order),
+    coalesce: Type.Optional(coalesce),
   },
   { additionalProperties: false, minProperties: 1, examples: [{ status: 'disabled' }] },
 )
 export type WebhookPatch = Static<typeof WebhookPatch>
 
-/** A webhook as the API shows it. */
-export const Webhook = Type.Object(
+/** A webhook as the API shows it: without its secrets (`shown`). */
+export const WebhookView = Type.Object(
   {
     id: Type.String({ pattern: idPattern('wh') }),
     url,
+    name,
     description,
     status,
     disabled_reason: nullableText('Why it is disabled; null when enabled.'),
     event_types: eventTypes,
     topics,
+    filter,
+    format,
+    format_options: { ...FormatOptions, description: 'What the format needs; secrets are shown as ********.' },
+    headers: { ...Headers, description: 'Headers of its own; their values are shown as ********.' },
+    auth: Auth,
+    tls: Tls,
+    signing,
     once,
     timeout_ms: timeoutMs,
     retry_schedule_s: retrySchedule,
+    max_in_flight: maxInFlight,
+    rate_per_second: ratePerSecond,
+    order,
+    coalesce,
+    health: oneOf(HEALTH_STATES, {
+      description:
+        'What its receiver shows. failing: after five failures in a row what is for it waits, with one probe at a time; ' +
+        'recovering: what waited is sent at a growing rate.',
+    }),
+    failing_since: nullableTime('The first failure after its last success; null when it is well.'),
+    last_failure: nullableText('What the last failure was; null when it is well.'),
     created_at: Time,
     updated_at: Time,
   },
   { $id: 'Webhook' },
 )
-export type Webhook = Static<typeof Webhook>
+export type WebhookView = Static<typeof WebhookView>
+
+/** A webhook as it is kept. */
+export type Webhook = Omit<WebhookView, keyof PrivateFields> & PrivateFields
+
+/** What is sealed at rest. */
+export interface PrivateFields extends Credentials {
+  format_options: FormatOptions
+}
+export const NOTHING_PRIVATE: PrivateFields = { format_options: {}, headers: {}, auth: null, tls: null }
 
 /** One signing secret; the first of a webhook's list is current, others are on their way out. */
 export interface SigningSecret {
@@ -110,19 +212,39 @@ export interface SigningSecret {
   expiresAt: Date | null
 }
 
-/** An enabled webhook with what an attempt needs. */
+/** A webhook with what an attempt needs. */
 export interface Target extends Webhook {
   secrets: SigningSecret[]
+  /** Its filter, compiled. */
+  policy: FilterPolicy | undefined
+  /** As of when it was read. A change of its state is a change of the registry; a count of failures is none. */
+  state: Health
 }
 
-/** How long the secret before still signs after a rotation, in milliseconds: receivers change theirs within a day. */
-const ROTATION_OVERLAP_MS = 24 * 3600 * 1000
+/** The fields of a webhook that its receiver's health makes. */
+export function healthFields({ state, failingSince, lastFailure }: Health) {
+  const isWell = state === 'healthy'
+  return {
+    health: state,
+    failing_since: isWell ? null : (failingSince?.toISOString() ?? null),
+    last_failure: isWell ? null : lastFailure,
+  }
+}
+
+/** How long the secret before still signs after a rotation unless said otherwise: receivers change theirs within a day. */
+export const ROTATION_OVERLAP_S = 24 * 3600
 
 /** The secrets after a rotation: the new one, and the one before it for a while. Older ones stop at once. */
-export function rotateSecrets(secrets: readonly SigningSecret[], secret: string, now: Date): SigningSecret[] {
+export function rotateSecrets(
+  secrets: readonly SigningSecret[],
+  secret: string,
+  now: Date,
+  overlapS: number,
+): SigningSecret[] {
   const [current] = secrets
   const rotated: SigningSecret[] = [{ secret, expiresAt: null }]
-  if (current) rotated.push({ secret: current.secret, expiresAt: new Date(now.getTime() + ROTATION_OVERLAP_MS) })
+  const expiresAt = new Date(now.getTime() + overlapS * 1000)
+  if (current && overlapS > 0) rotated.push({ secret: current.secret, expiresAt })
   return rotated
 }
 
@@ -134,35 +256,4 @@ export function liveSecrets(secrets: readonly SigningSecret[], now: Date): strin
 /** True for a webhook that publishes to an SNS topic. */
 export function isTopicUrl(url: string): boolean {
   return url.startsWith('arn:')
-}
-
-/**
- * Checks a webhook URL beyond its length: absolute, http or https, no credentials (they would be logged and listed), no
- * fragment (it never reaches a server); or the ARN of a topic. Where it leads is checked at each connection, when its
- * name is resolved.
- * @throws Refusal 'invalid_request' naming the field
- */
-export function checkWebhookUrl(text: string): void {
-  const problem = isTopicUrl(text) ? topicArnProblem(text) : webhookUrlProblem(text)
-  if (problem !== undefined) throw wrongUrl(problem)
-}
-
-/** The refusal of a URL. */
-export function wrongUrl(detail: string): Refusal {
-  return new Refusal('invalid_request', `url ${detail}`, { errors: [{ path: '/url', detail }] })
-}
-
-function topicArnProblem(text: string): string | undefined {
-  return parseTopicArn(text)
-    ? undefined
-    : 'is no ARN of an SNS topic, such as arn:aws:sns:us-east-1:123456789012:changes'
-}
-
-function webhookUrlProblem(text: string): string | undefined {
-  if (!URL.canParse(text)) return 'must be an absolute URL such as https://example.com/hook'
-  const url = new URL(text)
-  if (url.protocol !== 'https:' && url.protocol !== 'http:') return 'must start with https:// or http://'
-  if (url.username || url.password) return 'must not carry credentials'
-  if (url.hash) return 'must not have a fragment (#...)'
-  return undefined
 }

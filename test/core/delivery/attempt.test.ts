@@ -22,7 +22,13 @@ async function setUp(t: Test, reply: Reply, now?: () => Date) {
     timeoutMs: 5_000,
     event: { id: 'evt_0192f3c8a7e07c1f8f0a5d2b9c3e4f10', type: 'alert.created', severity: 'low', alertId: 'a' },
     number: 3,
-    body: { text: '{"big":12345678901234567890,"text":"Zoë"}', cut: () => '{"cut":true}' },
+    replay: false,
+    headers: {},
+    body: {
+      contentType: 'application/json',
+      text: '{"big":12345678901234567890,"text":"Zoë"}',
+      cut: () => '{"cut":true}',
+    },
   }
   return { receiver, secret, send, input }
 }

@@ -1,8 +1,15 @@
-import { randomBytes } from 'node:crypto'
+import { createPublicKey, randomBytes, verify } from 'node:crypto'
 import fc from 'fast-check'
 import { Webhook } from 'standardwebhooks'
 import t from 'tap'
-import { isSecret, newSecret, signatureHeaders } from '../../../src/core/delivery/signature.js'
+import {
+  isSecret,
+  isSigningKey,
+  newSecret,
+  newSigningKey,
+  publicKeyOf,
+  signatureHeaders,
+} from '../../../src/core/delivery/signature.js'
 
 const bytes = (length: number) => `whsec_${randomBytes(length).toString('base64')}`
 
@@ -85,4 +92,99 @@ t.test('id, timestamp and body are all covered', async (t) => {
 t.test('nothing is signed without a secret', async (t) => {
   const unsigned = { id: 'evt_1', timestamp: new Date(), body: '{}', secrets: [] }
   t.throws(() => signatureHeaders(unsigned), { name: 'RangeError', message: /without a live secret/ })
+})
+
+/** What a receiver does with a `v1a` signature, from the specification alone: the raw public key as a JWK (RFC 8037). */
+function verifies(publicKey: string, signature: string, signed: string | Buffer): boolean {
+  const [scheme, value = ''] = signature.split(',')
+  const x = Buffer.from(publicKey.replace(/^whpk_/, ''), 'base64').toString('base64url')
+  const key = createPublicKey({ key: { kty: 'OKP', crv: 'Ed25519', x }, format: 'jwk' })
+  return scheme === 'v1a' && verify(null, Buffer.from(signed), key, Buffer.from(value, 'base64'))
+}
+
+/** RFC 8032 section 7.1, test 1. */
+const RFC_SEED = Buffer.from('9d61b19deffd5a60ba844af492ec2cc44449c5697b326919703bac031cae7f60', 'hex')
+const RFC_PUBLIC = Buffer.from('d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a', 'hex')
+const whsk = (...parts: Buffer[]) => `whsk_${Buffer.concat(parts).toString('base64')}`
+
+t.test('a signing key', async (t) => {
+  t.test('new ones differ, hold seed and public key, and are no secrets', async (t) => {
+    const keys = Array.from({ length: 20 }, newSigningKey)
+    t.equal(new Set(keys).size, 20)
+    for (const key of keys) {
+      t.match(key, /^whsk_[A-Za-z0-9+/]{86}==$/)
+      t.ok(isSigningKey(key))
+      t.notOk(isSecret(key))
+      t.equal(publicKeyOf(key), `whpk_${Buffer.from(key.slice(5), 'base64').subarray(32).toString('base64')}`)
+    }
+  })
+
+  t.test('its public half is the one of RFC 8032, whether it came along or not', async (t) => {
+    for (const key of [whsk(RFC_SEED), whsk(RFC_SEED, RFC_PUBLIC)]) {
+      t.ok(isSigningKey(key))
+      t.equal(publicKeyOf(key), `whpk_${RFC_PUBLIC.toString('base64')}`)
+    }
+  })
+
+  t.test('what is not one is refused', async (t) => {
+    const good = newSigningKey()
+    const wrong = ['', 'whsk_', good.slice(5), `WHSK_${good.slice(5)}`, `${good} `, good.slice(0, -1), `${good}=`]
+    const lengths = [0, 1, 31, 33, 63, 65, 128].map((length) => whsk(randomBytes(length)))
+    const foreign = whsk(RFC_SEED, randomBytes(32))
+    for (const text of [
+      ...wrong,
+      ...lengths,
+      foreign,
+      newSecret(),
+      `whpk_${good.slice(5)}`,
+      `whsk_${'é'.repeat(44)}`,
+    ]) {
+      t.notOk(isSigningKey(text), text)
+    }
+  })
+
+  t.test('its signature verifies over the raw public key, and over nothing else', async () => {
+    fc.assert(
+      fc.property(
+        fc.string({ unit: 'grapheme' }),
+        fc.uint8Array({ minLength: 32, maxLength: 32 }),
+        fc.boolean(),
+        (body, seed, asBytes) => {
+          const key = whsk(Buffer.from(seed))
+          const timestamp = new Date(1674088031000)
+          const sent = asBytes ? Buffer.from(body) : body
+          const headers = signatureHeaders({ id: 'evt_1', timestamp, body: sent, secrets: [key] })
+          const check = (signed: string) => verifies(publicKeyOf(key), headers['webhook-signature'], signed)
+          return (
+            check(`evt_1.1674088031.${body}`) &&
+            !check(`evt_2.1674088031.${body}`) &&
+            !check(`evt_1.1674088032.${body}`) &&
+            !check(`evt_1.1674088031.${body} `)
+          )
+        },
+      ),
+      { numRuns: 50 },
+    )
+  })
+
+  t.test('it signs beside secrets, each for its own holder', async (t) => {
+    const [secret, key] = [newSecret(), newSigningKey()]
+    const headers = signatureHeaders({ id: 'evt_1', timestamp: new Date(), body: '{}', secrets: [key, secret] })
+    const [asymmetric = '', symmetric] = headers['webhook-signature'].split(' ')
+    t.match(asymmetric, /^v1a,[A-Za-z0-9+/]{86}==$/)
+    t.match(symmetric, /^v1,[A-Za-z0-9+/]{43}=$/)
+    t.ok(verifies(publicKeyOf(key), asymmetric, `evt_1.${headers['webhook-timestamp']}.{}`))
+    t.notOk(verifies(publicKeyOf(newSigningKey()), asymmetric, `evt_1.${headers['webhook-timestamp']}.{}`))
+    t.same(new Webhook(secret).verify('{}', { ...headers }), {}, 'the library skips what it does not know')
+  })
+
+  t.test('more keys than are kept parsed all sign right', async (t) => {
+    const keys = Array.from({ length: 1_100 }, () => whsk(randomBytes(32)))
+    const timestamp = new Date(1674088031000)
+    const signAll = () => keys.map((key) => signatureHeaders({ id: 'evt_1', timestamp, body: '{}', secrets: [key] }))
+    const first = signAll()
+    t.same(signAll(), first)
+    t.ok(verifies(publicKeyOf(keys[0]!), first[0]!['webhook-signature'], 'evt_1.1674088031.{}'))
+    t.ok(verifies(publicKeyOf(keys[1_099]!), first[1_099]!['webhook-signature'], 'evt_1.1674088031.{}'))
+  })
 })

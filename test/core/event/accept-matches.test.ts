@@ -3,7 +3,8 @@ import { createAcceptMatches } from '../../../src/core/event/accept-matches.js'
 import { findEvent } from '../../../src/core/event/event-store.js'
 import { loadContent } from '../../../src/core/delivery/deliver.js'
 import { createLogger } from '../../../src/core/platform/logger.js'
-import type { JsonObject } from '../../../src/core/platform/json.js'
+import { stringifyJson, type JsonObject } from '../../../src/core/platform/json.js'
+import type { Batch } from '../../../src/core/platform/queues.js'
 import { openTestDatabase } from '../../helpers/backends.js'
 import { ruleMatch as match } from '../../helpers/rule-match.js'
 
@@ -11,11 +12,13 @@ async function engine(t: Test) {
   const database = await openTestDatabase(t)
   const queued: string[] = []
   const clock = { now: new Date('2026-01-01T00:00:00.000Z') }
-  const queues = { addDispatches: async (ids: readonly string[]) => void queued.push(...ids) }
+  const queues = {
+    addDispatches: async (batches: readonly Batch[]) => void queued.push(...batches.map(({ batchId }) => batchId)),
+  }
   const accept = createAcceptMatches({ database, queues, log: createLogger('silent'), now: () => clock.now })
   const bodyOf = async (eventId: string | null) => {
     const { body } = await loadContent(database, (await findEvent(database, eventId!))!)
-    return JSON.parse(body.text) as { context_diff: JsonObject; relay: JsonObject; updated_alert: JsonObject }
+    return JSON.parse(stringifyJson(body)) as { context_diff: JsonObject; relay: JsonObject; updated_alert: JsonObject }
   }
   return { database, queued, clock, accept, bodyOf }
 }

@@ -7,6 +7,7 @@ import { findEvent } from '../../../src/core/event/event-store.js'
 import { SAMPLE_CHANGE } from '../../../src/core/event/sample.js'
 import { openDatabase, type Database } from '../../../src/core/platform/database.js'
 import { parseJson, stringifyJson, type JsonObject } from '../../../src/core/platform/json.js'
+import type { Batch } from '../../../src/core/platform/queues.js'
 import { formatEvent } from '../../../src/core/webhook/format.js'
 import { loadContent } from '../../../src/core/delivery/deliver.js'
 import { createTestDatabaseUrl, createTestDataDir, openTestDatabase } from '../../helpers/backends.js'
@@ -26,9 +27,9 @@ async function intake(t: Test) {
   const queued: string[] = []
   const queue = {
     down: false,
-    addDispatches: async (ids: string[]) => {
+    addDispatches: async (batches: readonly Batch[]) => {
       if (queue.down) throw new Error('queue down')
-      queued.push(...ids)
+      queued.push(...batches.map(({ batchId }) => batchId))
     },
   }
   const accept = createAccept({ database, queues: queue })
@@ -57,7 +58,7 @@ function change(
 
 async function bodyOf(database: Database, eventId: string): Promise<Body> {
   const event = await findEvent(database, eventId)
-  return parseJson((await loadContent(database, event!)).body.text) as unknown as Body
+  return parseJson(stringifyJson((await loadContent(database, event!)).body)) as unknown as Body
 }
 
 t.test('what is new is new against everything the alert ever held: A, B, A reports A once', async (t) => {
@@ -180,7 +181,7 @@ t.test('unknown fields, hostile keys and large integers survive', async (t) => {
     '{"updated_alert":{"id":"a","title":"bad\\u0000\\ud800 <b>","future":{"n":12345678901234567890},"match_count":9223372036854775807,' +
     '"context":{"__proto__":["p"],"event":{"start":[1678861273000000001]}}},"incoming_rule_matches_context":{},"extra":[1e400],"context_diff":{}}'
   const { event } = await send(text)
-  const body = (await loadContent(database, (await findEvent(database, event.id))!)).body.text
+  const body = stringifyJson((await loadContent(database, (await findEvent(database, event.id))!)).body)
   for (const part of [
     '"future":{"n":12345678901234567890}',
     '"match_count":9223372036854775807',
@@ -213,7 +214,7 @@ t.test('what is no alert change is a notification, whatever it is', async (t) =>
   ] as const) {
     const { event } = await send(message)
     t.equal(event.type, 'sns.notification')
-    const body = formatEvent((await findEvent(database, event.id))!, undefined).body.text
+    const body = stringifyJson(formatEvent((await findEvent(database, event.id))!, undefined).body)
     t.ok(body.startsWith(`{"message":${delivered},"subject":null,"relay":{`), message.slice(0, 40))
   }
 })
@@ -240,7 +241,7 @@ t.test(
           const message = change(id, context, { incoming })
           const { event } = await send(message)
           if (repeat) t.equal((await send(message, event.messageId!)).result, 'duplicate')
-          const memory = await recallContext(database, id, event.sequence!)
+          const memory = await recallContext(database, { alertId: id, sequence: event.sequence! })
           diffs.set(id, [...(diffs.get(id) ?? []), ...memory.diff])
           sent.set(id, [...(sent.get(id) ?? []), ...flattenContext(context), ...flattenContext(incoming)])
           t.same(memory.accumulated, diffs.get(id), 'the diffs, put together, are the accumulated context')
@@ -301,7 +302,7 @@ t.test('restarts and repeats between any changes of two alerts make no differenc
           database = await open()
         }
         if (then.endsWith('repeat')) t.equal((await send()).result, 'duplicate')
-        const memory = await recallContext(database, event.alertId!, event.sequence!)
+        const memory = await recallContext(database, { alertId: event.alertId!, sequence: event.sequence! })
         diffs[alert]!.push(memory.diff.map(({ value }) => value))
       }
       for (const alert of ['p', 'q']) t.same(diffs[alert], expected(steps, alert))

@@ -1,7 +1,21 @@
 import t from 'tap'
 import { migrate } from '../../../src/core/platform/migrations.js'
-import { openDatabase } from '../../../src/core/platform/database.js'
+import { createReplanning, openDatabase } from '../../../src/core/platform/database.js'
 import { openTestDatabase, createTestDatabaseUrl, createTestDataDir } from '../../helpers/backends.js'
+
+t.test('a connection compiles no plans, and forgets them while it is young and every five seconds later', async (t) => {
+  let nowMs = 1000
+  const replanned = createReplanning(() => nowMs)
+  const at: number[] = []
+  const client = {
+    query: async (sql: string) => {
+      if (nowMs === 1000) t.equal(sql, 'set jit = off')
+      else at.push((nowMs - 1000) / 1000)
+    },
+  } as unknown as Parameters<typeof replanned>[0]
+  for (; nowMs <= 22_000; nowMs += 100) await replanned(client)
+  t.same(at, [0.5, 1, 2, 4, 8, 13, 18])
+})
 
 t.test('types go in and come out the same on every backend', async (t) => {
   const database = await openTestDatabase(t)

@@ -1,6 +1,7 @@
 import { once } from 'node:events'
+import { createServer as createHttpsServer, type ServerOptions } from 'node:https'
 import { createServer, type AddressInfo, type Server, type Socket } from 'node:net'
-import { createServer as createTlsServer } from 'node:tls'
+import { createServer as createTlsServer, type TLSSocket } from 'node:tls'
 import { gzipSync } from 'node:zlib'
 import { generate } from 'selfsigned'
 import t, { type Test } from 'tap'
@@ -37,6 +38,48 @@ async function rawServer(t: Test, onRequest: (socket: Socket) => void, host = '1
   })
   const { port } = server.address() as AddressInfo
   return { url: `http://${host}:${port}/`, port, server, sockets }
+}
+
+interface Pair {
+  cert: string
+  key: string
+}
+
+/** A certificate of an authority, or one that is an authority. */
+async function certificate(commonName: string, options: { ca?: Pair; host?: string; isCa?: boolean } = {}) {
+  const { ca, host, isCa = false } = options
+  const { cert, private: key } = await generate([{ name: 'commonName', value: commonName }], {
+    keyType: 'ec',
+    algorithm: 'sha256',
+    ca,
+    extensions: [
+      { name: 'basicConstraints', cA: isCa, critical: true },
+      ...(host ? [{ name: 'subjectAltName' as const, altNames: [{ type: 2 as const, value: host }] }] : []),
+    ],
+  })
+  return { cert, key }
+}
+
+/** An https server that says in its answer whom it talks to; `resumed` counts connections that resumed a TLS session. */
+async function tlsReceiver(t: Test, options: ServerOptions) {
+  const counts = { connections: 0, resumed: 0, requests: 0 }
+  const server = createHttpsServer(options, (request, response) => {
+    counts.requests++
+    const { subject } = (request.socket as TLSSocket).getPeerCertificate()
+    response.end(String(subject?.CN ?? 'nobody'))
+  })
+  server.on('secureConnection', (socket: TLSSocket) => {
+    counts.connections++
+    if (socket.isSessionReused()) counts.resumed++
+  })
+  server.on('tlsClientError', () => {}).listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  t.teardown(async () => {
+    server.close()
+    server.closeAllConnections()
+    await once(server, 'close')
+  })
+  return { port: (server.address() as AddressInfo).port, counts }
 }
 
 function closeOf(socket: Socket): Promise<void> {
@@ -347,4 +390,136 @@ t.test('no answer', async (t) => {
     t.match(await http.post(target.url, REQUEST), { kind: 'connection_failed' })
     t.equal(target.received.length, 1)
   })
+})
+
+t.test('TLS material', async (t) => {
+  const host = 'hooks.example'
+  const resolve = async () => [{ address: '127.0.0.1', family: 4 }]
+  const [ca, otherCa] = await Promise.all(['a private CA', 'another CA'].map((cn) => certificate(cn, { isCa: true })))
+  const [serverPair, relay, second, stranger] = await Promise.all([
+    certificate('a server', { ca, host }),
+    certificate('relay', { ca }),
+    certificate('second', { ca }),
+    certificate('stranger', { ca: otherCa }),
+  ])
+  const mutual: ServerOptions = { ...serverPair, ca: ca!.cert, requestCert: true, rejectUnauthorized: true }
+
+  t.test('a receiver that asks for a client certificate gets it, and its private authority is trusted', async (t) => {
+    const { port } = await tlsReceiver(t, mutual)
+    const tls = { ...relay, ca: ca!.cert }
+    const outcome = await client(t, { resolve }).post(`https://${host}:${port}/`, { ...REQUEST, tls })
+    t.match(outcome, { kind: 'response', statusCode: 200, body: 'relay' })
+  })
+
+  t.test('without a pair, or with a stranger, such a receiver is a connection failure', async (t) => {
+    const { port } = await tlsReceiver(t, mutual)
+    const http = client(t, { resolve })
+    for (const tls of [{ ca: ca!.cert }, { ...stranger, ca: ca!.cert }]) {
+      const outcome = await http.post(`https://${host}:${port}/`, { ...REQUEST, tls })
+      t.equal(outcome.kind, 'connection_failed')
+    }
+  })
+
+  t.test('an authority that is not listed is a connection failure, listed or not among the public ones', async (t) => {
+    const { port, counts } = await tlsReceiver(t, serverPair!)
+    const http = client(t, { resolve })
+    for (const tls of [undefined, {}, relay, { ca: otherCa!.cert }, { ca: 'nobody' }]) {
+      const outcome = await http.post(`https://${host}:${port}/`, { ...REQUEST, tls })
+      t.match(outcome, { kind: 'connection_failed', error: /unable to (verify|get)|self-signed/ })
+    }
+    t.equal((await http.post(`https://${host}:${port}/`, { ...REQUEST, tls: { ca: ca!.cert } })).kind, 'response')
+    t.equal(counts.requests, 1)
+  })
+
+  t.test('the very certificate may stand for its authority', async (t) => {
+    const { port } = await tlsReceiver(t, serverPair!)
+    const tls = { ca: serverPair!.cert }
+    const outcome = await client(t, { resolve }).post(`https://${host}:${port}/`, { ...REQUEST, tls })
+    t.match(outcome, { kind: 'response', statusCode: 200 })
+  })
+
+  t.test('a certificate for another host is a connection failure', async (t) => {
+    const { port } = await tlsReceiver(t, serverPair!)
+    const http = client(t, { resolve })
+    for (const other of ['other.example', '127.0.0.1']) {
+      const outcome = await http.post(`https://${other}:${port}/`, { ...REQUEST, tls: { ca: ca!.cert } })
+      t.match(outcome, { kind: 'connection_failed', error: /does not match certificate's altnames|is not in the cert/ })
+    }
+  })
+
+  t.test('the wall stands with it too', async (t) => {
+    const { port, counts } = await tlsReceiver(t, serverPair!)
+    const http = client(t, { allowPrivateTargets: [], resolve })
+    for (const target of [host, '127.0.0.1']) {
+      const outcome = await http.post(`https://${target}:${port}/`, { ...REQUEST, tls: { ca: ca!.cert } })
+      t.match(outcome, { kind: 'target_refused' })
+    }
+    // 0.0.0.0 is listed and passes; the system connects it to 127.0.0.1, which is not.
+    const zero = { allowPrivateTargets: ['0.0.0.0/32'], resolve: async () => [{ address: '0.0.0.0', family: 4 }] }
+    const outcome = await client(t, zero).post(`https://${host}:${port}/`, { ...REQUEST, tls: { ca: ca!.cert } })
+    t.match(outcome, { kind: 'target_refused', error: /^connected to 127\.0\.0\.1/ })
+    t.equal(counts.requests, 0)
+  })
+
+  t.test('one identity never rides on the connection or the session of another', async (t) => {
+    const { port, counts } = await tlsReceiver(t, { ...mutual, rejectUnauthorized: false, maxVersion: 'TLSv1.2' })
+    const http = client(t, { resolve })
+    const who = async (tls: object) => {
+      const outcome = await http.post(`https://${host}:${port}/`, { ...REQUEST, tls: { ...tls, ca: ca!.cert } })
+      return outcome.kind === 'response' ? outcome.body : outcome.error
+    }
+    for (let i = 0; i < 3; i++) {
+      t.equal(await who(relay!), 'relay')
+      t.equal(await who(second!), 'second')
+      t.equal(await who({}), 'nobody')
+    }
+    t.ok(counts.connections - counts.resumed >= 3, 'each made a session of its own')
+    t.ok(counts.connections <= 6, 'and equal material shares connections')
+  })
+
+  t.test('material that OpenSSL does not take is a connection failure that quotes none of it', async (t) => {
+    const target = await receiver(t, { status: 204 })
+    const http = client(t)
+    const wrong = [
+      { cert: 'c3VwZXJzZWNyZXQ', key: 'c3VwZXJzZWNyZXQ' },
+      { cert: relay!.cert, key: second!.key },
+      { cert: '-----BEGIN CERTIFICATE-----\nc3VwZXJzZWNyZXQ=\n-----END CERTIFICATE-----' },
+    ]
+    for (const tls of wrong) {
+      const outcome = await http.post(target.url, { ...REQUEST, tls })
+      t.match(outcome, { kind: 'connection_failed', error: /^the TLS material is unfit: / })
+      t.notMatch(JSON.stringify(outcome), /c3VwZXJ|BEGIN/)
+    }
+    t.equal(target.connectionCount, 0)
+  })
+
+  t.test('closing ends what is in flight with it, and nothing starts afterwards', async (t) => {
+    const target = await receiver(t, { status: 200, hang: true })
+    const http = client(t)
+    const request = { ...REQUEST, tls: { ca: ca!.cert } }
+    const posting = http.post(target.url, request)
+    await target.waitFor(1)
+    await http.close()
+    t.match(await posting, { kind: 'connection_failed' })
+    t.match(await http.post(target.url, request), { kind: 'connection_failed' })
+    t.match(await http.post(target.url, { ...REQUEST, tls: relay }), { kind: 'connection_failed' })
+    t.equal(target.received.length, 1)
+  })
+})
+
+t.test('as much of the body is kept as was asked for, and at most 64 KiB', async (t) => {
+  const target = await receiver(t, { status: 200, body: 'x'.repeat(65_000) })
+  const http = client(t)
+  for (const [keepBytes, kept] of [
+    [undefined, 4096],
+    [10, 10],
+    [20_000, 20_000],
+    [1_000_000, 65_000],
+  ] as const) {
+    const outcome = await http.post(target.url, { ...REQUEST, keepBytes })
+    t.equal(outcome.kind === 'response' && outcome.body.length, kept)
+  }
+  const endless = await receiver(t, { status: 200, body: 'x'.repeat(1_000_000) })
+  const outcome = await http.post(endless.url, { ...REQUEST, keepBytes: 1_000_000 })
+  t.equal(outcome.kind === 'response' && outcome.body.length, 64 * 1024)
 })

@@ -1,4 +1,5 @@
 import fc from 'fast-check'
+import { isSafeNumber, LosslessNumber, parse, stringify } from 'lossless-json'
 import t from 'tap'
 import {
   integerOf,
@@ -13,6 +14,24 @@ t.test('numbers come out as they came in', async (t) => {
   const text =
     '{"big":12345678901234567890,"more":[9007199254740993,-9007199254740993],"float":0.10000000149011612,"huge":1e400}'
   t.equal(stringifyJson(parseJson(text)), text)
+})
+
+t.test('whatever stands around a number, it is read as lossless-json reads it', async () => {
+  const parts = [/(0|[1-9]\d{0,40})/, /(\.\d{1,30})?/, /([eE][+-]?\d{1,3})?/].map((part) => part.source).join('')
+  const number = fc.stringMatching(new RegExp(`^-?${parts}$`))
+  const text = fc.oneof(fc.string({ unit: fc.constantFrom(...'\\"[{1e,') }), fc.stringMatching(/^\d{20}$/))
+  fc.assert(
+    fc.property(
+      number,
+      text.map((text) => JSON.stringify(text)),
+      (number, text) => {
+        const json = `{"a":[${text},${number},{${text}:${number}}],"b":${number}}`
+        const parseNumber = (digits: string) => (isSafeNumber(digits) ? Number(digits) : new LosslessNumber(digits))
+        return stringifyJson(parseJson(json)) === stringify(parse(json, undefined, { parseNumber }))
+      },
+    ),
+    { numRuns: 1000 },
+  )
 })
 
 t.test('hostile keys are data', async (t) => {

@@ -1,6 +1,6 @@
 import { setTimeout as pause } from 'node:timers/promises'
 import t, { type Test } from 'tap'
-import type { QueueWorker, RetryData } from '../../../src/core/platform/queues.js'
+import { batchOf, type Batch, type QueueWorker } from '../../../src/core/platform/queues.js'
 import { openTestDatabase, openTestQueues } from '../../helpers/backends.js'
 
 /** A latch: a promise that the test opens. */
@@ -21,19 +21,19 @@ const closing = (t: Test, ...workers: QueueWorker[]) =>
 t.test('a job that is added many times runs once, and once more when it is added after it was done', async (t) => {
   const queues = await open(t)
   const ran: string[] = []
-  await Promise.all(Array.from({ length: 5 }, () => queues.addDispatches(['evt_a', 'evt_b', 'evt_a'])))
+  await Promise.all(Array.from({ length: 5 }, () => queues.addDispatches(['evt_a', 'evt_b', 'evt_a'].map(batchOf))))
   let last = latch()
-  const worker = queues.startDispatch(async ({ eventId }) => {
-    ran.push(eventId)
-    if (eventId === 'evt_last') last.open()
+  const worker = queues.startDispatch(async ({ batchId }) => {
+    ran.push(batchId)
+    if (batchId === 'evt_last') last.open()
   }, 1)
   closing(t, worker)
-  await queues.addDispatches(['evt_last'])
+  await queues.addDispatches([batchOf('evt_last')])
   await last.opened
   t.same(ran, ['evt_a', 'evt_b', 'evt_last'])
   last = latch()
-  await queues.addDispatches(['evt_a'])
-  await queues.addDispatches(['evt_last'])
+  await queues.addDispatches([batchOf('evt_a')])
+  await queues.addDispatches([batchOf('evt_last')])
   await last.opened
   t.same(ran, ['evt_a', 'evt_b', 'evt_last', 'evt_a', 'evt_last'], 'a done job frees its id')
   t.same(queues.errors, [])
@@ -48,66 +48,62 @@ t.test('a handler that throws frees the id and is told of', async (t) => {
     second.open()
   }, 1)
   closing(t, worker)
-  await queues.addDispatches(['evt_a'])
+  await queues.addDispatches([batchOf('evt_a')])
   while (queues.errors.length === 0) await pause(5)
   t.match(queues.errors, [{ message: 'poison' }])
-  await queues.addDispatches(['evt_a'])
+  await queues.addDispatches([batchOf('evt_a')])
   await second.opened
   t.equal(runs, 2)
 })
 
-t.test('a retry runs at its time', async (t) => {
+t.test('a lane is woken at its time, once a second', async (t) => {
   const queues = await open(t)
+  const woken: string[] = []
   const done = latch<number>()
-  const worker = queues.startRetry(async ({ deliveryId, attempt }: RetryData) => {
-    t.equal(deliveryId, 'dlv_a')
-    t.equal(attempt, 2)
-    done.open(Date.now())
+  const worker = queues.startWake(async ({ webhookId }) => {
+    woken.push(webhookId)
+    if (webhookId === 'wh_last') done.open(Date.now())
   }, 4)
   closing(t, worker)
-  const at = new Date(Date.now() + 700)
-  await queues.addRetries([{ deliveryId: 'dlv_a', attempt: 2, at }])
-  const late = (await done.opened) - at.getTime()
+  const second = 1000 * Math.ceil(Date.now() / 1000) + 1000
+  const at = new Date(second - 300)
+  await queues.addWakes([
+    { webhookId: 'wh_a', at },
+    { webhookId: 'wh_a', at: new Date(second - 200) },
+    { webhookId: 'wh_last', at: new Date(second - 100) },
+  ])
+  const late = (await done.opened) - (second - 100)
   t.ok(late >= -5, `not early (${late} ms)`)
   t.ok(late < 1000, `punctual (${late} ms)`)
+  t.same(woken, ['wh_a', 'wh_last'])
 })
 
-t.test('a waiting retry keeps its time when it is added again, and is brought forward by replace', async (t) => {
+t.test('what is due later than in a minute is left to upkeep', async (t) => {
   const queues = await open(t)
-  const later = new Date(Date.now() + 3600_000)
-  const ran: string[] = []
-  const done = latch()
-  await queues.addRetries([
-    { deliveryId: 'dlv_a', attempt: 2, at: later },
-    { deliveryId: 'dlv_b', attempt: 2, at: later },
+  await queues.addWakes([
+    { webhookId: 'wh_a', at: new Date(Date.now() + 3600_000) },
+    { webhookId: 'wh_b', at: new Date(Date.now() + 30_000) },
   ])
-  await queues.addRetries([{ deliveryId: 'dlv_a', attempt: 2, at: new Date() }])
-  await queues.addRetries([{ deliveryId: 'dlv_b', attempt: 2, at: new Date() }], { replace: true })
-  await queues.addRetries([{ deliveryId: 'dlv_c', attempt: 2, at: new Date() }], { replace: true })
-  const worker = queues.startRetry(async ({ deliveryId }) => {
-    ran.push(deliveryId)
-    if (ran.length === 2) done.open()
-  }, 1)
-  closing(t, worker)
-  await done.opened
-  t.same(ran.sort(), ['dlv_b', 'dlv_c'], 'dlv_a waits for its own time')
+  const counts = await queues.counts()
+  t.match(
+    counts.filter(({ queue }) => queue === 'wake'),
+    [{ state: 'waiting', count: 0 }, {}, { state: 'delayed', count: 1 }],
+  )
 })
 
-t.test('a job that is under way is not queued again, and replace leaves it alone', async (t) => {
+t.test('a job that is under way is not queued again', async (t) => {
   const queues = await open(t)
   const started = latch()
   const finish = latch()
   let runs = 0
-  const worker = queues.startRetry(async () => {
+  const worker = queues.startDispatch(async () => {
     runs++
     started.open()
     await finish.opened
   }, 4)
-  const job = { deliveryId: 'dlv_a', attempt: 2, at: new Date() }
-  await queues.addRetries([job])
+  await queues.addDispatches([batchOf('evt_a')])
   await started.opened
-  await queues.addRetries([job])
-  await queues.addRetries([job], { replace: true })
+  await queues.addDispatches([batchOf('evt_a')])
   finish.open()
   await worker.close()
   t.equal(runs, 1)
@@ -123,7 +119,7 @@ t.test('closing a worker waits for the job under way', async (t) => {
     await finish.opened
     finished = true
   }, 1)
-  await queues.addDispatches(['evt_a', 'evt_b'])
+  await queues.addDispatches(['evt_a', 'evt_b'].map(batchOf))
   await started.opened
   const closed = worker.close()
   finish.open()
@@ -136,12 +132,12 @@ t.test('two workers share the jobs: each runs once', async (t) => {
   const ids = Array.from({ length: 60 }, (_, i) => `evt_${i}`)
   const ran: string[] = []
   const done = latch()
-  const handler = async ({ eventId }: { eventId: string }) => {
-    ran.push(eventId)
+  const handler = async ({ batchId }: Batch) => {
+    ran.push(batchId)
     if (ran.length === ids.length) done.open()
   }
   closing(t, queues.startDispatch(handler, 5), queues.startDispatch(handler, 5))
-  await queues.addDispatches(ids)
+  await queues.addDispatches(ids.map(batchOf))
   await done.opened
   t.same(ran.sort(), ids.sort())
 })

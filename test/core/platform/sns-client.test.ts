@@ -22,7 +22,9 @@ async function setUp(t: Test) {
       timeoutMs: 5000,
       event,
       number: 1,
-      body: { text, cut: () => '{"cut":true}' },
+      replay: false,
+      headers: {},
+      body: { contentType: 'application/json', text, cut: () => '{"cut":true}' },
       ...fields,
     })
   return { endpoint, attempt }

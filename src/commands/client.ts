@@ -1,0 +1,134 @@
+/**
+ * What commands speak to a relay with: its API, over HTTP. The embedded database belongs to the process that serves, so a
+ * command never opens it.
+ *
+ * Promise: a refusal is one line that says what was wrong; the key goes to the relay alone, never into a message.
+ */
+import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { loadConfig } from '../core/platform/config.js'
+import { messageOf } from '../core/platform/errors.js'
+
+/** What a command is given of the process. */
+export interface CommandIo {
+  env: Record<string, string | undefined>
+  /** A line of the result. */
+  print(line: string): void
+  /** A line for the person alone, beside the result. */
+  tell(line: string): void
+}
+
+export interface Client {
+  /**
+   * @returns the answer's JSON; undefined when it has no body
+   * @throws CommandError with the problem's detail
+   */
+  request<Answer>(method: 'GET' | 'POST' | 'PATCH' | 'PUT' | 'DELETE', path: string, body?: object): Promise<Answer>
+  /** Every entry of a list, page by page. */
+  list<Entry>(path: string): AsyncGenerator<Entry>
+}
+
+/** A command that was not done; the message is what the person reads. */
+export class CommandError extends Error {
+  override readonly name = 'CommandError'
+}
+
+/** The option that every command that speaks to a relay takes, for `parseArgs`. */
+export const CLIENT_OPTIONS = { url: { type: 'string' } } as const
+
+const TIMEOUT_MS = 30_000
+const PAGE_SIZE = 200
+
+/**
+ * The client of the relay at `url`, or of the one that runs here.
+ *
+ * Its key is RELAY_API_KEY, else the first of API_KEYS, else the one that the relay's first start left in DATA_DIR.
+ * @throws CommandError when there is no key; SettingError
+ */
+export async function openClient({ url, env }: { url: string | undefined; env: CommandIo['env'] }): Promise<Client> {
+  const { port, apiKeys, dataDir } = loadConfig(env)
+  const key = env.RELAY_API_KEY?.trim() || apiKeys[0] || (await readFirstKey(dataDir))
+  // fetch would repeat what it cannot send
+  if (!/^[\x21-\x7e]+$/.test(key)) throw new CommandError('the key must be printable ASCII, without spaces')
+  return createClient({ url: url ?? `http://127.0.0.1:${port}`, key })
+}
+
+export function createClient({ url, key }: { url: string; key: string }): Client {
+  const origin = originOf(url)
+
+  async function request<Answer>(method: string, path: string, body?: object): Promise<Answer> {
+    const headers = {
+      authorization: `Bearer ${key}`,
+      ...(body === undefined ? {} : { 'content-type': 'application/json' }),
+    }
+    const sent = { method, headers, body: body && JSON.stringify(body), signal: AbortSignal.timeout(TIMEOUT_MS) }
+    // a redirect is not followed: the key is for this relay
+    const { ok, status, text } = await exchange(`${origin}${path}`, { ...sent, redirect: 'manual' }).catch(
+      (error: unknown) => {
+        const { cause = error } = error as Error
+        throw new CommandError(`no relay answers at ${origin}: ${messageOf(cause)}`, { cause: error })
+      },
+    )
+    if (!ok) throw new CommandError(problemOf(text) ?? `${origin} answered ${status}`)
+    return (text === '' ? undefined : answerOf(text, origin)) as Answer
+  }
+
+  return {
+    request,
+    async *list<Entry>(path: string) {
+      let cursor: string | null = null
+      do {
+        const separator = path.includes('?') ? '&' : '?'
+        const from: string = cursor === null ? '' : `&cursor=${encodeURIComponent(cursor)}`
+        const page: { data: Entry[]; next_cursor: string | null } = await request(
+          'GET',
+          `${path}${separator}limit=${PAGE_SIZE}${from}`,
+        )
+        yield* page.data
+        cursor = page.next_cursor
+      } while (cursor !== null)
+    },
+  }
+}
+
+/** A person's text for a terminal: control characters would be commands to it. */
+export function printable(text: string): string {
+  return text.replace(/\p{Cc}/gu, '?')
+}
+
+function originOf(url: string): string {
+  const { protocol, origin } = URL.canParse(url) ? new URL(url) : { protocol: '', origin: '' }
+  if (protocol === 'http:' || protocol === 'https:') return origin
+  throw new CommandError('--url must be where a relay listens, such as http://127.0.0.1:8080')
+}
+
+async function readFirstKey(dataDir: string): Promise<string> {
+  try {
+    return (await readFile(join(dataDir, 'api-key'), 'utf8')).trim()
+  } catch (error) {
+    throw new CommandError(`no key: set RELAY_API_KEY (${join(dataDir, 'api-key')} cannot be read)`, { cause: error })
+  }
+}
+
+async function exchange(url: string, request: RequestInit) {
+  const answer = await fetch(url, request)
+  return { ok: answer.ok, status: answer.status, text: await answer.text() }
+}
+
+/** What a problem document (RFC 9457) says. */
+function problemOf(text: string): string | undefined {
+  try {
+    const { detail } = JSON.parse(text) as { detail?: unknown }
+    return typeof detail === 'string' ? printable(detail) : undefined
+  } catch {
+    return undefined
+  }
+}
+
+function answerOf(text: string, origin: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch (error) {
+    throw new CommandError(`${origin} does not answer as a relay does`, { cause: error })
+  }
+}

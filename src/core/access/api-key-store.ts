@@ -1,0 +1,95 @@
+/** API keys in the database: digests alone. Keys that ended stay, so that the audit log's ids mean something. */
+import type { Queryable } from '../platform/database.js'
+import { conditionsOf, queryPage, type Page, type PageRequest } from '../platform/page.js'
+import type { ApiKey, Scope } from './api-key.js'
+
+interface ApiKeyRow {
+  id: string
+  name: string
+  scope: Scope
+  created_at: Date
+  expires_at: Date | null
+  last_used_at: Date | null
+  revoked_at: Date | null
+}
+
+/** What a request is checked against. */
+export interface StoredKey {
+  id: string
+  scope: Scope
+  digest: Buffer
+  expiresAt: Date | null
+  lastUsedAt: Date | null
+  revokedAt: Date | null
+}
+
+const COLUMNS = 'id, name, scope, created_at, expires_at, last_used_at, revoked_at'
+
+export async function insertApiKey(
+  db: Queryable,
+  key: { id: string; name: string; scope: Scope; digest: Buffer; expiresAt: Date | null },
+  now: Date,
+): Promise<ApiKey> {
+  const { rows } = await db.query<ApiKeyRow>(
+    `insert into api_keys (id, name, scope, digest, expires_at, created_at) values ($1, $2, $3, $4, $5, $6)
+     returning ${COLUMNS}`,
+    [key.id, key.name, key.scope, key.digest, key.expiresAt, now],
+  )
+  return apiKeyOf(rows[0]!)
+}
+
+export async function findStoredKey(db: Queryable, id: string): Promise<StoredKey | undefined> {
+  const { rows } = await db.query<ApiKeyRow & { digest: Buffer }>(
+    `select ${COLUMNS}, digest from api_keys where id = $1`,
+    [id],
+  )
+  const [row] = rows
+  if (!row) return undefined
+  const { scope, digest, expires_at: expiresAt, last_used_at: lastUsedAt, revoked_at: revokedAt } = row
+  return { id, scope, digest, expiresAt, lastUsedAt, revokedAt }
+}
+
+/** A page of keys, those that ended too, newest first. */
+export async function listApiKeys(db: Queryable, { limit, cursor }: PageRequest): Promise<Page<ApiKey>> {
+  return queryPage(
+    db,
+    {
+      select: `select ${COLUMNS} from api_keys`,
+      conditions: conditionsOf([['id < ?', cursor]]),
+      order: 'id desc',
+      cursorOf: ({ id }: ApiKeyRow) => id,
+      entryOf: apiKeyOf,
+    },
+    limit,
+  )
+}
+
+/** @returns whether it was revoked just now, or before; undefined when there is no such key */
+export async function revokeApiKey(tx: Queryable, id: string, now: Date): Promise<'now' | 'before' | undefined> {
+  const { rowCount } = await tx.query('update api_keys set revoked_at = $2 where id = $1 and revoked_at is null', [
+    id,
+    now,
+  ])
+  if (rowCount === 1) return 'now'
+  return (await findStoredKey(tx, id)) && 'before'
+}
+
+/** Notes that a key was used at `now`, unless one did so since `before`. */
+export async function noteKeyUse(db: Queryable, id: string, { before, now }: Record<'before' | 'now', Date>) {
+  await db.query(
+    `update api_keys set last_used_at = $3 where id = $1 and (last_used_at is null or last_used_at < $2)`,
+    [id, before, now],
+  )
+}
+
+function apiKeyOf(row: ApiKeyRow): ApiKey {
+  return {
+    id: row.id,
+    name: row.name,
+    scope: row.scope,
+    created_at: row.created_at.toISOString(),
+    expires_at: row.expires_at?.toISOString() ?? null,
+    last_used_at: row.last_used_at?.toISOString() ?? null,
+    revoked_at: row.revoked_at?.toISOString() ?? null,
+  }
+}

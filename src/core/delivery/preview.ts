@@ -1,0 +1,47 @@
+/** A preview: the request that an attempt would make, without its secrets. */
+import { findEvent } from '../event/event-store.js'
+import type { Queryable } from '../platform/database.js'
+import { MASK } from '../webhook/credentials-mask.js'
+import { wantsBody, wantsEvent } from '../webhook/filter.js'
+import { withIndicators } from '../webhook/format.js'
+import { indicatorOf, selectIndicators } from '../webhook/once.js'
+import type { Renderer } from '../webhook/render.js'
+import { liveSecrets, type Target } from '../webhook/webhook.js'
+import { shown } from '../webhook/webhook-check.js'
+import { requestHeaders } from './attempt.js'
+import { loadContent } from './deliver.js'
+import { testEvent } from './test-delivery.js'
+
+export interface Preview {
+  wanted: boolean
+  headers: Record<string, string>
+  body: string | null
+  error: string | null
+}
+
+/**
+ * @param eventId undefined: the example that a test sends
+ * @returns undefined when there is no such event
+ */
+export async function previewDelivery(
+  { database, renderer }: { database: Queryable; renderer: Renderer },
+  target: Target,
+  eventId: string | undefined,
+  now: Date,
+): Promise<Preview | undefined> {
+  const event = eventId === undefined ? testEvent(now) : await findEvent(database, eventId)
+  if (!event) return undefined
+  const content = await loadContent(database, event)
+  const { once } = target
+  const body = once
+    ? withIndicators(content.body, selectIndicators(content.carried, once).map(indicatorOf))
+    : content.body
+  const wanted = (eventId === undefined || wantsEvent(target, event)) && wantsBody(target, content)
+  const rendered = await renderer.render(target, event, body, shown(target).format_options)
+  if (!rendered.ok) return { wanted, headers: {}, body: null, error: rendered.error }
+  const { outgoing } = rendered
+  const secrets = liveSecrets(target.secrets, now)
+  const own = { ...shown(target).headers, ...(target.auth ? { authorization: MASK } : {}) }
+  const request = { event, secrets, number: 1, replay: false, body: outgoing, headers: own }
+  return { wanted, headers: requestHeaders(request, now), body: outgoing.text, error: null }
+}

@@ -1,0 +1,149 @@
+/**
+ * Recoveries in the database.
+ *
+ * Promise: a step is one transaction, so a recovery that is cut off goes on where it was; two processes never take the same
+ * step. What was delivered or waits already is left alone.
+ */
+import { eventOf, type EventRow } from '../event/event-store.js'
+import { TEST_EVENT_TYPE } from '../event/event.js'
+import type { Database, Queryable } from '../platform/database.js'
+import { newId } from '../platform/id.js'
+import { conditionsOf, queryPage, type Page, type PageRequest } from '../platform/page.js'
+import { wantsBody, wantsEvent } from '../webhook/filter.js'
+import type { Registry } from '../webhook/registry.js'
+import type { Recovery } from './recovery.js'
+import { loadContent } from './deliver.js'
+import { replayDeliveries } from './delivery-store.js'
+
+interface RecoveryRow {
+  id: string
+  webhook_id: string
+  status: Recovery['status']
+  since: Date
+  until: Date
+  events_examined: bigint
+  deliveries_queued: bigint
+  created_at: Date
+  updated_at: Date
+}
+
+const COLUMNS = 'id, webhook_id, status, since, until, events_examined, deliveries_queued, created_at, updated_at'
+
+export async function insertRecovery(
+  db: Queryable,
+  webhookId: string,
+  { since, until }: { since: Date; until: Date },
+  now: Date,
+): Promise<Recovery> {
+  const { rows } = await db.query<RecoveryRow>(
+    `insert into recoveries (id, webhook_id, status, since, until, position_at, created_at, updated_at)
+     values ($1, $2, 'running', $3, $4, $3, $5, $5) returning ${COLUMNS}`,
+    [newId('rec'), webhookId, since, until, now],
+  )
+  return recoveryOf(rows[0]!)
+}
+
+export async function findRecovery(db: Queryable, id: string): Promise<Recovery | undefined> {
+  const { rows } = await db.query<RecoveryRow>(`select ${COLUMNS} from recoveries where id = $1`, [id])
+  return rows[0] && recoveryOf(rows[0])
+}
+
+/** A page of a webhook's recoveries, newest first. */
+export async function listRecoveries(
+  db: Queryable,
+  webhookId: string,
+  { limit, cursor }: PageRequest,
+): Promise<Page<Recovery>> {
+  return queryPage(
+    db,
+    {
+      select: `select ${COLUMNS} from recoveries`,
+      conditions: conditionsOf([
+        ['id < ?', cursor],
+        ['webhook_id = ?', webhookId],
+      ]),
+      order: 'id desc',
+      cursorOf: ({ id }: RecoveryRow) => id,
+      entryOf: recoveryOf,
+    },
+    limit,
+  )
+}
+
+/**
+ * Takes one step of a recovery that runs: looks at up to `limit` events and makes their deliveries due.
+ * @returns the webhook whose lane has something to do; undefined: no recovery runs that nobody else works on
+ */
+export async function stepRecovery(
+  database: Database,
+  registry: Registry,
+  now: Date,
+  limit: number,
+): Promise<string | undefined> {
+  const { byId } = await registry.current()
+  return database.transaction(async (tx) => {
+    const { rows } = await tx.query<RecoveryRow>(
+      `select ${COLUMNS} from recoveries where status = 'running' order by id limit 1 for update skip locked`,
+    )
+    const [recovery] = rows
+    if (!recovery) return undefined
+    const { id, webhook_id: webhookId } = recovery
+    const target = byId.get(webhookId)
+    if (target?.status !== 'enabled') {
+      await tx.query(`update recoveries set status = 'cancelled', updated_at = $2 where id = $1`, [id, now])
+      return webhookId
+    }
+    const events = await eventsAhead(tx, recovery, limit)
+    const missed = events.filter(({ event, covered }) => !covered && wantsEvent(target, event))
+    let queued = 0
+    for (const { event } of missed) {
+      if (target.policy && !wantsBody(target, await loadContent(tx, event))) continue
+      await replayDeliveries(tx, event, [webhookId], now)
+      queued++
+    }
+    const isDone = events.length < limit
+    await tx.query(
+      `update recoveries set
+         status = $2, events_examined = events_examined + $3, deliveries_queued = deliveries_queued + $4, updated_at = $5,
+         (position_at, position_id) = (
+           select coalesce(max(received_at), position_at), coalesce(max(id), position_id) from events where id = $6)
+       where id = $1`,
+      [id, isDone ? 'done' : 'running', events.length, queued, now, events.at(-1)?.event.id ?? ''],
+    )
+    return webhookId
+  })
+}
+
+/**
+ * The next events of a recovery's time. `covered`: the webhook took it, or it waits, or it is part of a delivery that did or
+ * does; an event that is not dispatched yet is about to be.
+ */
+async function eventsAhead(tx: Queryable, { id, webhook_id: webhookId }: RecoveryRow, limit: number) {
+  const { rows } = await tx.query<EventRow & { covered: boolean }>(
+    `select e.*,
+       exists (select from undispatched u where u.batch_id = e.batch_id and u.event_id = e.id) or exists (
+         select from deliveries d left join deliveries carrier on carrier.id = d.folded_into
+         where d.event_id = e.id and d.webhook_id = $2
+           and (d.status in ('pending', 'succeeded') or carrier.status in ('pending', 'succeeded'))) as covered
+     from recoveries r join events e
+       on e.received_at >= r.position_at and (e.received_at, e.id) > (r.position_at, r.position_id) and e.received_at < r.until
+     where r.id = $1 and e.type <> '${TEST_EVENT_TYPE}'
+     order by e.received_at, e.id limit $3`,
+    [id, webhookId, limit],
+  )
+  return rows.map((row) => ({ event: eventOf(row), covered: row.covered }))
+}
+
+function recoveryOf(row: RecoveryRow): Recovery {
+  return {
+    id: row.id,
+    webhook_id: row.webhook_id,
+    status: row.status,
+    since: row.since.toISOString(),
+    until: row.until.toISOString(),
+    events_examined: Number(row.events_examined),
+    deliveries_queued: Number(row.deliveries_queued),
+    created_at: row.created_at.toISOString(),
+    updated_at: row.updated_at.toISOString(),
+  }
+}

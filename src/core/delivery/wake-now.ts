@@ -1,0 +1,15 @@
+/** What somebody asked for is looked at now, also where the circuit is open: the attempt that was asked for is the probe. */
+import type { FastifyBaseLogger } from 'fastify'
+import type { Queryable } from '../platform/database.js'
+import { leaveToUpkeep, type Queues } from '../platform/queues.js'
+import { probeNow } from '../webhook/health-store.js'
+
+export async function wakeNow(
+  { database, queues, log }: { database: Queryable; queues: Pick<Queues, 'addWakes'>; log: FastifyBaseLogger },
+  webhookIds: readonly string[],
+  now: Date,
+): Promise<void> {
+  if (webhookIds.length === 0) return
+  await probeNow(database, webhookIds, now)
+  await leaveToUpkeep(queues.addWakes(webhookIds.map((webhookId) => ({ webhookId, at: now }))), log)
+}

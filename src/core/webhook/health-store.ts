@@ -1,0 +1,84 @@
+/** The health of webhooks in the database: columns of their lanes. */
+import type { Queryable } from '../platform/database.js'
+import { HEALTHY, type Health, type HealthState } from './health.js'
+
+/** The part of a row of `lanes` that is health. */
+export interface HealthRow {
+  health: HealthState
+  failures: number
+  failing_since: Date | null
+  last_failure: string | null
+  probes: number
+  probe_at: Date | null
+  recovering_since: Date | null
+}
+
+/** Columns of `lanes l`. */
+export const HEALTH_COLUMNS =
+  'l.health, l.failures, l.failing_since, l.last_failure, l.probes, l.probe_at, l.recovering_since'
+
+export function healthOf(row: HealthRow): Health {
+  return {
+    state: row.health,
+    failures: row.failures,
+    failingSince: row.failing_since,
+    lastFailure: row.last_failure,
+    probes: row.probes,
+    probeAt: row.probe_at,
+    recoveringSince: row.recovering_since,
+  }
+}
+
+/** The health of every webhook that is not well, by id. */
+export async function listUnwell(db: Queryable): Promise<Map<string, Health>> {
+  const { rows } = await db.query<HealthRow & { webhook_id: string }>(
+    `select l.webhook_id, ${HEALTH_COLUMNS} from lanes l where l.health <> 'healthy'`,
+  )
+  return new Map(rows.map((row) => [row.webhook_id, healthOf(row)]))
+}
+
+/** A webhook's health, locked until the transaction ends. Locked before the webhook itself where both are. */
+export async function lockHealth(tx: Queryable, webhookId: string): Promise<Health | undefined> {
+  const { rows } = await tx.query<HealthRow>(
+    `select ${HEALTH_COLUMNS} from lanes l where l.webhook_id = $1 for update`,
+    [webhookId],
+  )
+  return rows[0] && healthOf(rows[0])
+}
+
+export async function writeHealth(tx: Queryable, webhookId: string, health: Health): Promise<void> {
+  await tx.query(
+    `update lanes set health = $2, failures = $3, failing_since = $4, last_failure = $5, probes = $6, probe_at = $7,
+       recovering_since = $8
+     where webhook_id = $1`,
+    [
+      webhookId,
+      health.state,
+      health.failures,
+      health.failingSince,
+      health.lastFailure,
+      health.probes,
+      health.probeAt,
+      health.recoveringSince,
+    ],
+  )
+}
+
+/** Lets a failing webhook be probed now: for an operator who asks for an attempt. */
+export async function probeNow(db: Queryable, webhookIds: readonly string[], now: Date): Promise<void> {
+  await db.query(`update lanes set probe_at = $2 where webhook_id = any($1) and health = 'failing'`, [webhookIds, now])
+}
+
+/** How many webhooks are in each state of health, and how many are disabled. */
+export async function countHealth(db: Queryable): Promise<Record<HealthState | 'disabled', number>> {
+  const { rows } = await db.query<{ state: HealthState | 'disabled'; count: bigint }>(
+    `select case w.status when 'disabled' then 'disabled' else l.health end as state, count(*) as count
+     from webhooks w join lanes l on l.webhook_id = w.id group by 1`,
+  )
+  const counts = { [HEALTHY.state]: 0, failing: 0, recovering: 0, disabled: 0 } as Record<
+    HealthState | 'disabled',
+    number
+  >
+  for (const { state, count } of rows) counts[state] = Number(count)
+  return counts
+}

@@ -1,0 +1,67 @@
+/**
+ * The registry as this process holds it: every webhook with what an attempt needs, read anew only when it changed.
+ *
+ * Promise: what is asked for after a change was committed, in whatever process, has that change in it. A change of a webhook's
+ * health alone, of which there are many when many receivers go down, reads only those that are not well.
+ */
+import type { Queryable } from '../platform/database.js'
+import type { Sealer } from '../platform/secrets.js'
+import { HEALTHY } from './health.js'
+import { listUnwell } from './health-store.js'
+import { healthFields, type Target } from './webhook.js'
+import { listTargets, readRegistryVersion, type RegistryVersion } from './webhook-store.js'
+
+export interface RegistrySnapshot {
+  /** Every webhook, by id. */
+  byId: ReadonlyMap<string, Target>
+  /** Those that are enabled. */
+  enabled: readonly Target[]
+}
+
+export interface Registry {
+  current(): Promise<RegistrySnapshot>
+}
+
+interface Held extends RegistryVersion {
+  snapshot: Promise<RegistrySnapshot>
+}
+
+export function createRegistry({ database, sealer }: { database: Queryable; sealer: Sealer }): Registry {
+  let held: Held | undefined
+
+  const readAll = async () => snapshotOf(await listTargets(database, sealer))
+
+  async function readHealth(before: Promise<RegistrySnapshot>): Promise<RegistrySnapshot> {
+    const { byId } = await before
+    const unwell = await listUnwell(database)
+    return snapshotOf(
+      [...byId.values()].map((target) => {
+        const state = unwell.get(target.id) ?? HEALTHY
+        const isSame = state.state === target.state.state && state.state === 'healthy'
+        return isSame ? target : { ...target, ...healthFields(state), state }
+      }),
+    )
+  }
+
+  return {
+    async current() {
+      // The versions first: what is read after them is as new or newer.
+      const { version, health } = await readRegistryVersion(database)
+      if (held && held.version >= version && held.health >= health) return held.snapshot
+      const snapshot = held && held.version >= version ? readHealth(held.snapshot) : readAll()
+      const reading = { version, health, snapshot }
+      held = reading
+      snapshot.catch(() => {
+        if (held === reading) held = undefined
+      })
+      return snapshot
+    },
+  }
+}
+
+function snapshotOf(targets: readonly Target[]): RegistrySnapshot {
+  return {
+    byId: new Map(targets.map((target) => [target.id, target])),
+    enabled: targets.filter(({ status }) => status === 'enabled'),
+  }
+}

@@ -1,0 +1,45 @@
+/** /v1/audit: who changed what. */
+import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import { Type } from 'typebox'
+import { AuditEntry } from '../core/access/audit.js'
+import { listAuditEntries } from '../core/access/audit-store.js'
+import type { Database } from '../core/platform/database.js'
+import { stringifyJson, type Json } from '../core/platform/json.js'
+import { PageOf, PageQuery } from '../core/platform/page.js'
+import { refTo } from '../core/platform/schema.js'
+import { problemResponses } from './problems.js'
+import { dateOf, TimeRange } from './query.js'
+
+export interface AuditRouteOptions {
+  database: Database
+}
+
+const { action } = AuditEntry.properties
+
+export const auditRoutes: FastifyPluginAsyncTypebox<AuditRouteOptions> = async (http, { database }) => {
+  http.get(
+    '/audit',
+    {
+      // Fastify's own serializer would round large numbers: changes hold what operators wrote, digit by digit.
+      serializerCompiler: () => (answer) => stringifyJson(answer as Json),
+      schema: {
+        operationId: 'listAuditEntries',
+        tags: ['audit'],
+        summary: 'List changes',
+        description:
+          'Who changed what, newest first; every parameter given must hold. Entries are kept for a year. A request that was ' +
+          'refused or failed changed nothing, and is not here.',
+        querystring: Type.Object({
+          ...PageQuery,
+          actor: Type.Optional(Type.String({ description: 'Who did it.' })),
+          action: Type.Optional(action),
+          target: Type.Optional(Type.String({ description: 'The id or ARN of what was changed.' })),
+          ...TimeRange,
+        }),
+        response: { 200: PageOf(refTo(AuditEntry)), ...problemResponses(400, 401, 403) },
+      },
+    },
+    async ({ query: { since, until, limit, cursor, ...filter } }) =>
+      listAuditEntries(database, { ...filter, since: dateOf(since), until: dateOf(until) }, { limit, cursor }),
+  )
+}

@@ -1,0 +1,74 @@
+/** /v1/filters/test: does a filter match, and if not, why. */
+import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import { Type } from 'typebox'
+import { loadContent } from '../core/delivery/deliver.js'
+import { EventSummary } from '../core/event/event.js'
+import { findEvent } from '../core/event/event-store.js'
+import type { Database } from '../core/platform/database.js'
+import { Refusal } from '../core/platform/errors.js'
+import type { JsonObject } from '../core/platform/json.js'
+import { explainMismatch } from '../core/webhook/filter-policy-explain.js'
+import { policyOf } from '../core/webhook/webhook-check.js'
+import { takeLosslessJson } from './lossless-json.js'
+import { found, problemResponses } from './problems.js'
+
+export interface FilterRouteOptions {
+  database: Database
+}
+
+const AnyObject = (description: string) =>
+  Type.Unsafe<JsonObject>({ type: 'object', additionalProperties: true, description })
+
+const Question = Type.Object(
+  {
+    filter: AnyObject('The filter policy.'),
+    event: Type.Optional(AnyObject('A body as a webhook of the format `change` receives it.')),
+    event_id: Type.Optional({ ...EventSummary.properties.id, description: 'Or a stored event.' }),
+  },
+  {
+    additionalProperties: false,
+    examples: [
+      {
+        filter: { updated_alert: { severity: ['high', 'critical'] } },
+        event: { updated_alert: { severity: 'medium' } },
+      },
+    ],
+  },
+)
+const Answer = Type.Object({
+  matches: Type.Boolean(),
+  failed: Type.Array(Type.Object({ path: Type.String(), reason: Type.String() }), {
+    description: 'Where the event fails the filter, JSON pointers into the event; empty when it matches.',
+  }),
+})
+
+export const filterRoutes: FastifyPluginAsyncTypebox<FilterRouteOptions> = async (http, { database }) => {
+  takeLosslessJson(http)
+  http.post(
+    '/filters/test',
+    {
+      schema: {
+        operationId: 'testFilter',
+        tags: ['webhooks'],
+        summary: 'Test a filter',
+        description: 'Against an event given here, or a stored one. Nothing is sent and nothing is kept.',
+        body: Question,
+        response: { 200: Answer, ...problemResponses(400, 401, 404, 415) },
+      },
+    },
+    async ({ body: { filter, event, event_id: eventId } }) => {
+      if ((event === undefined) === (eventId === undefined)) {
+        const detail = 'is required, or event_id instead of it'
+        throw new Refusal('invalid_request', `event ${detail}`, { errors: [{ path: '/event', detail }] })
+      }
+      const policy = policyOf(filter)
+      const failed = explainMismatch(policy, event ?? (await storedBody(database, eventId!)))
+      return { matches: failed.length === 0, failed }
+    },
+  )
+}
+
+async function storedBody(database: Database, eventId: string): Promise<JsonObject> {
+  const { body } = await loadContent(database, found(await findEvent(database, eventId), 'event'))
+  return body
+}

@@ -1,0 +1,102 @@
+/**
+ * /v1/keys: who may use the API.
+ *
+ * Promise: a key is in the answer that makes it, nowhere else; what is revoked is refused from the next request on.
+ */
+import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import { Type } from 'typebox'
+import { ApiKey, ApiKeyCreate, newApiKey } from '../core/access/api-key.js'
+import { insertApiKey, listApiKeys, revokeApiKey } from '../core/access/api-key-store.js'
+import type { Database } from '../core/platform/database.js'
+import { Refusal } from '../core/platform/errors.js'
+import { PageOf, PageQuery } from '../core/platform/page.js'
+import { refTo } from '../core/platform/schema.js'
+import { audit } from './access.js'
+import { found, problemResponses } from './problems.js'
+import { dateOf } from './query.js'
+
+export interface KeyRouteOptions {
+  database: Database
+}
+
+const Params = Type.Object({ id: ApiKey.properties.id })
+export const ApiKeyWithText = Type.Object(
+  { ...ApiKey.properties, key: Type.String({ description: 'The key itself. It is shown this once.' }) },
+  { $id: 'ApiKeyWithText' },
+)
+const tags = ['keys']
+
+export const keyRoutes: FastifyPluginAsyncTypebox<KeyRouteOptions> = async (http, { database }) => {
+  http.post(
+    '/keys',
+    {
+      schema: {
+        operationId: 'createKey',
+        tags,
+        summary: 'Make a key',
+        description: 'The answer holds the key; it is shown here only, since a digest of it is all that is kept.',
+        body: ApiKeyCreate,
+        response: { 201: refTo(ApiKeyWithText), ...problemResponses(400, 401, 403, 415) },
+      },
+    },
+    async (request, reply) => {
+      const { name, scope, expires_at: expires } = request.body
+      const now = new Date()
+      const expiresAt = dateOf(expires ?? undefined) ?? null
+      if (expiresAt && expiresAt <= now) {
+        const detail = 'must be in the future'
+        throw new Refusal('invalid_request', `expires_at ${detail}`, { errors: [{ path: '/expires_at', detail }] })
+      }
+      const { id, text, digest } = newApiKey()
+      const key = await database.transaction(async (tx) => {
+        const key = await insertApiKey(tx, { id, name, scope, digest, expiresAt }, now)
+        const after = { name, scope, expires_at: key.expires_at }
+        await audit(tx, request, { action: 'key.created', target: id, after })
+        return key
+      })
+      return reply.code(201).send({ ...key, key: text })
+    },
+  )
+
+  http.get(
+    '/keys',
+    {
+      schema: {
+        operationId: 'listKeys',
+        tags,
+        summary: 'List keys',
+        description:
+          'Newest first; those that expired or were revoked too. The keys with full rights (API_KEYS, or the one that the ' +
+          'first start made) are not among them.',
+        querystring: Type.Object(PageQuery),
+        response: { 200: PageOf(refTo(ApiKey)), ...problemResponses(400, 401, 403) },
+      },
+    },
+    async ({ query }) => listApiKeys(database, query),
+  )
+
+  http.delete(
+    '/keys/:id',
+    {
+      schema: {
+        operationId: 'revokeKey',
+        tags,
+        summary: 'Revoke a key',
+        description: 'From the next request on it is refused, in every process. It stays in the list.',
+        params: Params,
+        response: {
+          204: Type.Null({ description: 'Revoked, now or before.' }),
+          ...problemResponses(400, 401, 403, 404),
+        },
+      },
+    },
+    async (request, reply) => {
+      const { id } = request.params
+      await database.transaction(async (tx) => {
+        const revoked = found(await revokeApiKey(tx, id, new Date()), 'key')
+        if (revoked === 'now') await audit(tx, request, { action: 'key.revoked', target: id })
+      })
+      return reply.code(204).send(null)
+    },
+  )
+}

@@ -1,0 +1,144 @@
+/**
+ * /v1/webhooks/{id}/secret and /public-key: how deliveries are signed.
+ *
+ * Promise: a shared secret is in the answer that makes it and at /secret; a private key is nowhere: its public half is.
+ * Through a rotation every delivery carries both signatures, so a receiver that knows one secret, old or new, verifies all.
+ */
+import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import { Type, type Static } from 'typebox'
+import { isSecret, isSigningKey, newSecret, newSigningKey, publicKeyOf } from '../core/delivery/signature.js'
+import type { Database } from '../core/platform/database.js'
+import { Refusal } from '../core/platform/errors.js'
+import type { Sealer } from '../core/platform/secrets.js'
+import {
+  liveSecrets,
+  rotateSecrets,
+  ROTATION_OVERLAP_S,
+  WebhookCreate,
+  WebhookView,
+  type Webhook,
+} from '../core/webhook/webhook.js'
+import { findTarget, lockWebhook, updateSecrets } from '../core/webhook/webhook-store.js'
+import { audit } from './access.js'
+import { found, problemResponses } from './problems.js'
+
+export interface SigningRouteOptions {
+  database: Database
+  sealer: Sealer
+}
+
+const Params = Type.Object({ id: WebhookView.properties.id })
+/** What a receiver is to be told. */
+export const SigningAnswer = Type.Object({
+  secret: Type.Union([Type.String(), Type.Null()], {
+    description: 'hmac: the shared secret, `whsec_` and base64; null with ed25519.',
+  }),
+  public_key: Type.Union([Type.String(), Type.Null()], {
+    description: 'ed25519: the public key, `whpk_` and base64; null with hmac.',
+  }),
+})
+type SigningAnswer = Static<typeof SigningAnswer>
+
+const Rotation = Type.Object(
+  {
+    secret: WebhookCreate.properties.secret,
+    signing: Type.Optional({ ...WebhookView.properties.signing, description: 'Left out: as before.' }),
+    overlap_s: Type.Integer({
+      minimum: 0,
+      maximum: 30 * 24 * 3600,
+      default: ROTATION_OVERLAP_S,
+      description: 'For so many seconds every delivery is signed with the one before it too.',
+    }),
+  },
+  { additionalProperties: false, examples: [{}] },
+)
+const tags = ['webhooks']
+
+export const signingRoutes: FastifyPluginAsyncTypebox<SigningRouteOptions> = async (http, { database, sealer }) => {
+  const currentSecret = async (id: string) => {
+    const { secrets } = found(await findTarget(database, sealer, id), 'webhook')
+    return liveSecrets(secrets, new Date())[0]!
+  }
+
+  http.get(
+    '/webhooks/:id/secret',
+    {
+      schema: {
+        operationId: 'getWebhookSecret',
+        tags,
+        summary: 'Show the signing secret',
+        params: Params,
+        response: { 200: SigningAnswer, ...problemResponses(400, 401, 404) },
+      },
+    },
+    async ({ params }) => toldOf(await currentSecret(params.id)),
+  )
+
+  http.get(
+    '/webhooks/:id/public-key',
+    {
+      schema: {
+        operationId: 'getWebhookPublicKey',
+        tags,
+        summary: 'Show the public key',
+        description: 'Of a webhook that signs with ed25519: what its receiver verifies with.',
+        params: Params,
+        response: { 200: Type.Object({ public_key: Type.String() }), ...problemResponses(400, 401, 404) },
+      },
+    },
+    async ({ params }) => {
+      const { public_key: publicKey } = toldOf(await currentSecret(params.id))
+      return { public_key: found(publicKey ?? undefined, 'public key: this webhook signs with a shared secret') }
+    },
+  )
+
+  http.post(
+    '/webhooks/:id/secret/rotate',
+    {
+      schema: {
+        operationId: 'rotateWebhookSecret',
+        tags,
+        summary: 'Replace the signing secret',
+        description:
+          'Every delivery is signed with the new secret and, for a day unless said otherwise, the one before it.',
+        params: Params,
+        body: Rotation,
+        response: { 200: SigningAnswer, ...problemResponses(400, 401, 404, 415) },
+      },
+    },
+    async (request) => {
+      const { params, body } = request
+      return database.transaction(async (tx) => {
+        const webhook = found(await lockWebhook(tx, sealer, params.id), 'webhook')
+        const { secrets } = found(await findTarget(tx, sealer, params.id), 'webhook')
+        const signing = body.signing ?? webhook.signing
+        const secret = secretFor(signing, body.secret)
+        const now = new Date()
+        await audit(tx, request, { action: 'webhook.secret_rotated', target: params.id })
+        const rotated = rotateSecrets(secrets, secret, now, body.overlap_s)
+        await updateSecrets(tx, sealer, params.id, { secrets: rotated, signing }, now)
+        return toldOf(secret)
+      })
+    },
+  )
+}
+
+/**
+ * The secret of one's own, or a new one of the kind.
+ * @throws Refusal 'invalid_request' naming the field
+ */
+export function secretFor(signing: Webhook['signing'], own: string | undefined): string {
+  if (own === undefined) return signing === 'hmac' ? newSecret() : newSigningKey()
+  if (signing === 'hmac' && isSecret(own)) return own
+  const detail =
+    signing === 'hmac'
+      ? 'must be whsec_ and the base64 of 24 to 64 bytes'
+      : 'cannot be given with ed25519: its keys are made here'
+  throw new Refusal('invalid_request', `secret ${detail}`, { errors: [{ path: '/secret', detail }] })
+}
+
+/** What a receiver is told of a secret: all of a shared one, the public half of a key. */
+export function toldOf(secret: string): SigningAnswer {
+  const isKey = isSigningKey(secret)
+  return { secret: isKey ? null : secret, public_key: isKey ? publicKeyOf(secret) : null }
+}

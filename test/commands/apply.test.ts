@@ -1,0 +1,294 @@
+import { createServer } from 'node:http'
+import { readFile, writeFile } from 'node:fs/promises'
+import type { AddressInfo } from 'node:net'
+import { join } from 'node:path'
+import t, { type Test } from 'tap'
+import { runApply } from '../../src/commands/apply.js'
+import { runExport } from '../../src/commands/export.js'
+import type { WebhookView } from '../../src/core/webhook/webhook.js'
+import { createTestApp, TEST_KEY, type TestApp } from '../helpers/app.js'
+import { createReceiver } from '../helpers/receiver.js'
+
+const EXAMPLE = join(import.meta.dirname, '../../examples/webhooks.yaml')
+const HOOK = 'https://example.com/hook'
+
+type Variables = Record<string, string>
+
+/** A relay, and the commands as the command line would run them on it. */
+async function openRelay(t: Test) {
+  const app = await createTestApp(t)
+  const url = await app.http.listen({ host: '127.0.0.1', port: 0 })
+  const folder = t.testdir({})
+  const requests: string[] = []
+  app.http.server.on('request', ({ method, url }) => requests.push(`${method} ${url?.split('?')[0]}`))
+
+  const command = async (to: string, args: string[], env: Variables) => {
+    const [printed, told]: [string[], string[]] = [[], []]
+    const io = {
+      env: { API_KEYS: TEST_KEY, ...env },
+      print: (line: string) => printed.push(line),
+      tell: (line: string) => told.push(line),
+    }
+    const run = args[0] === 'export' ? runExport : runApply
+    const [code, message] = await run([...args.slice(1), '--url', to], io).then(
+      (code) => [code ?? 0, ''] as const,
+      (error: Error) => [undefined, error.message] as const,
+    )
+    return { code, message, printed, told }
+  }
+  return {
+    app,
+    url,
+    /** What was asked of the relay so far, from now on. */
+    asked: () => requests.splice(0),
+    apply: async (yaml: string, args: string[] = [], env: Variables = {}, to = url) => {
+      const file = join(folder, 'webhooks.yaml')
+      await writeFile(file, yaml)
+      const result = await command(to, ['apply', '-f', file, ...args], env)
+      const plain = (text: string) => text.replaceAll(file, 'FILE')
+      return { ...result, message: plain(result.message), told: result.told.map(plain) }
+    },
+    export: async () => (await command(url, ['export'], {})).printed.join('\n'),
+  }
+}
+
+async function registered(app: TestApp): Promise<WebhookView[]> {
+  return (await app.api('GET', '/v1/webhooks?limit=200')).json<{ data: WebhookView[] }>().data
+}
+
+t.test('the webhooks become those of the file, and stay so', async (t) => {
+  const { app, apply, asked } = await openRelay(t)
+  await app.api('POST', '/v1/webhooks', { url: HOOK })
+  const file = `webhooks:
+  - name: soar
+    url: ${HOOK}
+    filter: { updated_alert: { severity: [high] } }
+    auth: { type: bearer, token: '\${env:TOKEN}' }
+  - name: pager
+    url: ${HOOK}
+    timeout_ms: 5000
+    signing: ed25519
+`
+  const env = { TOKEN: 'tk-1' }
+  const dry = await apply(file, ['--dry-run'], env)
+  t.match(dry, { code: 0, told: ['without a name, left alone: 1'] })
+  t.same(dry.printed, [
+    '+ soar',
+    `    url: "${HOOK}"`,
+    '    filter: {"updated_alert":{"severity":["high"]}}',
+    `    auth: {"type":"bearer","token":"\${env:TOKEN}"}`,
+    '+ pager',
+    `    url: "${HOOK}"`,
+    '    timeout_ms: 5000',
+    '    signing: "ed25519"',
+    '2 to create, 0 to change, 0 to delete, 0 unchanged',
+  ])
+  t.equal((await apply(file, ['--check'], env)).code, 2)
+  t.equal((await registered(app)).length, 1)
+  t.notOk(asked().some((request) => !request.startsWith('GET')))
+
+  const first = await apply(file, [], env)
+  t.match(first, { code: 0, told: [/^without/, /^soar is wh_\w+; its signing secret is at GET \/v1\/.*\/secret$/] })
+  t.same(first.printed.slice(0, -2), dry.printed.slice(0, -1), 'the same is printed')
+  t.match(first.printed.slice(-2), [/^pager signs with the key whpk_/, '2 created, 0 changed, 0 deleted, 0 unchanged'])
+  t.notMatch(JSON.stringify(first), /tk-1|whsec_/)
+
+  asked()
+  const second = await apply(file, ['--check'], env)
+  t.match(second, { code: 0, printed: ['0 to create, 0 to change, 0 to delete, 2 unchanged'] })
+  t.match(second.told[1], /^secrets that the relay hides .*: 1$/)
+  await apply(file, [], env)
+  t.same(new Set(asked()), new Set(['GET /v1/webhooks']))
+
+  const changed = file.replace('    timeout_ms: 5000\n    signing: ed25519\n', '').replace('[high]', '[high, low]')
+  const third = await apply(changed, [], env)
+  t.match(third.printed, [
+    /^~ soar \(wh_\w+\)$/,
+    '    filter.updated_alert.severity: ["high"] -> ["high","low"]',
+    /^~ pager/,
+    '    timeout_ms: 5000 -> 15000',
+    '    signing: "ed25519" -> "hmac"',
+    '0 created, 2 changed, 0 deleted, 0 unchanged',
+  ])
+  const [pager] = (await registered(app)).filter(({ name }) => name === 'pager')
+  t.match(pager, { timeout_ms: 15000, signing: 'hmac' })
+  t.match((await apply(changed, [], env)).printed, ['0 created, 0 changed, 0 deleted, 2 unchanged'])
+
+  const fewer = changed.slice(0, changed.indexOf('  - name: pager'))
+  t.match((await apply(fewer, [], env)).told, [/^not in the file, left alone \(--prune deletes\): pager$/, /^w/, /^s/])
+  t.match((await apply(fewer, ['--prune'], env)).printed, [/^- pager \(wh_/, /^0 created, 0 changed, 1 deleted, 1 un/])
+  t.same((await registered(app)).map(({ name }) => name).sort(), [null, 'soar'].sort())
+})
+
+t.test('a secret reaches the receiver; a changed one when it is forced', async (t) => {
+  const { app, apply } = await openRelay(t)
+  const receiver = await createReceiver()
+  t.teardown(() => receiver.close())
+  const secret = (byte: number) => `whsec_${Buffer.alloc(32, byte).toString('base64')}`
+  receiver.secrets = [secret(1)]
+  const file = `webhooks:
+  - name: soar
+    url: '\${env:WHERE}'
+    secret: '\${env:SECRET}'
+    headers: { x-key: 'key \${env:KEY}' }
+`
+  const env = { WHERE: receiver.url, SECRET: secret(1), KEY: 'one' }
+  const test = async () => {
+    const [{ id }] = (await registered(app)) as [WebhookView]
+    await app.api('POST', `/v1/webhooks/${id}/test`)
+    return receiver.received.at(-1)!
+  }
+  const made = await apply(file, ['--show-secrets'], env)
+  t.notMatch(JSON.stringify(made), /whsec_|key one/, 'what the person gave is not told again')
+  t.match(await test(), { verified: true, headers: { 'x-key': 'key one' } })
+  t.match((await apply(file, [], { ...env, KEY: 'two' })).printed, ['0 created, 0 changed, 0 deleted, 1 unchanged'])
+  const forced = await apply(file, ['--force-secrets'], { ...env, KEY: 'two' })
+  t.same(forced.printed.slice(1), [
+    '    headers: ******** -> ******** (sent again)',
+    '0 created, 1 changed, 0 deleted, 0 unchanged',
+  ])
+  t.match(await test(), { verified: true, headers: { 'x-key': 'key two' } })
+
+  const rotated = await apply(file, [], { ...env, SECRET: secret(2) })
+  t.match(rotated.printed, [/^~ soar/, `    secret: ******** -> "\${env:SECRET}"`, /1 changed/])
+  t.equal((await test()).verified, true, 'the secret before it still signs')
+  receiver.secrets = [secret(2)]
+  t.equal((await test()).verified, true)
+  t.match((await apply(file, [], { ...env, SECRET: secret(2) })).printed, [/1 unchanged/])
+
+  const shown = await apply(`webhooks: [{ name: new, url: '${HOOK}' }]`, ['--show-secrets'])
+  t.match(shown.printed, ['+ new', String, /^new signs with whsec_/, String])
+})
+
+t.test('an export, applied again, changes nothing, there and elsewhere', async (t) => {
+  const { app, apply, export: exported } = await openRelay(t)
+  const env = { SOAR_AUTH_TOKEN: 'tk', SOAR_HEADERS_X_TEAM: 'blue', CHAT_URL: 'https://hooks.slack.com/services/x' }
+  const text = `text with \${env:NOT_A_VARIABLE}`
+  for (const fields of [
+    {
+      name: 'soar',
+      url: HOOK,
+      description: text,
+      auth: { type: 'bearer', token: 'tk' },
+      headers: { 'X-Team': 'blue' },
+    },
+    { name: 'chat', url: env.CHAT_URL, format: 'slack', once: { paths: 'indicators', within: '30d' } },
+    { name: 'plain', url: HOOK, filter: { a: [{ numeric: ['>', 1.5] }] }, rate_per_second: 0.06, status: 'disabled' },
+    { url: HOOK, description: 'without a name' },
+  ]) {
+    t.equal((await app.api('POST', '/v1/webhooks', fields)).statusCode, 201)
+  }
+  const file = await exported()
+  t.notMatch(file, /tk\b|blue|services/)
+  t.match((await apply(file, ['--prune'], env)).printed, ['0 created, 0 changed, 0 deleted, 3 unchanged'])
+  t.match(await apply(file), {
+    message: /^FILE is not applied: 3 problems$/,
+    told: [/CHAT_URL|SOAR/, /SOAR|CHAT/, /./],
+  })
+
+  for (const { id } of await registered(app)) await app.api('DELETE', `/v1/webhooks/${id}`)
+  t.match((await apply(file, [], env)).printed.at(-1), '3 created, 0 changed, 0 deleted, 0 unchanged')
+  t.equal(await exported(), file.slice(0, file.indexOf('\n  # ')), 'all but the one without a name')
+})
+
+t.test('nothing is asked of a relay while the file has a problem', async (t) => {
+  const { apply, asked } = await openRelay(t)
+  const result = await apply(`webhooks:\n  - name: soar\n    url: ${HOOK}\n    tiemout_ms: 1\n`)
+  t.same(result.told, ['FILE:4: soar: tiemout_ms is not a known field'])
+  t.match(result, { code: undefined, message: 'FILE is not applied: a problem', printed: [] })
+  t.match(await apply('webhooks: [\u001b[2J'), { told: [/^FILE:1: column \d+: /] })
+  t.same(asked(), [])
+})
+
+t.test('the first refusal stops it, and says where, what was done and what was not', async (t) => {
+  const relay = await openRelay(t)
+  const file = `webhooks:
+  - { name: first, url: '${HOOK}' }
+  - { name: second, url: '${HOOK}' }
+  - name: third
+    url: ${HOOK}
+`
+  // another person makes one of that name between the list and the request
+  const proxy = await listen(t, async (request, body) => {
+    if (request === 'POST /v1/webhooks' && body.includes('second')) {
+      await relay.app.api('POST', '/v1/webhooks', { url: HOOK, name: 'second' })
+    }
+    return relay.url
+  })
+  const { told, message, code } = await relay.apply(file, [], {}, proxy)
+  t.same([code, message], [undefined, 'FILE:3: second: name is the name of another webhook'])
+  t.match(told, [/^first is /, 'done: first', 'not done: second, third'])
+  t.match((await relay.apply(file)).printed.at(-1), '1 created, 0 changed, 0 deleted, 2 unchanged')
+})
+
+/** A server that passes requests on, when the test has seen them. */
+async function listen(t: Test, pass: (request: string, body: string) => Promise<string>): Promise<string> {
+  const server = createServer(async (request, answer) => {
+    const { method, url, headers } = request
+    const chunks: Buffer[] = []
+    for await (const chunk of request) chunks.push(chunk as Buffer)
+    const body = Buffer.concat(chunks).toString()
+    const to = await pass(`${method} ${url!.split('?')[0]}`, body)
+    const { authorization = '', 'content-type': type } = headers
+    const passed = await fetch(to + url, {
+      method,
+      headers: { authorization, ...(type ? { 'content-type': type } : {}) },
+      body: body === '' ? undefined : body,
+    })
+    answer.writeHead(passed.status).end(await passed.text())
+  }).listen(0, '127.0.0.1')
+  await new Promise((resolve) => server.once('listening', resolve))
+  t.teardown(() => server.close())
+  return `http://127.0.0.1:${(server.address() as AddressInfo).port}`
+}
+
+t.test('200 webhooks, applied twice: the second changes nothing', async (t) => {
+  const { app, apply, asked } = await openRelay(t)
+  const file = `webhooks:\n${Array.from(
+    { length: 200 },
+    (_, i) => `  - name: webhook ${i}
+    url: https://example.com/${i}
+    filter: { updated_alert: { severity: [{ anything-but: low }], title: [{ prefix: 'T${i}' }] } }
+    headers: { x-key: '\${env:KEY}' }
+    max_in_flight: ${1 + (i % 9)}
+`,
+  ).join('')}`
+  const env = { KEY: 'k' }
+  const timed = async () => {
+    const start = performance.now()
+    const { printed } = await apply(file, [], env)
+    t.comment(`${printed.at(-1)}: ${Math.round(performance.now() - start)} ms`)
+    return printed
+  }
+  t.match((await timed()).at(-1), '200 created, 0 changed, 0 deleted, 0 unchanged')
+  const before = await registered(app)
+  asked()
+  t.same(await timed(), ['0 created, 0 changed, 0 deleted, 200 unchanged'])
+  t.same(new Set(asked()), new Set(['GET /v1/webhooks']), 'it was only looked at')
+  t.same(await registered(app), before)
+})
+
+t.test('the example is applied as it is', async (t) => {
+  const { apply } = await openRelay(t)
+  const text = await readFile(EXAMPLE, 'utf8')
+  const env: Variables = {}
+  for (const [, name] of text.matchAll(/(?<!\$)\$\{env:(\w+)\}/g)) env[name!] = `https://example.com/${name}`
+  env.PAGERDUTY_ROUTING_KEY = 'a'.repeat(32)
+  t.match(await apply(text, [], env), { code: 0, message: '' })
+  t.match((await apply(text, ['--check', '--prune'], env)).code, 0)
+})
+
+t.test('a file that cannot be read is refused, and without one it says how it is used', async (t) => {
+  const { apply } = await openRelay(t)
+  const folder = t.testdir({ 'latin1.yaml': Buffer.from([0xe9]), 'large.yaml': '#'.repeat(3 * 1024 * 1024) })
+  const printed: string[] = []
+  const io = { env: {}, print: (line: string) => printed.push(line), tell: () => {} }
+  await t.rejects(runApply(['-f', join(folder, 'none.yaml')], io), { message: /none\.yaml cannot be read: ENOENT/ })
+  await t.rejects(runApply(['-f', join(folder, 'latin1.yaml')], io), { message: /is not UTF-8$/ })
+  await t.rejects(runApply(['-f', join(folder, 'large.yaml')], io), { message: /is larger than/ })
+  t.equal(await runApply([], io), 1)
+  t.equal(await runApply(['--help'], io), 0)
+  await runExport(['--help'], io)
+  t.match(printed, [/alert-relay apply -f/, /alert-relay apply -f/, /alert-relay export/])
+  t.match(await apply('webhooks: []'), { code: 0, printed: ['0 created, 0 changed, 0 deleted, 0 unchanged'] })
+})

@@ -1,0 +1,216 @@
+import { randomBytes } from 'node:crypto'
+import { readdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import pg from 'pg'
+import t, { type Test } from 'tap'
+import { reseal, runReseal } from '../../src/commands/reseal.js'
+import { openDatabase, type Database } from '../../src/core/platform/database.js'
+import { createSealer } from '../../src/core/platform/secrets.js'
+import { listTargets } from '../../src/core/webhook/webhook-store.js'
+import { createTestApp, type TestApp } from '../helpers/app.js'
+import { createTestDatabaseUrl, createTestDataDir, openTestDatabase } from '../helpers/backends.js'
+import { createReceiver, type Receiver } from '../helpers/receiver.js'
+
+const newKey = () => randomBytes(32).toString('base64')
+
+/** Where a relay's data is, for several starts of it. */
+async function place(t: Test) {
+  const DATABASE_URL = await createTestDatabaseUrl(t)
+  return { DATA_DIR: await createTestDataDir(t), ...(DATABASE_URL ? { DATABASE_URL } : {}) }
+}
+
+async function run(args: string[], env: Record<string, string>) {
+  const [printed, told]: [string[], string[]] = [[], []]
+  await runReseal(args, { env, print: (line) => printed.push(line), tell: (line) => told.push(line) })
+  return { printed, told }
+}
+
+/** A webhook with everything that is sealed, and one without; the receiver knows its secret from now on. */
+async function register(app: TestApp, receiver: Receiver): Promise<string> {
+  const fields = { url: receiver.url, headers: { 'x-team': 'blue' }, auth: { type: 'bearer', token: 'tk-1' } }
+  const made = await app.api('POST', '/v1/webhooks', fields)
+  const { id, secret } = made.json<{ id: string; secret: string }>()
+  receiver.secrets = [secret]
+  await app.api('POST', '/v1/webhooks', { url: receiver.url })
+  return id
+}
+
+async function checkDelivery(t: Test, app: TestApp, receiver: Receiver, id: string): Promise<void> {
+  t.match((await app.api('POST', `/v1/webhooks/${id}/test`)).json(), { status: 'succeeded' })
+  const last = receiver.received.at(-1)!
+  t.equal(last.verified, true, 'signed with the secret that the receiver knows')
+  t.match(last.headers, { 'x-team': 'blue', authorization: 'Bearer tk-1' })
+}
+
+t.test('what was sealed with the old key opens with the new one alone', async (t) => {
+  const receiver = await createReceiver()
+  t.teardown(() => receiver.close())
+  const [where, oldKey, key] = [await place(t), newKey(), newKey()]
+  const before = await createTestApp(t, { ...where, ENCRYPTION_KEY: oldKey })
+  const id = await register(before, receiver)
+  await checkDelivery(t, before, receiver, id)
+  await before.close()
+
+  const done = await run([], { ...where, ENCRYPTION_KEY: oldKey, NEW_ENCRYPTION_KEY: key })
+  t.same(done.printed, ['resealed values: 3; the new key alone opens them'])
+  await t.rejects(createTestApp(t, { ...where, ENCRYPTION_KEY: oldKey }), {
+    name: 'SettingError',
+    message: /^ENCRYPTION_KEY is not the key/,
+  })
+  const after = await createTestApp(t, { ...where, ENCRYPTION_KEY: key })
+  await checkDelivery(t, after, receiver, id)
+  await after.close()
+  t.equal(receiver.received.length, 2)
+})
+
+t.test('a key in DATA_DIR is replaced, and the one before it kept', async (t) => {
+  const receiver = await createReceiver()
+  t.teardown(() => receiver.close())
+  const where = await place(t)
+  const before = await createTestApp(t, where)
+  const id = await register(before, receiver)
+  await before.close()
+  const path = join(where.DATA_DIR, 'encryption-key')
+  const oldKey = await readFile(path, 'utf8')
+
+  const { printed, told } = await run(['--generate'], where)
+  t.same(printed, [`resealed values: 3; the new key in ${path} alone opens them`])
+  const kept = (await readdir(where.DATA_DIR)).filter((name) => name.startsWith('encryption-key'))
+  t.match(kept.sort(), ['encryption-key', /^encryption-key\.old-\d{8}T\d{9}Z$/])
+  t.match(told, [new RegExp(`kept in .*/${kept[1]}: backups`)])
+  t.equal(await readFile(join(where.DATA_DIR, kept[1]!), 'utf8'), oldKey)
+  t.not(await readFile(path, 'utf8'), oldKey)
+
+  const after = await createTestApp(t, where)
+  await checkDelivery(t, after, receiver, id)
+  await after.close()
+
+  // as if it had died between the commit and the files
+  await rename(path, `${path}.new`)
+  await rename(join(where.DATA_DIR, kept[1]!), path)
+  await t.rejects(createTestApp(t, where), { name: 'SettingError' })
+  t.same((await run(['--generate'], where)).printed, [
+    `resealed values: those of an earlier run; the new key in ${path} alone opens them`,
+  ])
+  await (await createTestApp(t, where)).close()
+
+  // as if it had died before the commit
+  await writeFile(`${path}.new`, newKey())
+  t.match((await run(['--generate'], where)).printed, [/^resealed values: 3;/])
+  const last = await createTestApp(t, where)
+  await checkDelivery(t, last, receiver, id)
+  await last.close()
+})
+
+t.test('a reseal that fails in the middle leaves everything to the old key', async (t) => {
+  const receiver = await createReceiver()
+  t.teardown(() => receiver.close())
+  const [where, oldKey, key] = [await place(t), newKey(), newKey()]
+  const env = { ...where, ENCRYPTION_KEY: oldKey }
+  const before = await createTestApp(t, env)
+  const id = await register(before, receiver)
+  await before.close()
+  const database = await openDatabase({ databaseUrl: where.DATABASE_URL, dataDir: where.DATA_DIR })
+  const [from, to] = [Buffer.from(oldKey, 'base64'), Buffer.from(key, 'base64')]
+  for (const [sql, count] of [
+    [/^update webhooks/, 2],
+    [/^update settings/, 1],
+  ] as const) {
+    await t.rejects(reseal(failingAt(database, sql, count), from, to), { message: 'it died here' })
+    const targets = await listTargets(database, createSealer(from))
+    t.equal(targets.length, 2, 'every value opens with the old key')
+  }
+  // a value that another key sealed, as of a restored backup
+  const { rows } = await database.query<{ secrets: Buffer }>('select secrets from webhooks where id > $1', [id])
+  await database.query('update webhooks set secrets = $2 where id > $1', [id, createSealer(to).seal('[]', 'x')])
+  await t.rejects(reseal(database, from, to), { name: 'CommandError', message: /^nothing is resealed: .* of wh_/ })
+  await database.query('update webhooks set secrets = $2 where id > $1', [id, rows[0]!.secrets])
+  await database.close()
+
+  const after = await createTestApp(t, env)
+  await checkDelivery(t, after, receiver, id)
+  await after.close()
+})
+
+/** The database, whose transactions fail at the nth statement of a kind. */
+function failingAt(database: Database, sql: RegExp, count: number): Database {
+  return interrupted(database, sql, count, () => {
+    throw new Error('it died here')
+  })
+}
+
+/** The database; before the nth statement of a kind in its transactions something happens. */
+function interrupted(database: Database, sql: RegExp, count: number, happens: () => unknown): Database {
+  let seen = 0
+  return {
+    ...database,
+    transaction: (work) =>
+      database.transaction((tx) =>
+        work({
+          async query(text, params) {
+            if (sql.test(text) && ++seen === count) await happens()
+            return tx.query(text, params)
+          },
+        }),
+      ),
+  }
+}
+
+t.test('a relay that is leaving is waited for', async (t) => {
+  const { DATABASE_URL } = await place(t)
+  if (!DATABASE_URL) return
+  const database = await openDatabase({ databaseUrl: DATABASE_URL, dataDir: '' })
+  t.teardown(() => database.close())
+  const relay = new pg.Client({ connectionString: DATABASE_URL, application_name: 'alert-relay' })
+  await relay.connect()
+  const leaving = interrupted(database, /from pg_stat_activity/, 2, () => relay.end())
+  const [from, to] = [randomBytes(32), randomBytes(32)]
+  await t.rejects(
+    reseal(leaving, from, to),
+    { message: /^nothing is sealed in this database/ },
+    'it is gone, and work goes on',
+  )
+})
+
+t.test('what cannot be resealed is refused, and says how to mend it', async (t) => {
+  const [where, oldKey] = [await place(t), newKey()]
+  const env = { ...where, ENCRYPTION_KEY: oldKey }
+  const refused = (args: string[], settings: Record<string, string>, message: RegExp) =>
+    t.rejects(run(args, settings), { message }, String(message))
+  await refused([], { ...env, NEW_ENCRYPTION_KEY: newKey() }, /^nothing is sealed in this database/)
+  const app = await createTestApp(t, env)
+  // the embedded database has a lock instead, which its own process takes over
+  if (where.DATABASE_URL) await refused([], { ...env, NEW_ENCRYPTION_KEY: newKey() }, /^a relay is connected to this/)
+  await app.close()
+  await refused([], { ...env, NEW_ENCRYPTION_KEY: 'short' }, /^NEW_ENCRYPTION_KEY must be 32 bytes in base64/)
+  await refused([], { ...env, NEW_ENCRYPTION_KEY: oldKey }, /^the new encryption key is the current one$/)
+  await refused(['--generate'], env, /^--generate is for a key in DATA_DIR/)
+  await refused(['--generate'], { ...env, NEW_ENCRYPTION_KEY: newKey() }, /one of the two must go/)
+  await refused(['--generate'], where, /^the current key is neither in ENCRYPTION_KEY nor in /)
+  const other = { ...env, ENCRYPTION_KEY: newKey(), NEW_ENCRYPTION_KEY: newKey() }
+  await refused([], other, /^the current key is not the one that sealed/)
+  t.notOk(
+    (await readdir(where.DATA_DIR)).some((name) => name.startsWith('encryption-key')),
+    'no key was made',
+  )
+  await writeFile(join(where.DATA_DIR, 'encryption-key'), 'damaged')
+  await refused(['--generate'], where, /encryption-key is damaged/)
+  await rm(join(where.DATA_DIR, 'encryption-key'))
+  for (const args of [['--help'], []]) t.match((await run(args, env)).printed, [/NEW_ENCRYPTION_KEY=/])
+})
+
+t.test('every sealed column is known to reseal', async (t) => {
+  const database = await openTestDatabase(t)
+  const { rows } = await database.query<{ name: string }>(
+    `select table_name || '.' || column_name as name from information_schema.columns
+     where table_schema = 'public' and data_type = 'bytea' order by 1`,
+  )
+  const digests = ['alert_values.key', 'api_keys.digest', 'idempotency_keys.request_digest', 'indicators.key']
+  const keys = ['rule_matches.window_key', 'rule_windows.key']
+  const sealed = ['webhooks.private', 'webhooks.secrets']
+  t.same(
+    rows.map(({ name }) => name),
+    [...digests, ...keys, ...sealed].sort(),
+    'a column that is new here is to be resealed too, if it is sealed',
+  )
+})

@@ -1,0 +1,392 @@
+import fc from 'fast-check'
+import t, { type Test } from 'tap'
+import { flattenContext } from '../../../src/core/alert/context.js'
+import { foldWaiting, loadFolded } from '../../../src/core/delivery/fold.js'
+import { replayDeliveries, restartDelivery } from '../../../src/core/delivery/delivery-store.js'
+import { deleteOldEvents, findEvent } from '../../../src/core/event/event-store.js'
+import type { JsonObject } from '../../../src/core/platform/json.js'
+import type { Webhook } from '../../../src/core/webhook/webhook.js'
+import { deleteWebhook } from '../../../src/core/webhook/webhook-store.js'
+import { laneProcess, type Answer } from '../../helpers/lane-process.js'
+import { workshop } from '../../helpers/workshop.js'
+
+type Shop = Awaited<ReturnType<typeof workshop>>
+
+/** A schedule that does not end in a test. */
+const LONG_SCHEDULE = Array.from({ length: 30 }, () => 60)
+
+interface Body {
+  updated_alert: { context: JsonObject }
+  context_diff: JsonObject
+  indicators?: { path: string; value: unknown }[]
+  relay: { event_id: string; type: string; sequence: number; changes?: number; first_sequence?: number }
+}
+
+function change(alertId: string, values: readonly number[]): string {
+  const context = { v: values }
+  return JSON.stringify({ updated_alert: { id: alertId }, incoming_rule_matches_context: context, context_diff: {} })
+}
+
+const valuesOf = (context: JsonObject) => flattenContext(context).map(({ value }) => Number(value))
+const sorted = (values: Iterable<number>) => [...values].sort((a, b) => a - b)
+
+/**
+ * What the receiver does with a request: takes it and says so, refuses it, takes it but its answer is lost, or takes it
+ * while the relay's process dies.
+ */
+type Mode = 'up' | 'down' | 'lossy' | 'crash'
+
+/** A receiver that knows each event's id once, as Standard Webhooks asks for. */
+function receiver() {
+  const taken = new Map<string, Body>()
+  const texts = new Map<string, Set<string>>()
+  const receiver = { mode: 'up' as Mode, taken, texts, sent: 0, lost: false, answer: undefined as unknown as Answer }
+  receiver.answer = ({ event, body }) => {
+    receiver.sent++
+    texts.set(event.id, (texts.get(event.id) ?? new Set()).add(body.text))
+    if (receiver.mode === 'down') return 500
+    if (!taken.has(event.id)) taken.set(event.id, JSON.parse(body.text) as Body)
+    if (receiver.mode === 'up') return 200
+    receiver.lost = true
+    if (receiver.mode === 'crash') throw new Error('the process died')
+    return 500
+  }
+  return receiver
+}
+
+/** One webhook that coalesces, two processes that work its lane, and a receiver. */
+async function scene(shop: Shop, fields: Partial<Webhook> = {}) {
+  const { database, publish, dispatch, addWebhook } = shop
+  await database.query('delete from webhooks')
+  await database.query('delete from lanes')
+  await database.query('delete from events')
+  const { webhook } = await addWebhook(() => ({ status: 500 }), {
+    coalesce: true,
+    retry_schedule_s: LONG_SCHEDULE,
+    ...fields,
+  })
+  await database.query('update registry set version = version + 1')
+  const to = receiver()
+  const processes = ['one', 'two'].map((holder) => laneProcess(shop, holder, (input) => to.answer(input)))
+  return {
+    webhook,
+    to,
+    async publish(alertId: string, values: readonly number[]) {
+      const event = await publish(change(alertId, values))
+      await dispatch({ eventId: event.id })
+      return event
+    },
+    /** Opens the circuit, as if five attempts had failed. */
+    async fail() {
+      await database.query(`update lanes set health = 'failing', failures = 5, failing_since = now(), probe_at = now()`)
+    },
+    /** Works the lane once, everything due, and the ramp nearly over: it is not what is looked at here. */
+    async work(by = 0) {
+      await database.query(
+        `update deliveries set next_attempt_at = now() - interval '1 second' where status = 'pending'`,
+      )
+      await database.query(
+        `update lanes set probe_at = now() - interval '1 second', recovering_since = now() - interval '39 seconds'`,
+      )
+      await processes[by]!.work(webhook.id).catch((error: Error) => {
+        if (error.message !== 'the process died') throw error
+      })
+    },
+    /** The process that had the lane is no more, and its time is over. */
+    async takeOver() {
+      await database.query(`update lanes set holder = 'dead', held_until = now() - interval '1 second'`)
+    },
+    async pending() {
+      return (await database.query(`select from deliveries where status = 'pending'`)).rowCount
+    },
+  }
+}
+
+type Scene = Awaited<ReturnType<typeof scene>>
+type Step = { kind: 'change'; values: number[] } | { kind: Mode | 'fail' } | { kind: 'work'; by: number }
+
+const news = fc
+  .uniqueArray(fc.nat(11), { minLength: 1, maxLength: 3 })
+  .map((values): Step => ({ kind: 'change', values }))
+const work = fc.nat(1).map((by): Step => ({ kind: 'work', by }))
+function steps(...modes: (Mode | 'fail')[]): fc.Arbitrary<Step[]> {
+  const mode = fc.constantFrom(...modes).map((kind): Step => ({ kind }))
+  return fc.array(
+    fc.oneof({ weight: 5, arbitrary: news }, { weight: 3, arbitrary: work }, { weight: 2, arbitrary: mode }),
+    { minLength: 5, maxLength: 25 },
+  )
+}
+
+let alerts = 0
+const seen = { folded: 0, lost: 0 }
+
+/** @returns what is wrong at the end, if anything is */
+async function run(shop: Shop, fields: Partial<Webhook>, steps: readonly Step[]): Promise<string | undefined> {
+  const it = await scene(shop, fields)
+  const alertId = `alert-${++alerts}`
+  const published: number[][] = []
+  for (const step of steps) {
+    if (step.kind === 'change') {
+      published.push(step.values)
+      await it.publish(alertId, step.values)
+    } else if (step.kind === 'work') {
+      await it.work(step.by)
+      if (it.to.mode === 'crash') await it.takeOver()
+      if (it.to.mode === 'crash') it.to.mode = 'down'
+    } else if (step.kind === 'fail') await it.fail()
+    else it.to.mode = step.kind
+  }
+  it.to.mode = 'up'
+  for (let round = 0; round < 5 && (await it.pending()) > 0; round++) await it.work(round % 2)
+  if ((await it.pending()) > 0) return 'something waits for ever'
+  return wrongIn(it, published, fields)
+}
+
+function wrongIn({ to }: Scene, published: readonly number[][], { order }: Partial<Webhook>): string | undefined {
+  const bodies = [...to.taken.values()]
+  if (to.lost) seen.lost++
+  if (bodies.some(({ relay }) => relay.changes)) seen.folded++
+  for (const texts of to.texts.values()) if (texts.size > 1) return 'an event was sent with two contents'
+  const all = sorted(new Set(published.flat()))
+  const union = sorted(bodies.flatMap((body) => valuesOf(body.context_diff)))
+  const isSame = (one: readonly number[], other: readonly number[]) => String(one) === String(other)
+  if (!isSame(sorted(new Set(union)), all)) return `it was told of ${String(union)} out of ${String(all)}`
+  const changes = bodies.reduce((sum, { relay }) => sum + (relay.changes ?? 1), 0)
+  if (!to.lost && !isSame(union, all)) return `it was told twice: ${String(union)}`
+  if (!to.lost && changes !== published.length) return `${changes} changes out of ${published.length}`
+  const latest = bodies.reduce((one, other) => (other.relay.sequence > one.relay.sequence ? other : one), bodies[0]!)
+  if (published.length === 0) return bodies.length === 0 ? undefined : 'something out of nothing'
+  if (latest.relay.sequence !== published.length) return 'it does not have the latest change'
+  if (order === 'alert' && latest !== bodies.at(-1)) return 'the latest change did not come last'
+  if (!isSame(sorted(valuesOf(latest.updated_alert.context)), all)) return 'it does not have the latest state'
+  for (const { relay } of bodies) {
+    const isCreated = (relay.first_sequence ?? relay.sequence) === 1
+    const type = isCreated ? 'alert.created' : 'alert.updated'
+    if (relay.type !== type) return `no ${type}: ${JSON.stringify(relay)}`
+  }
+  return undefined
+}
+
+async function holds(t: Test, shop: Shop, arbitrary: fc.Arbitrary<Step[]>, numRuns: number): Promise<void> {
+  const order = fc.constantFrom('none' as const, 'alert' as const)
+  await fc.assert(
+    fc.asyncProperty(order, arbitrary, async (order, steps) => {
+      const wrong = await run(shop, { order }, steps)
+      if (wrong !== undefined) throw new Error(wrong)
+    }),
+    { numRuns, endOnFailure: true },
+  )
+  t.ok(seen.folded > numRuns / 10, `${seen.folded} of ${numRuns} runs folded something`)
+}
+
+t.test('folding', async (t) => {
+  const shop = await workshop(t)
+  const { database } = shop
+
+  await t.test('over outages alone, a receiver is told of every value and of every change exactly once', async (t) => {
+    seen.folded = seen.lost = 0
+    await holds(t, shop, steps('up', 'down', 'down', 'fail', 'fail'), 25)
+    t.equal(seen.lost, 0)
+  })
+
+  await t.test(
+    'over lost answers, crashes and takeovers, of every value and the latest state at least once',
+    async (t) => {
+      seen.folded = seen.lost = 0
+      await holds(t, shop, steps('up', 'down', 'lossy', 'crash', 'fail', 'fail'), 25)
+      t.ok(seen.lost > 2, `in ${seen.lost} runs an answer was lost`)
+    },
+  )
+
+  await t.test(
+    'what waits while a webhook is down becomes one delivery, with what is new in any of them',
+    async (t) => {
+      const it = await scene(shop)
+      await it.fail()
+      const events = [await it.publish('one', [1, 2]), await it.publish('one', [2, 3]), await it.publish('one', [4])]
+      const other = await it.publish('another', [9])
+      await it.work()
+      t.equal(it.to.sent, 2)
+      const body = it.to.taken.get(events[2]!.id)!
+      t.match(body.relay, {
+        event_id: events[2]!.id,
+        type: 'alert.created',
+        sequence: 3,
+        changes: 3,
+        first_sequence: 1,
+      })
+      t.same(sorted(valuesOf(body.context_diff)), [1, 2, 3, 4])
+      t.same(sorted(valuesOf(body.updated_alert.context)), [1, 2, 3, 4])
+      t.notOk('changes' in it.to.taken.get(other.id)!.relay)
+      const [first] = await shop.deliveriesOf(events[0]!.id)
+      const [carrier] = await shop.deliveriesOf(events[2]!.id)
+      t.match(first, {
+        status: 'folded',
+        reason: 'sent with a later change',
+        folded_into: carrier!.id,
+        attempt_count: 0,
+      })
+      t.match(carrier, { status: 'succeeded', folded_into: null })
+    },
+  )
+
+  await t.test('while it is well nothing is folded', async (t) => {
+    const it = await scene(shop)
+    for (let i = 0; i < 3; i++) await it.publish('well', [i])
+    await it.work()
+    t.equal(it.to.sent, 3)
+  })
+
+  await t.test(
+    'what was attempted carries nothing more; it may be carried itself, and so may what it carries',
+    async (t) => {
+      const it = await scene(shop)
+      const [a, b] = [await it.publish('seal', [1]), await it.publish('seal', [2])]
+      await it.fail()
+      it.to.mode = 'down'
+      await it.work()
+      t.equal(it.to.sent, 1)
+      t.ok(await loadFolded(database, (await shop.deliveriesOf(b.id))[0]!.id), 'the second was sent with the first')
+      const c = await it.publish('seal', [3])
+      const options = { skip: [], inOrder: false, now: new Date() }
+      t.ok(await foldWaiting(database, { webhookId: it.webhook.id, alertId: 'seal' }, options))
+      t.notOk(await foldWaiting(database, { webhookId: it.webhook.id, alertId: 'seal' }, options), 'nothing is left')
+      const [carrier] = await shop.deliveriesOf(c.id)
+      for (const { id } of [a, b]) {
+        t.match(await shop.deliveriesOf(id), [{ status: 'folded', folded_into: carrier!.id }])
+      }
+      it.to.mode = 'up'
+      await it.work()
+      t.match(it.to.taken.get(c.id)!.relay, { changes: 3, type: 'alert.created' })
+    },
+  )
+
+  await t.test('under way or behind a change that is not dispatched: not folded', async (t) => {
+    const it = await scene(shop, { order: 'alert' })
+    const a = await it.publish('way', [1])
+    const b = await it.publish('way', [2])
+    const hidden = await shop.publish(change('way', [3]))
+    await it.publish('way', [4])
+    const [first] = await shop.deliveriesOf(a.id)
+    const fold = (options: { skip: string[]; inOrder: boolean }) =>
+      foldWaiting(database, { webhookId: it.webhook.id, alertId: 'way' }, { ...options, now: new Date() })
+    t.notOk(await fold({ skip: [first!.id], inOrder: true }), 'the second has nobody to go with')
+    t.ok(await fold({ skip: [], inOrder: true }))
+    t.match(await shop.deliveriesOf(a.id), [{ folded_into: (await shop.deliveriesOf(b.id))[0]!.id }])
+    await shop.dispatch({ eventId: hidden.id })
+    t.ok(await fold({ skip: [], inOrder: true }))
+    t.equal(await it.pending(), 1)
+  })
+
+  await t.test('a delivery carries a bounded number of changes; all of them are carried', async (t) => {
+    const it = await scene(shop)
+    const { id } = await it.publish('many', [1])
+    await database.query(
+      `with copies as (
+         insert into events (id, type, alert_id, sequence, payload, sent_at, received_at)
+         select 'evt_' || lpad(n::text, 32, '0'), 'alert.updated', alert_id, n, payload, sent_at, received_at
+         from events, generate_series(2, 2500) as n where id = $1 returning id, sequence)
+       insert into deliveries
+         (id, event_id, webhook_id, status, next_attempt_at, alert_id, sequence, sealed, created_at, updated_at)
+       select replace(id, 'evt_', 'dlv_'), id, $2, 'pending', now(), 'many', sequence, false, now(), now() from copies`,
+      [id, it.webhook.id],
+    )
+    const fold = () =>
+      foldWaiting(
+        database,
+        { webhookId: it.webhook.id, alertId: 'many' },
+        { skip: [], inOrder: false, now: new Date() },
+      )
+    while (await fold());
+    const { rows } = await database.query<{ folded: bigint }>(
+      `select count(*) as folded from deliveries where folded_into is not null group by folded_into`,
+    )
+    t.ok(rows.every(({ folded }) => folded < 1000n))
+    t.equal(rows.reduce((sum, { folded }) => sum + Number(folded), 0) + (await it.pending()), 2500)
+    t.ok((await it.pending()) <= 5)
+  })
+
+  await t.test('with once, every indicator that was claimed is sent, with whichever event', async () => {
+    const order = fc.constantFrom('none' as const, 'alert' as const)
+    await fc.assert(
+      fc.asyncProperty(order, steps('up', 'down', 'lossy', 'fail', 'fail'), async (order, steps) => {
+        const it = await scene(shop, { order, once: { paths: ['v'], within: '30d' } })
+        const alertIds = [`once-${++alerts}`, `once-${++alerts}`]
+        const published: number[] = []
+        for (const [i, step] of steps.entries()) {
+          if (step.kind === 'change') {
+            published.push(...step.values)
+            await it.publish(alertIds[i % 2]!, step.values)
+          } else if (step.kind === 'work') await it.work(step.by)
+          else if (step.kind === 'fail') await it.fail()
+          else it.to.mode = step.kind
+        }
+        it.to.mode = 'up'
+        for (let round = 0; round < 5 && (await it.pending()) > 0; round++) await it.work(round % 2)
+        const sent = [...it.to.taken.values()].flatMap(({ indicators }) =>
+          indicators!.map(({ value }) => Number(value)),
+        )
+        const expected = sorted(new Set(published))
+        for (const texts of it.to.texts.values()) if (texts.size > 1) throw new Error('two contents')
+        const got = it.to.lost ? new Set(sent) : sent
+        if (String(sorted(got)) !== String(expected)) throw new Error(`${String(sorted(sent))} of ${String(expected)}`)
+      }),
+      { numRuns: 15, endOnFailure: true },
+    )
+  })
+
+  await t.test(
+    'with once, what is sent again brings its values too: also where it waits with a later change',
+    async (t) => {
+      const it = await scene(shop, { once: { paths: ['v'], within: '30d' } })
+      // missed: the webhook did not exist, or was disabled, when it came
+      const missed = await shop.publish(change('replayed', [1, 2]))
+      await database.query('delete from undispatched where event_id = $1', [missed.id])
+      await it.fail()
+      const later = await it.publish('replayed', [3])
+      const event = (await findEvent(database, missed.id))!
+      await replayDeliveries(database, event, [it.webhook.id], new Date())
+      await it.work()
+      await it.work()
+      t.equal(await it.pending(), 0)
+      const sent = [...it.to.taken.values()].flatMap(({ indicators }) => indicators!.map(({ value }) => Number(value)))
+      t.same(sorted(sent), [1, 2, 3])
+      t.ok(it.to.taken.has(later.id))
+    },
+  )
+
+  await t.test(
+    'a retry by hand of a folded change sends that one, and does not change what its carrier was sent with',
+    async (t) => {
+      const it = await scene(shop)
+      await it.fail()
+      const [a, b] = [await it.publish('hand', [1]), await it.publish('hand', [2])]
+      it.to.mode = 'lossy'
+      await it.work()
+      const [folded] = await shop.deliveriesOf(a.id)
+      t.equal(folded!.status, 'folded')
+      t.equal(await restartDelivery(database, folded!.id, new Date()), it.webhook.id)
+      it.to.mode = 'up'
+      await it.work()
+      await it.work()
+      t.equal(await it.pending(), 0)
+      t.same(sorted([...it.to.taken.values()].flatMap((body) => valuesOf(body.context_diff))), [1, 1, 2])
+      t.equal(it.to.texts.get(b.id)!.size, 1)
+    },
+  )
+
+  await t.test('retention keeps a folded change as long as its carrier waits', async (t) => {
+    const it = await scene(shop)
+    await it.fail()
+    const events = [await it.publish('kept', [1]), await it.publish('kept', [2])]
+    it.to.mode = 'down'
+    await it.work()
+    const all = { before: new Date(Date.now() + 86_400_000), after: { at: new Date(0), id: '' }, limit: 100 }
+    t.match(await deleteOldEvents(database, all), { deleted: 0 })
+    it.to.mode = 'up'
+    await it.work()
+    t.match(it.to.taken.get(events[1]!.id)!.relay, { changes: 2 })
+    t.match(await deleteOldEvents(database, all), { deleted: 2 })
+    await deleteWebhook(database, it.webhook.id)
+  })
+})

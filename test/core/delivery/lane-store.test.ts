@@ -1,0 +1,131 @@
+import t from 'tap'
+import { bringForward } from '../../../src/core/delivery/delivery-store.js'
+import {
+  findWaitingLanes,
+  releaseLane,
+  renewLane,
+  takeLane,
+  type WaitingLane,
+} from '../../../src/core/delivery/lane-store.js'
+import { deleteWebhook } from '../../../src/core/webhook/webhook-store.js'
+import { workshop } from '../../helpers/workshop.js'
+
+const HELD_MS = 15_000
+const HELD = { heldMs: HELD_MS, nextSendAt: null }
+const ok = () => ({ status: 200 })
+
+t.test('lanes', async (t) => {
+  const { database, publish, addWebhook, dispatch } = await workshop(t)
+  const lane = async (webhookId: string, set: string) =>
+    database.query(`update lanes set ${set} where webhook_id = $1`, [webhookId])
+  const holderOf = async (webhookId: string) =>
+    (await database.query<{ holder: string | null }>('select holder from lanes where webhook_id = $1', [webhookId]))
+      .rows[0]!.holder
+
+  await t.test('of many that ask at once, one has the lane; the others are told no, and leave a note', async (t) => {
+    const { webhook } = await addWebhook(ok)
+    const holders = Array.from({ length: 20 }, (_, i) => `process-${i}`)
+    const lanes = await Promise.all(holders.map((holder) => takeLane(database, webhook.id, holder, HELD_MS)))
+    t.equal(lanes.filter(Boolean).length, 1)
+    const winner = holders[lanes.findIndex(Boolean)]!
+    t.equal(await holderOf(webhook.id), winner)
+    t.ok(await renewLane(database, webhook.id, winner, HELD), 'it is held for longer')
+    t.ok(await releaseLane(database, webhook.id, winner, HELD), 'there is a note: it is still held')
+    t.equal(await holderOf(webhook.id), winner)
+    t.equal(await releaseLane(database, webhook.id, winner, HELD), undefined, 'the note was read')
+    t.equal(await holderOf(webhook.id), null)
+    t.ok(await takeLane(database, webhook.id, 'another', HELD_MS))
+    await deleteWebhook(database, webhook.id)
+  })
+
+  await t.test('a lane whose holder died is taken when its time is over, and is lost to the one before', async (t) => {
+    const { webhook } = await addWebhook(ok)
+    const next = new Date(Date.now() + 500)
+    await takeLane(database, webhook.id, 'one', HELD_MS)
+    await renewLane(database, webhook.id, 'one', { heldMs: HELD_MS, nextSendAt: next })
+    t.equal(await takeLane(database, webhook.id, 'two', HELD_MS), undefined)
+    await lane(webhook.id, `held_until = now() - interval '1 millisecond'`)
+    t.same((await takeLane(database, webhook.id, 'two', HELD_MS))!.nextSendAt, next, 'its pace goes on')
+    t.equal(await renewLane(database, webhook.id, 'one', HELD), undefined)
+    t.equal(await releaseLane(database, webhook.id, 'one', HELD), undefined)
+    t.equal(await holderOf(webhook.id), 'two', 'who lost it cannot give it away')
+    t.equal(await releaseLane(database, webhook.id, 'two', HELD), undefined, 'old notes count no more')
+    t.equal(await takeLane(database, 'wh_none', 'one', HELD_MS), undefined)
+    await deleteWebhook(database, webhook.id)
+  })
+
+  await t.test('upkeep finds every lane that has something to do, and no other', async (t) => {
+    const start = Date.now()
+    await database.query('delete from lanes l where not exists (select from webhooks w where w.id = l.webhook_id)')
+    const named = new Map<string, string>()
+    const add = async (name: string, set = `health = 'healthy'`, status: 'enabled' | 'disabled' = 'enabled') => {
+      // with a limit everything waits in the lane
+      const { webhook } = await addWebhook(ok, { max_in_flight: 1 })
+      named.set(webhook.id, name)
+      return async () => {
+        await lane(webhook.id, set)
+        await database.query('update webhooks set status = $2 where id = $1', [webhook.id, status])
+        return webhook.id
+      }
+    }
+    const finish = [
+      await add('due'),
+      await add('disabled', `health = 'healthy'`, 'disabled'),
+      await add('held', `holder = 'one', held_until = now() + interval '1 minute'`),
+      await add('abandoned', `holder = 'one', held_until = now() - interval '1 minute'`),
+      await add('probe ahead', `health = 'failing', probe_at = now() + interval '1 minute'`),
+      await add('probe due', `health = 'failing', probe_at = now() - interval '1 minute'`),
+    ]
+    const deleted = await add('deleted')
+    await dispatch({ eventId: (await publish('text')).id })
+    const idle = [
+      await add('idle'),
+      await add('recovering', `health = 'recovering', recovering_since = now()`),
+      await add('recovering but disabled', `health = 'recovering', recovering_since = now()`, 'disabled'),
+    ]
+    for (const set of [...finish, ...idle]) await set()
+    await deleteWebhook(database, await deleted())
+
+    const before = new Date(start + 5000)
+    const find = async () => {
+      const found: WaitingLane[] = []
+      for (let after = ''; ; after = found.at(-1)!.webhookId) {
+        const page = await findWaitingLanes(database, { before, after, limit: 2 })
+        found.push(...page)
+        if (page.length < 2) return found
+      }
+    }
+    const found = await find()
+    t.same(
+      found.map(({ webhookId }) => named.get(webhookId)),
+      ['due', 'abandoned', 'probe due', 'deleted', 'recovering'],
+    )
+    t.ok(
+      found.every(({ at }) => at <= before),
+      'each is to be woken before the next round',
+    )
+    await database.query(`update deliveries set next_attempt_at = now() + interval '1 hour'`)
+    t.same(
+      (await find()).map(({ webhookId }) => named.get(webhookId)),
+      ['deleted', 'recovering'],
+      'what is due later is found later',
+    )
+  })
+
+  await t.test(
+    'what a clock that ran ahead put off for longer than any schedule is brought forward, in batches',
+    async (t) => {
+      await database.query(`update deliveries set next_attempt_at = now() + interval '1 year'`)
+      const { rows } = await database.query<{ id: string }>('select id from deliveries order by id limit 1')
+      await database.query(`update deliveries set next_attempt_at = now() + interval '3 days' where id = $1`, [
+        rows[0]!.id,
+      ])
+      const now = new Date()
+      const latest = new Date(now.getTime() + 18 * 86_400_000)
+      const all = (await database.query('select from deliveries')).rowCount
+      t.equal(await bringForward(database, latest, now, 2), 2)
+      t.equal(await bringForward(database, latest, now, 100), all - 3)
+      t.equal(await bringForward(database, latest, now, 100), 0, 'a retry in three days stays')
+    },
+  )
+})

@@ -1,0 +1,196 @@
+import { InMemorySpanExporter, type ReadableSpan } from '@opentelemetry/sdk-trace-node'
+import { context, SpanKind, trace } from '@opentelemetry/api'
+import t, { type Test } from 'tap'
+import { findEvent } from '../../../src/core/event/event-store.js'
+import { SAMPLE_CHANGE } from '../../../src/core/event/sample.js'
+import { inSpan, outsideTraces, queueTelemetry, startTracing, wantsTraces } from '../../../src/core/platform/tracing.js'
+import { createTestApp, TEST_KEY } from '../../helpers/app.js'
+import { createReceiver } from '../../helpers/receiver.js'
+import { createSnsPublisher, TEST_TOPIC } from '../../helpers/sns-publisher.js'
+import { log, workshop } from '../../helpers/workshop.js'
+
+const STRANGE_TRACE = '0af7651916cd43dd8448eb211c80319c'
+const STRANGE_PARENT = `00-${STRANGE_TRACE}-b7ad6b7169203331-01`
+
+async function startTestTracing(t: Test) {
+  const exporter = new InMemorySpanExporter()
+  const tracing = await startTracing({ log, exporter })
+  t.teardown(() => tracing.close())
+  return {
+    spans: () => exporter.getFinishedSpans(),
+    named: (name: string) => exporter.getFinishedSpans().filter((span) => span.name === name),
+  }
+}
+
+const traceOf = (span: ReadableSpan) => span.spanContext().traceId
+const parentOf = (span: ReadableSpan) => span.parentSpanContext?.spanId
+const headerOf = (span: ReadableSpan) => `00-${traceOf(span)}-${span.spanContext().spanId}-01`
+
+/** A relay with its workers, a webhook, and SNS; `done` waits for what is under way. */
+async function relay(t: Test) {
+  const publisher = await createSnsPublisher()
+  await publisher.serve()
+  t.teardown(() => publisher.close())
+  const app = await createTestApp(t, { SNS_TOPICS: TEST_TOPIC, SNS_EMULATOR: publisher.origin })
+  const receiver = await createReceiver()
+  t.teardown(() => receiver.close())
+  app.startWorkers()
+  const url = `${receiver.url}/a-secret-path?token=a-secret-token`
+  t.equal((await app.api('POST', '/v1/webhooks', { url })).statusCode, 201)
+  return { app, publisher, receiver }
+}
+
+t.test('traces are wanted when the environment names a collector or an exporter, and not otherwise', async (t) => {
+  t.equal(wantsTraces({}), false)
+  t.equal(wantsTraces({ OTEL_EXPORTER_OTLP_ENDPOINT: ' ', OTEL_SERVICE_NAME: 'x' }), false)
+  const endpoint = { OTEL_EXPORTER_OTLP_ENDPOINT: 'http://127.0.0.1:4318' }
+  t.equal(wantsTraces(endpoint), true)
+  t.equal(wantsTraces({ OTEL_EXPORTER_OTLP_TRACES_ENDPOINT: 'http://127.0.0.1:4318/v1/traces' }), true)
+  t.equal(wantsTraces({ OTEL_TRACES_EXPORTER: 'otlp' }), true)
+  t.equal(wantsTraces({ ...endpoint, OTEL_TRACES_EXPORTER: 'none' }), false)
+  t.equal(wantsTraces({ ...endpoint, OTEL_SDK_DISABLED: 'true' }), false)
+  t.equal(wantsTraces({ ...endpoint, OTEL_EXPORTER_OTLP_PROTOCOL: 'http/protobuf' }), true)
+  t.throws(() => wantsTraces({ OTEL_TRACES_EXPORTER: 'zipkin' }), {
+    name: 'SettingError',
+    message: /OTEL_TRACES_EXPORTER/,
+  })
+  t.throws(() => wantsTraces({ ...endpoint, OTEL_EXPORTER_OTLP_PROTOCOL: 'grpc' }), { message: /4318/ })
+})
+
+t.test('without traces nothing is registered, and a receiver gets no traceparent', async (t) => {
+  const { publish, addWebhook, dispatch } = await workshop(t)
+  const { receiver } = await addWebhook(() => ({ status: 200 }))
+  const event = await publish('text')
+  await dispatch({ eventId: event.id })
+  t.equal(event.traceparent, null)
+  t.notOk('traceparent' in receiver.received[0]!.headers)
+  t.same(queueTelemetry(), {})
+  t.equal(
+    outsideTraces(() => 1),
+    1,
+  )
+  const asked = () => t.fail('attributes are not asked for')
+  t.equal(await inSpan({ name: 'x', attributes: asked as never }, async ({ traceparent }) => traceparent), null)
+  t.notOk(trace.getTracer('x').startSpan('x').isRecording())
+  const within = context.with(context.active().setValue(Symbol.for('x'), 1), () => context.active())
+  t.equal(within.getValue(Symbol.for('x')), undefined, 'no context manager')
+})
+
+t.test(
+  'a message of SNS, its storing, its dispatch and its attempt are one trace, and the receiver joins it',
+  async (t) => {
+    const { spans, named } = await startTestTracing(t)
+    const { app, publisher, receiver } = await relay(t)
+    const message = publisher.notification({ message: JSON.stringify(SAMPLE_CHANGE) })
+    const answer = await app.sns(message, { traceparent: STRANGE_PARENT })
+    t.equal(answer.statusCode, 200, answer.body)
+    const { event_id: eventId } = answer.json<{ event_id: string }>()
+    const [request] = await receiver.waitFor(1)
+    await app.close()
+
+    const [[intake], [stored], [added], [job], [dispatched], [attempt]] = [
+      named('POST /sns'),
+      named('store event'),
+      named('add dispatch.dispatch'),
+      named('process dispatch'),
+      named('dispatch event'),
+      named('POST'),
+    ] as [ReadableSpan[], ReadableSpan[], ReadableSpan[], ReadableSpan[], ReadableSpan[], ReadableSpan[]]
+    const way = [intake, stored, added, job, dispatched, attempt] as ReadableSpan[]
+    t.same(new Set(way.map(traceOf)).size, 1, 'one trace')
+    t.not(traceOf(intake!), STRANGE_TRACE, 'a stranger does not say which')
+    const ids = way.map((span) => span.spanContext().spanId)
+    t.same(way.map(parentOf), [undefined, ...ids.slice(0, -1)])
+    t.equal(request!.headers.traceparent, headerOf(attempt!))
+    t.same(attempt!.attributes, {
+      'http.request.method': 'POST',
+      'http.request.resend_count': 0,
+      'http.response.status_code': 204,
+      'url.scheme': 'http',
+      'server.address': '127.0.0.1',
+      'server.port': receiver.port,
+      'alert_relay.event.id': eventId,
+      'alert_relay.attempt.number': 1,
+      'alert_relay.attempt.id': attempt!.attributes['alert_relay.attempt.id'],
+    })
+    t.equal(attempt!.kind, SpanKind.CLIENT)
+    t.match(stored!.attributes, { 'alert_relay.event.id': eventId, 'alert_relay.result': 'stored' })
+    t.match(intake!.attributes, { 'http.route': '/sns', 'url.path': '/sns', 'http.response.status_code': 200 })
+    t.match(intake!.resource.attributes, { 'service.name': 'alert-relay' })
+
+    const text = JSON.stringify(
+      spans().map(({ name, attributes, events, status, links }) => ({ name, attributes, events, status, links })),
+    )
+    t.notMatch(text, /secret/, 'no path and query of a webhook')
+    t.notMatch(text, new RegExp(SAMPLE_CHANGE.updated_alert.title), 'nothing of an alert')
+    t.ok(
+      spans().every((span) => span.kind !== SpanKind.INTERNAL || parentOf(span)),
+      'and not what BullMQ does for itself',
+    )
+  },
+)
+
+t.test('a request with a key goes on with its trace; a refusal says its status and not its text', async (t) => {
+  const { named } = await startTestTracing(t)
+  const { app, publisher } = await relay(t)
+  const headers = { authorization: `Bearer ${TEST_KEY}`, traceparent: STRANGE_PARENT }
+  await app.http.inject({ url: '/v1/events?alert_id=a-secret', headers })
+  await app.http.inject({ url: '/v1/alerts', headers: { traceparent: STRANGE_PARENT } })
+  await app.http.inject({ url: '/healthz', headers })
+  const forged = { ...publisher.notification({ message: 'text' }), Message: 'a forged text' }
+  t.equal((await app.sns(forged)).statusCode, 403)
+  t.equal(traceOf(named('GET /v1/events')[0]!), STRANGE_TRACE)
+  t.equal(named('GET /v1/events')[0]!.attributes['url.path'], '/v1/events')
+  t.not(traceOf(named('GET /v1/alerts')[0]!), STRANGE_TRACE)
+  t.same(named('GET /healthz'), [])
+  const [refused] = named('POST /sns')
+  t.equal(refused!.attributes['http.response.status_code'], 403)
+  t.equal(refused!.status.message, undefined)
+  t.same(refused!.events, [])
+})
+
+t.test('a retry, and what upkeep found, join the trace of their event', async (t) => {
+  const { named } = await startTestTracing(t)
+  const { publish, addWebhook, dispatch, work, makeDue, database } = await workshop(t)
+  const { receiver, webhook } = await addWebhook((_, count) => ({ status: count === 1 ? 500 : 200 }))
+  const event = await publish('text')
+  const [stored] = named('store event')
+  t.equal(event.traceparent, headerOf(stored!))
+  t.equal((await findEvent(database, event.id))!.traceparent, event.traceparent)
+
+  // as a job that upkeep queued: its caller's trace is another
+  await inSpan({ name: 'upkeep' }, () => dispatch({ eventId: event.id }))
+  await makeDue()
+  await inSpan({ name: 'wake' }, () => work(webhook.id))
+
+  const [[upkeep], [dispatched], [first, second]] = [named('upkeep'), named('dispatch event'), named('POST')]
+  t.same(
+    [dispatched, first, second].map((span) => traceOf(span!)),
+    Array(3).fill(traceOf(stored!)),
+  )
+  t.equal(parentOf(dispatched!), stored!.spanContext().spanId)
+  t.same(
+    dispatched!.links.map(({ context: { spanId } }) => spanId),
+    [upkeep!.spanContext().spanId],
+    'a link leads to its caller',
+  )
+  t.equal(parentOf(second!), stored!.spanContext().spanId)
+  t.match(first!.attributes, { 'http.response.status_code': 500, 'error.type': '500', 'alert_relay.attempt.number': 1 })
+  t.match(second!.attributes, { 'http.request.resend_count': 1, 'alert_relay.attempt.number': 2 })
+  t.same(
+    receiver.received.map(({ headers }) => headers.traceparent),
+    [headerOf(first!), headerOf(second!)],
+  )
+})
+
+t.test('work that throws is a failed span without its text, and throws the same', async (t) => {
+  const { named } = await startTestTracing(t)
+  const error = new TypeError('a secret')
+  await t.rejects(
+    inSpan({ name: 'failing', parent: 'not a traceparent' }, () => Promise.reject(error)),
+    error,
+  )
+  const [span] = named('failing')
+  t.same(span!.attributes, { 'error.type': 'TypeError' })
+  t.same([span!.events, span!.status], [[], { code: 2 }])
+})

@@ -1,0 +1,234 @@
+import t from 'tap'
+import type { AuditEntry } from '../../src/core/access/audit.js'
+import { AUDIT_KEPT_MS, deleteOldAuditEntries, insertAuditEntry } from '../../src/core/access/audit-store.js'
+import { keepPending } from '../../src/core/sns/topic-store.js'
+import type { Database, Queryable } from '../../src/core/platform/database.js'
+import { createHealthNotes } from '../../src/core/webhook/health-notes.js'
+import { createSealer } from '../../src/core/platform/secrets.js'
+import { createRegistry } from '../../src/core/webhook/registry.js'
+import { startUpkeep } from '../../src/workers/upkeep.js'
+import { FULL_KEY, openTestApi, type Method } from '../helpers/api.js'
+import { log } from '../helpers/workshop.js'
+
+const ARN = 'arn:aws:sns:us-east-1:123456789012:alerts'
+const UNKNOWN = '0'.repeat(32)
+
+t.test('every change is written down with who made it, and what it was before and is now', async (t) => {
+  const { call, makeKey, entries } = await openTestApi(t)
+  const { key, id: actor } = await makeKey({ scope: 'admin', name: 'terraform', expires_at: '2999-01-01T00:00:00Z' })
+  const make = { url: 'https://user.example.com/hook?token=hush', description: 'one' }
+  const { id, secret } = (await call(key, 'POST', '/v1/webhooks', make)).json<{ id: string; secret: string }>()
+  const change = { url: 'https://user.example.com/hook?token=other', description: 'two', timeout_ms: 5000 }
+  await call(key, 'PATCH', `/v1/webhooks/${id}`, change)
+  const rotated = (await call(key, 'POST', `/v1/webhooks/${id}/secret/rotate`)).json<{ secret: string }>()
+  const recovery = await call(key, 'POST', `/v1/webhooks/${id}/recover`, { since: '2026-01-01T00:00:00Z' })
+  t.equal(recovery.statusCode, 202)
+  await call(FULL_KEY, 'DELETE', `/v1/webhooks/${id}`)
+  const all = await entries()
+  t.match(all, [
+    { actor: 'API_KEYS', action: 'webhook.deleted', target: id, changes: { description: { before: 'two' } } },
+    {
+      ...{ actor, action: 'recovery.started', target: recovery.json<{ id: string }>().id },
+      changes: { webhook_id: { after: id }, since: { after: '2026-01-01T00:00:00.000Z' }, until: { after: String } },
+    },
+    { actor, action: 'webhook.secret_rotated', target: id },
+    { actor, action: 'webhook.updated', target: id },
+    { actor, action: 'webhook.created', target: id },
+    {
+      ...{ actor: 'API_KEYS', action: 'key.created', target: actor },
+      changes: {
+        name: { after: 'terraform' },
+        scope: { after: 'admin' },
+        expires_at: { after: '2999-01-01T00:00:00.000Z' },
+      },
+    },
+  ])
+  for (const entry of all) t.match(entry, { id: /^aud_[0-9a-f]{32}$/, at: /^\d{4}-.*Z$/ })
+  const [, , rotation, update, creation] = all
+  t.same(rotation!.changes, {})
+  t.same(update!.changes, {
+    url: { before: 'https://user.example.com/hook?...', after: 'https://user.example.com/hook?...' },
+    description: { before: 'one', after: 'two' },
+    timeout_ms: { before: 15000, after: 5000 },
+  })
+  t.match(creation!.changes, { url: { after: 'https://user.example.com/hook?...' }, status: { after: 'enabled' } })
+  t.notOk('id' in creation!.changes || 'created_at' in creation!.changes || 'secret' in creation!.changes)
+  for (const hidden of [secret, rotated.secret, 'hush', 'token']) t.notMatch(JSON.stringify(all), hidden)
+})
+
+t.test('topics: approval and deletion are written down', async (t) => {
+  const { call, database, entries } = await openTestApi(t)
+  const subscribeUrl = `https://sns.us-east-1.amazonaws.com/?Action=ConfirmSubscription&TopicArn=${ARN}&Token=abc`
+  t.ok(await keepPending(database, ARN, subscribeUrl, new Date()))
+  t.equal((await call(FULL_KEY, 'POST', `/v1/topics/${ARN}/approve`)).statusCode, 200)
+  t.equal((await call(FULL_KEY, 'DELETE', `/v1/topics/${ARN}`)).statusCode, 204)
+  t.match(await entries(), [
+    { action: 'topic.deleted', target: ARN, changes: { status: { before: 'confirmed' } } },
+    { action: 'topic.approved', target: ARN, changes: { status: { before: 'pending', after: 'confirmed' } } },
+  ])
+})
+
+t.test('what the relay does by itself has the actor relay', async (t) => {
+  const { call, database, entries } = await openTestApi(t)
+  const url = 'https://example.com/hook'
+  const { id } = (await call(FULL_KEY, 'POST', '/v1/webhooks', { url })).json<{ id: string }>()
+  const notes = createHealthNotes({ database, disableAfterMs: 1000, random: () => 0 })
+  const gone = { webhookId: id, state: 'healthy', failure: { reason: 'rejected: status 410', gone: true } } as const
+  await notes.note([gone])
+  await notes.note([gone])
+  t.match(await entries('actor=relay'), [
+    {
+      ...{ actor: 'relay', action: 'webhook.disabled', target: id },
+      changes: {
+        status: { before: 'enabled', after: 'disabled' },
+        disabled_reason: { before: null, after: 'the receiver answered 410 Gone' },
+      },
+    },
+  ])
+  t.equal((await entries('actor=relay')).length, 1, 'once')
+})
+
+t.test('what was refused, or changed nothing, leaves no entry', async (t) => {
+  const { call, entries } = await openTestApi(t)
+  for (const [method, url, body, status] of [
+    ['POST', '/v1/webhooks', { url: 'nowhere' }, 400],
+    ['PATCH', `/v1/webhooks/wh_${UNKNOWN}`, { description: 'x' }, 404],
+    ['DELETE', `/v1/webhooks/wh_${UNKNOWN}`, undefined, 404],
+    ['POST', `/v1/webhooks/wh_${UNKNOWN}/secret/rotate`, undefined, 404],
+    ['POST', `/v1/webhooks/wh_${UNKNOWN}/recover`, { since: '2026-01-01T00:00:00Z' }, 404],
+    ['POST', `/v1/deliveries/dlv_${UNKNOWN}/retry`, undefined, 404],
+    ['POST', '/v1/deliveries/retry', {}, 202],
+    ['POST', `/v1/events/evt_${UNKNOWN}/replay`, {}, 404],
+    ['POST', `/v1/topics/${ARN}/approve`, undefined, 404],
+    ['DELETE', `/v1/topics/${ARN}`, undefined, 404],
+    ['DELETE', `/v1/keys/key_${UNKNOWN}`, undefined, 404],
+  ] as const) {
+    t.equal((await call(FULL_KEY, method, url, body)).statusCode, status, `${method} ${url}`)
+  }
+  t.same(await entries(), [])
+})
+
+/** A database that refuses the statements of which `broken()` is part. */
+function breaking(database: Database, broken: () => string): Database {
+  const on = <Q extends Queryable>(target: Q): Q => ({
+    ...target,
+    query: async <Row>(sql: string, params?: readonly unknown[]) => {
+      if (sql.includes(broken())) throw new Error('the disk is full')
+      return target.query<Row>(sql, params)
+    },
+  })
+  return { ...on(database), transaction: (work) => database.transaction((tx) => work(on(tx))) }
+}
+
+t.test('an entry and its change are one: when either fails, neither is there', async (t) => {
+  const { call, startInstance, database, entries } = await openTestApi(t)
+  const url = 'https://example.com/hook'
+  const { id } = (await call(FULL_KEY, 'POST', '/v1/webhooks', { url })).json<{ id: string }>()
+  const now = new Date()
+  await database.query(
+    `insert into events (id, type, payload, sent_at, received_at)
+     values ($1, 'sns.notification', '"x"', $2, $2)`,
+    [`evt_${UNKNOWN}`, now],
+  )
+  await database.query(
+    `insert into deliveries (id, event_id, webhook_id, status, created_at, updated_at)
+     values ($1, $2, $3, 'dead', $4, $4)`,
+    [`dlv_${UNKNOWN}`, `evt_${UNKNOWN}`, id, now],
+  )
+  await keepPending(database, ARN, 'https://sns.us-east-1.amazonaws.com/', now)
+  const { id: keyId } = (await call(FULL_KEY, 'POST', '/v1/keys', { name: 'x', scope: 'read' })).json<{ id: string }>()
+  const before = await entries()
+  const snapshot = async () =>
+    Promise.all(
+      ['webhooks', 'api_keys', 'topics', 'recoveries', 'deliveries'].map(
+        async (table) => (await database.query(`select * from ${table} order by 1`)).rows,
+      ),
+    )
+  const rows = await snapshot()
+  const since = '2026-01-01T00:00:00Z'
+  const changes: [Method, string, object | undefined, string][] = [
+    ['POST', '/v1/webhooks', { url }, 'insert into webhooks'],
+    ['PATCH', `/v1/webhooks/${id}`, { description: 'x' }, 'update webhooks'],
+    ['DELETE', `/v1/webhooks/${id}`, undefined, 'delete from webhooks'],
+    ['POST', `/v1/webhooks/${id}/secret/rotate`, undefined, 'update webhooks'],
+    ['POST', `/v1/webhooks/${id}/recover`, { since }, 'insert into recoveries'],
+    ['POST', `/v1/deliveries/dlv_${UNKNOWN}/retry`, undefined, 'update deliveries'],
+    ['POST', '/v1/deliveries/retry', {}, 'update deliveries'],
+    ['POST', `/v1/events/evt_${UNKNOWN}/replay`, { webhook_ids: [id] }, 'insert into deliveries'],
+    ['DELETE', `/v1/topics/${ARN}`, undefined, 'delete from topics'],
+    ['POST', '/v1/keys', { name: 'y', scope: 'read' }, 'insert into api_keys'],
+    ['DELETE', `/v1/keys/${keyId}`, undefined, 'update api_keys'],
+  ]
+  let broken = ''
+  const instance = await startInstance((database) => breaking(database, () => broken))
+  for (const [method, path, body, statement] of changes) {
+    for (broken of [statement, 'insert into audit']) {
+      t.equal((await instance(FULL_KEY, method, path, body)).statusCode, 500, `${method} ${path} without ${broken}`)
+    }
+    t.same(await entries(), before, `${method} ${path} left no entry`)
+    t.same(await snapshot(), rows, `${method} ${path} changed nothing`)
+  }
+  for (const [method, path, body] of changes.filter(([method]) => method !== 'DELETE')) {
+    t.ok((await call(FULL_KEY, method, path, body)).statusCode < 300, `${method} ${path} works otherwise`)
+  }
+  t.match(
+    (await entries()).map(({ action }) => action).slice(0, -before.length),
+    [
+      'key.created',
+      'event.replayed',
+      'delivery.retried',
+      'recovery.started',
+      'webhook.secret_rotated',
+      'webhook.updated',
+      'webhook.created',
+    ],
+    'a retry of many that finds none is no change',
+  )
+})
+
+t.test('entries are found by actor, action, target and time, in pages', async (t) => {
+  const { database, call, entries } = await openTestApi(t)
+  const day = (n: number) => new Date(Date.UTC(2026, 0, n))
+  const write = (actor: string, action: AuditEntry['action'], target: string | null, at: Date) =>
+    insertAuditEntry(database, { actor, action, target, changes: {} }, at)
+  await write('first key', 'webhook.created', 'wh_1', day(1))
+  await write('relay', 'webhook.disabled', 'wh_1', day(2))
+  await write('first key', 'deliveries.retried', null, day(3))
+  const days = async (query: string) => (await entries(query)).map(({ at }) => new Date(at).getUTCDate())
+  t.same(await days(''), [3, 2, 1])
+  t.same(await days('actor=first%20key'), [3, 1])
+  t.same(await days('action=webhook.disabled'), [2])
+  t.same(await days('target=wh_1'), [2, 1])
+  t.same(await days('target=wh_1&actor=relay'), [2])
+  t.same(await days(`since=${day(2).toISOString()}`), [3, 2])
+  t.same(await days(`since=${day(2).toISOString()}&until=${day(3).toISOString()}`), [2])
+  const page = (await call(FULL_KEY, 'GET', '/v1/audit?limit=2')).json<{ next_cursor: string }>()
+  t.same(await days(`limit=2&cursor=${page.next_cursor}`), [1])
+  for (const query of ['action=webhook.exploded', 'since=yesterday', 'actor=%00']) {
+    t.equal((await call(FULL_KEY, 'GET', `/v1/audit?${query}`)).statusCode, 400, query)
+  }
+})
+
+t.test('entries are kept for a year, and deleted in bounded batches, the oldest first', async (t) => {
+  const { database, entries } = await openTestApi(t)
+  const now = Date.UTC(2027, 0, 1)
+  for (const age of [AUDIT_KEPT_MS + 2, AUDIT_KEPT_MS + 1, AUDIT_KEPT_MS]) {
+    const entry = { actor: 'relay', action: 'webhook.disabled', target: `${age}`, changes: {} } as const
+    await insertAuditEntry(database, entry, new Date(now - age))
+  }
+  const before = new Date(now - AUDIT_KEPT_MS)
+  t.equal(await deleteOldAuditEntries(database, before, 1), 1)
+  t.match(await entries(), [{ target: `${AUDIT_KEPT_MS}` }, { target: `${AUDIT_KEPT_MS + 1}` }])
+  const upkeep = startUpkeep({
+    ...{ database, log, retentionDays: 30, intervalMs: 3_600_000, now: () => now },
+    queues: { addDispatches: async () => {}, addWakes: async () => {} },
+    registry: createRegistry({ database, sealer: createSealer(Buffer.alloc(32, 7)) }),
+  })
+  t.teardown(() => upkeep.close())
+  await upkeep.runOnce()
+  t.same(
+    (await entries()).map(({ target }) => target),
+    [`${AUDIT_KEPT_MS}`],
+    'upkeep deletes them',
+  )
+})

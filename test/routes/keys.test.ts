@@ -1,0 +1,201 @@
+import t from 'tap'
+import type { ApiKey } from '../../src/core/access/api-key.js'
+import { createDocument } from '../../src/http.js'
+import { FULL_KEY, openTestApi, type Method } from '../helpers/api.js'
+
+const MINUTE_MS = 60_000
+const WEBHOOK = { url: 'https://example.com/hook' }
+
+/** What needs more than reading and writing; all else is read when it is a GET, and write otherwise. */
+const ADMIN_OPERATIONS = [
+  'getWebhookSecret',
+  'rotateWebhookSecret',
+  'approveTopic',
+  'createKey',
+  'listKeys',
+  'revokeKey',
+  'listAuditEntries',
+]
+
+async function operations() {
+  const { paths } = (await createDocument()) as {
+    paths: Record<string, Record<string, { operationId: string; security: unknown; responses: object }>>
+  }
+  return Object.entries(paths)
+    .filter(([path]) => path.startsWith('/v1/'))
+    .flatMap(([path, item]) =>
+      Object.entries(item).map(([verb, { operationId, security, responses }]) => ({
+        method: verb.toUpperCase() as Method,
+        url: path.replace('{id}', 'x').replace('{arn}', 'x'),
+        ...{ operationId, security, responses },
+      })),
+    )
+}
+
+t.test('every operation needs a key with its scope, and the document says which', async (t) => {
+  const { call, makeKey, entries } = await openTestApi(t)
+  const [read, write, admin] = [
+    await makeKey({ scope: 'read' }),
+    await makeKey({ scope: 'write' }),
+    await makeKey({ scope: 'admin' }),
+  ]
+  const all = await operations()
+  for (const name of ADMIN_OPERATIONS) {
+    t.ok(
+      all.find(({ operationId }) => operationId === name),
+      `${name} is there`,
+    )
+  }
+  for (const { operationId, method, url, security, responses } of all) {
+    const name = `${operationId}: ${method} ${url}`
+    const needed = ADMIN_OPERATIONS.includes(operationId) ? 'admin' : method === 'GET' ? 'read' : 'write'
+    t.same(security, [{ key: [needed] }], `${name} says ${needed}`)
+    t.match(responses, { 401: {}, 403: {} }, name)
+    t.equal((await call(undefined, method, url)).statusCode, 401, name)
+    const refused = needed === 'admin' ? [read, write] : needed === 'write' ? [read] : []
+    for (const { key, scope } of refused) {
+      const answer = await call(key, method, url)
+      t.equal(answer.statusCode, 403, `${name} with ${scope}`)
+      t.match(answer.json(), {
+        type: 'urn:alert-relay:problem:forbidden',
+        detail: `This needs a key with the scope ${needed}; yours has ${scope}.`,
+      })
+    }
+    if (url.endsWith('/stream')) continue
+    for (const { key, scope } of [read, write, admin].filter((key) => !refused.includes(key))) {
+      const { statusCode } = await call(key, method, url)
+      t.notOk([401, 403].includes(statusCode), `${name} with ${scope} is let in: ${statusCode}`)
+    }
+  }
+  t.equal((await entries()).length, 3, 'what was refused left no entry: there are those of the three keys')
+})
+
+t.test('HEAD asks for the same scope as GET', async (t) => {
+  const { makeKey, call } = await openTestApi(t)
+  const { key } = await makeKey({ scope: 'read' })
+  const head = 'HEAD' as Method
+  t.equal((await call(key, head, '/v1/webhooks')).statusCode, 200)
+  t.equal((await call(key, head, '/v1/keys')).statusCode, 403)
+  t.equal((await call(key, head, `/v1/webhooks/wh_${'0'.repeat(32)}/secret`)).statusCode, 403)
+})
+
+t.test('a key is shown once; neither lists, nor the log, nor the database, nor the audit log hold it', async (t) => {
+  const { call, makeKey, database, lines, entries } = await openTestApi(t)
+  const made = await makeKey({ scope: 'write', name: 'the SOAR' })
+  const { key, ...shown } = made
+  t.match(key, /^ark_[0-9a-f]{32}_[\w-]{43}$/)
+  t.match(shown, { id: /^key_[0-9a-f]{32}$/, name: 'the SOAR', scope: 'write', expires_at: null, revoked_at: null })
+  const secret = key.split('_').slice(2).join('_')
+  t.equal((await call(key, 'POST', '/v1/webhooks', WEBHOOK)).statusCode, 201)
+  t.equal((await call(`${key}x`, 'GET', '/v1/webhooks')).statusCode, 401)
+  t.equal((await call(key, 'GET', '/v1/keys')).statusCode, 403)
+  const list = await call(FULL_KEY, 'GET', '/v1/keys')
+  t.match(list.json(), { data: [shown.id].map((id) => ({ id, last_used_at: String })), next_cursor: null })
+  const { rows } = await database.query<{ digest: Buffer }>('select * from api_keys')
+  t.equal(rows[0]!.digest.length, 32)
+  const places = {
+    list: list.body,
+    rows: JSON.stringify(rows),
+    log: lines.join(''),
+    audit: JSON.stringify(await entries()),
+  }
+  for (const [place, text] of Object.entries(places)) {
+    t.ok(text.length > 0)
+    for (const hidden of [secret, FULL_KEY, rows[0]!.digest.toString('hex')]) t.notOk(text.includes(hidden), place)
+  }
+  t.notOk(list.body.includes('digest'))
+})
+
+t.test('what is revoked is refused at once, in every instance, and tells nothing', async (t) => {
+  const { call, startInstance, makeKey, entries } = await openTestApi(t)
+  const other = await startInstance()
+  const { key, id } = await makeKey({ scope: 'admin' })
+  for (const instance of [call, other]) t.equal((await instance(key, 'GET', '/v1/webhooks')).statusCode, 200)
+  t.equal((await call(FULL_KEY, 'DELETE', `/v1/keys/${id}`)).statusCode, 204)
+  const unknown = `ark_${'0'.repeat(32)}_${'a'.repeat(43)}`
+  const swapped = key.slice(0, -1) + (key.endsWith('A') ? 'B' : 'A')
+  for (const instance of [call, other]) {
+    const answers = await Promise.all([key, unknown, swapped].map((text) => instance(text, 'GET', '/v1/webhooks')))
+    for (const answer of answers) {
+      t.equal(answer.statusCode, 401)
+      t.equal(answer.headers['www-authenticate'], 'Bearer')
+      t.match(answer.json(), { type: 'urn:alert-relay:problem:unauthorized', detail: /not known, or was revoked/ })
+      t.equal(answer.body, answers[0]!.body)
+    }
+  }
+  t.equal((await other(FULL_KEY, 'DELETE', `/v1/keys/${id}`)).statusCode, 204, 'again changes nothing')
+  t.equal((await call(FULL_KEY, 'DELETE', `/v1/keys/key_${'0'.repeat(32)}`)).statusCode, 404)
+  t.match(await entries(), [
+    { action: 'key.revoked', actor: 'API_KEYS', target: id, changes: {} },
+    { action: 'key.created', actor: 'API_KEYS', target: id, changes: { scope: { after: 'admin' } } },
+  ])
+  t.match((await call(FULL_KEY, 'GET', '/v1/keys')).json(), { data: [{ id, revoked_at: String }] })
+})
+
+t.test('a key ends when it expires, and says so', async (t) => {
+  let now = new Date()
+  const { call, makeKey } = await openTestApi(t, () => now)
+  const expires = new Date(now.getTime() + 10 * MINUTE_MS)
+  const { key } = await makeKey({ scope: 'read', expires_at: expires.toISOString() })
+  t.equal((await call(key, 'GET', '/v1/webhooks')).statusCode, 200)
+  now = new Date(expires.getTime() - 1)
+  t.equal((await call(key, 'GET', '/v1/webhooks')).statusCode, 200)
+  now = expires
+  const answer = await call(key, 'GET', '/v1/webhooks')
+  t.equal(answer.statusCode, 401)
+  t.match(answer.json(), { detail: /^This key has expired\./ })
+})
+
+t.test('the last use is noted once a minute, and a refused request is no use', async (t) => {
+  let now = new Date()
+  const { call, makeKey } = await openTestApi(t, () => now)
+  const { key } = await makeKey({ scope: 'read' })
+  const lastUse = async () => (await call(FULL_KEY, 'GET', '/v1/keys')).json<{ data: ApiKey[] }>().data[0]!.last_used_at
+  t.equal((await call(key, 'GET', '/v1/keys')).statusCode, 403)
+  t.equal(await lastUse(), null)
+  await call(key, 'GET', '/v1/webhooks')
+  const first = now.toISOString()
+  t.equal(await lastUse(), first)
+  now = new Date(now.getTime() + MINUTE_MS)
+  await call(key, 'GET', '/v1/webhooks')
+  t.equal(await lastUse(), first)
+  now = new Date(now.getTime() + 1)
+  await call(key, 'GET', '/v1/webhooks')
+  t.equal(await lastUse(), now.toISOString())
+})
+
+t.test('a wrong wish for a key is refused, naming the field', async (t) => {
+  const { call } = await openTestApi(t)
+  const good = { name: 'x', scope: 'read' }
+  for (const [body, path] of [
+    [{ scope: 'read' }, '/name'],
+    [{ ...good, name: '' }, '/name'],
+    [{ ...good, name: 'x'.repeat(201) }, '/name'],
+    [{ ...good, name: 'a\u001b[2J' }, '/name'],
+    [{ ...good, name: 'a\u009b2J' }, '/name'],
+    [{ ...good, name: 'a\u0000' }, '/name'],
+    [{ name: 'x' }, '/scope'],
+    [{ ...good, scope: 'root' }, '/scope'],
+    [{ ...good, scope: '__proto__' }, '/scope'],
+    [{ ...good, expires_at: 'tomorrow' }, '/expires_at'],
+    [{ ...good, expires_at: '2020-01-01T00:00:00Z' }, '/expires_at'],
+    [{ ...good, id: 'key_x' }, '/id'],
+  ] as const) {
+    const answer = await call(FULL_KEY, 'POST', '/v1/keys', body)
+    t.equal(answer.statusCode, 400, JSON.stringify(body).slice(0, 60))
+    t.match(answer.json(), { errors: [{ path }] })
+  }
+  t.match((await call(FULL_KEY, 'GET', '/v1/keys')).json(), { data: [] })
+})
+
+t.test('keys are listed in pages, the newest first', async (t) => {
+  const { call, makeKey } = await openTestApi(t)
+  const made = [await makeKey({ scope: 'read' }), await makeKey({ scope: 'write' }), await makeKey({ scope: 'admin' })]
+  const first = (await call(FULL_KEY, 'GET', '/v1/keys?limit=2')).json<{ data: ApiKey[]; next_cursor: string }>()
+  const rest = (await call(FULL_KEY, 'GET', `/v1/keys?limit=2&cursor=${first.next_cursor}`)).json<typeof first>()
+  t.same(
+    [...first.data, ...rest.data].map(({ id }) => id),
+    made.map(({ id }) => id).reverse(),
+  )
+  t.equal(rest.next_cursor, null)
+})
