@@ -1,0 +1,23 @@
+/** The messages of the flow: changes that bring one value which no other brings, and plain notifications. */
+import { SAMPLE_CHANGE } from '../src/core/event/sample.js'
+
+/** An alert change in which `value` is new. */
+export function changeMessage(alertId: string, value: string): string {
+  const { updated_alert: alert, incoming_rule_matches_context: incoming } = SAMPLE_CHANGE
+  const context = { ...incoming, related: { ...incoming.related, hash: [value] } }
+  return JSON.stringify({
+    updated_alert: { ...alert, id: alertId, context },
+    incoming_rule_matches_context: context,
+    context_diff: { related: { hash: [value] } },
+  })
+}
+
+export function plainMessage(number: number): string {
+  return JSON.stringify({ AlarmName: `alarm ${number}`, NewStateValue: 'ALARM', Trigger: { Threshold: number / 7 } })
+}
+
+/** The values that messages of the flow brought, in a `context_diff`. */
+export function valuesIn(diff: unknown): string[] {
+  const hash = (diff as { related?: { hash?: unknown } } | undefined)?.related?.hash
+  return Array.isArray(hash) ? hash.filter((value) => typeof value === 'string') : []
+}
