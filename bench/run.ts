@@ -1,49 +1,113 @@
 /**
- * The benchmark: `npm run bench -- [NAME ...] [--quick]`. Every value stands beside its bare loop of the same run, since
- * absolute figures say more of the machine than of the code. DATABASE_URL: a PostgreSQL database of its own; without it
- * the embedded default.
+ * The benchmark: `npm run bench -- [NAME ...] [--quick] [--embedded]`. Every value stands beside its bare loop of the same
+ * run, since absolute figures say more of the machine than of the code.
+ *
+ * PostgreSQL and Redis are started for the run where their programs are installed; without them, or with --embedded, the
+ * relay runs on its embedded default. --quick keeps each measurement under 20 s.
  */
 import { mkdir, writeFile } from 'node:fs/promises'
-import { cpus } from 'node:os'
+import { cpus, loadavg } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { VERSION } from '../src/core/platform/version.js'
 import { measureAlert } from './alert.js'
+import { startBackend } from './backend.js'
+import { measureBacklog } from './backlog.js'
+import { measureFair } from './fair.js'
+import { measureFilters } from './filters.js'
+import { measureIn } from './in.js'
+import type { Bench, Measure, Measurement } from './measurement.js'
+import { measureMemory } from './memory.js'
+import { measureOut } from './out.js'
+import { startProgram } from './program.js'
+import type { Load } from './programs/load.js'
+import { measureRecovery } from './recovery.js'
+import { buildCommand } from './relay.js'
+import { measureScale } from './scale.js'
+import { unwindAll, withTeardowns } from './teardowns.js'
+import { measureThrough } from './through.js'
 
-const MEASUREMENTS = { alert: measureAlert }
-
-const { values, positionals } = parseArgs({
-  allowPositionals: true,
-  options: { quick: { type: 'boolean', default: false } },
-})
-const names = positionals.length > 0 ? positionals : Object.keys(MEASUREMENTS)
-const results = []
-for (const name of names) {
-  const measure = (MEASUREMENTS as Record<string, typeof measureAlert | undefined>)[name]
-  if (!measure) throw new Error(`no measurement ${name}: there are ${Object.keys(MEASUREMENTS).join(', ')}`)
-  results.push(...(await measure({ databaseUrl: process.env.DATABASE_URL, quick: values.quick })))
+const MEASUREMENTS: Record<string, Measure> = {
+  in: measureIn,
+  out: measureOut,
+  through: measureThrough,
+  fair: measureFair,
+  recovery: measureRecovery,
+  backlog: measureBacklog,
+  alert: ({ backend, quick }) =>
+    withTeardowns(async (t) => measureAlert({ databaseUrl: (await backend.fresh(t)).databaseUrl, quick })),
+  filters: measureFilters,
+  scale: measureScale,
+  memory: measureMemory,
 }
 
-console.table(
-  Object.fromEntries(
-    results.map(({ name, value, bare, ratio, unit }) => [
-      name,
-      { value: value.toFixed(2), bare: bare.toFixed(2), ratio: ratio.toFixed(2), unit },
-    ]),
-  ),
-)
-const folder = join(import.meta.dirname, 'results')
-await mkdir(folder, { recursive: true })
-await writeFile(
-  join(folder, 'latest.json'),
-  `${JSON.stringify(
-    {
-      version: VERSION,
-      node: process.version,
-      cores: cpus().length,
-      measurements: Object.fromEntries(results.map(({ name, ...measured }) => [name, measured])),
-    },
-    null,
-    2,
-  )}\n`,
-)
+const LOAD_BEFORE = loadavg()[0]!
+
+const { values: flags, positionals } = parseArgs({
+  allowPositionals: true,
+  options: { quick: { type: 'boolean', default: false }, embedded: { type: 'boolean', default: false } },
+})
+const names = positionals.length > 0 ? positionals : Object.keys(MEASUREMENTS)
+const unknown = names.find((name) => !Object.hasOwn(MEASUREMENTS, name))
+if (unknown !== undefined) {
+  throw new Error(`no measurement ${unknown}: there are ${Object.keys(MEASUREMENTS).join(', ')}`)
+}
+
+for (const signal of ['SIGINT', 'SIGTERM']) {
+  process.once(signal, () => void unwindAll().finally(() => process.exit(1)))
+}
+await buildCommand()
+await withTeardowns(async (t) => {
+  const backend = await startBackend(t, flags)
+  const load = startProgram<Load>(t, 'load')
+  await measureAll({ ...t, ...flags, backend, load })
+})
+
+async function measureAll(bench: Bench): Promise<void> {
+  const results: Measurement[] = []
+  // what is measured is worth having, also when a later one fails
+  try {
+    for (const name of names) {
+      const started = performance.now()
+      results.push(...(await MEASUREMENTS[name]!(bench)))
+      process.stderr.write(`${name}: ${((performance.now() - started) / 1000).toFixed(1)} s\n`)
+    }
+  } finally {
+    await writeResults(bench, results)
+    print(bench, results)
+  }
+}
+
+function print({ backend, quick }: Bench, results: Measurement[]): void {
+  const text = (figure: number | null) => (figure === null ? '' : figure.toFixed(2))
+  console.log(
+    `\nalert-relay ${VERSION}, ${backend.name}, Node ${process.version}, ${cpus().length} cores${quick ? ', quick' : ''}; ` +
+      `load before ${LOAD_BEFORE.toFixed(1)}`,
+  )
+  console.table(
+    Object.fromEntries(
+      results.map(({ name, value, bare, ratio, unit, note = '' }) => [
+        name,
+        { value: text(value), bare: text(bare), ratio: text(ratio), unit, note },
+      ]),
+    ),
+  )
+}
+
+async function writeResults({ backend, quick }: Bench, results: Measurement[]): Promise<void> {
+  const folder = join(import.meta.dirname, 'results')
+  await mkdir(folder, { recursive: true })
+  const document = {
+    version: VERSION,
+    node: process.version,
+    backend: backend.name,
+    cores: cpus().length,
+    cpu: cpus()[0]?.model,
+    // others' work shows in every figure: near 0 before the run, or the figures are worth little
+    load_before: LOAD_BEFORE,
+    quick,
+    at: new Date().toISOString(),
+    measurements: Object.fromEntries(results.map(({ name, ...measured }) => [name, measured])),
+  }
+  await writeFile(join(folder, 'latest.json'), `${JSON.stringify(document, null, 2)}\n`)
+}

@@ -1,0 +1,112 @@
+/**
+ * filters: how many webhooks a second are asked whether they want one alert change.
+ *
+ * A thousand policies of the kinds people write, each with constants of its own, so that a few match and most do not,
+ * against the body of the sample change. The bare loop is a thousand closures that compare the same fields by hand.
+ * Both must choose the same webhooks.
+ */
+import { SAMPLE_CHANGE } from '../src/core/event/sample.js'
+import { parseJson, type Json } from '../src/core/platform/json.js'
+import { matchesPolicy, parseFilterPolicy } from '../src/core/webhook/filter-policy.js'
+import type { Measurement } from './measurement.js'
+
+const WEBHOOKS = 1000
+
+/** The fields that the closures read; the body is the sample as SNS would bring it, with our own key. */
+interface Body {
+  updated_alert: {
+    title: string
+    severity: string
+    match_count: number
+    context: { cloud: { region: string[] }; source: { ip: string[] }; user: { name: string[] } }
+  }
+  context_diff: { user?: { name?: string[] } }
+  relay: { type: string; sequence: number }
+}
+
+interface Filter {
+  policy: unknown
+  byHand: (body: Body) => boolean
+}
+
+/** One webhook in ten wants what the body has; the others differ in a constant. */
+const FILTERS: ((index: number, pick: (right: string) => string) => Filter)[] = [
+  (_, pick) => {
+    const [severity, type] = [pick('medium'), 'alert.updated']
+    return {
+      policy: { updated_alert: { severity: [severity, 'critical'] }, relay: { type: [type] } },
+      byHand: ({ updated_alert: { severity: held }, relay }) =>
+        (held === severity || held === 'critical') && relay.type === type,
+    }
+  },
+  (index, pick) => {
+    const title = pick('AWS Root')
+    return {
+      policy: { updated_alert: { title: [{ prefix: title }], match_count: [{ numeric: ['>=', 1, '<', index + 10] }] } },
+      byHand: ({ updated_alert: { title: held, match_count: count } }) =>
+        held.startsWith(title) && count >= 1 && count < index + 10,
+    }
+  },
+  (_, pick) => {
+    const [name, region] = [pick('John Doe'), 'us-west-2']
+    return {
+      policy: {
+        updated_alert: { context: { cloud: { region: [region] } } },
+        $or: [{ context_diff: { user: { name: [name] } } }, { relay: { type: ['alert.created'] } }],
+      },
+      byHand: ({ updated_alert: { context }, context_diff: diff, relay }) =>
+        context.cloud.region.includes(region) &&
+        ((diff.user?.name?.includes(name) ?? false) || relay.type === 'alert.created'),
+    }
+  },
+  (_, pick) => {
+    const [part, other] = [pick('Credentials'), pick('root')]
+    return {
+      policy: {
+        updated_alert: {
+          title: [{ wildcard: `*${part}*` }],
+          context: { user: { name: [{ 'anything-but': [other, 'admin'] }] } },
+        },
+      },
+      byHand: ({ updated_alert: { title, context } }) =>
+        title.includes(part) && context.user.name.some((name) => name !== other && name !== 'admin'),
+    }
+  },
+]
+
+export async function measureFilters({ quick }: { quick: boolean }): Promise<Measurement[]> {
+  const body: Json = parseJson(JSON.stringify({ ...SAMPLE_CHANGE, relay: { type: 'alert.updated', sequence: 7 } }))
+  const filters = Array.from({ length: WEBHOOKS }, (_, index) =>
+    FILTERS[index % FILTERS.length]!(index, (right) => (index % 10 === 0 ? right : `${right} ${index}`)),
+  )
+  const policies = filters.map(({ policy }) => parseFilterPolicy(policy))
+  const closures = filters.map(({ byHand }) => byHand)
+  const byPolicy = () => policies.filter((policy) => matchesPolicy(policy, body)).length
+  const byHand = () => closures.filter((wants) => wants(body as unknown as Body)).length
+  if (byPolicy() !== byHand()) throw new Error(`policies chose ${byPolicy()} webhooks, closures ${byHand()}`)
+
+  const rounds = quick ? 5 : 20
+  const [value, bare] = [[] as number[], [] as number[]]
+  // In turn, so that whatever else the machine does falls on both.
+  for (let round = 0; round < rounds; round++) {
+    value.push(perSecond(byPolicy, quick ? 50 : 200))
+    bare.push(perSecond(byHand, quick ? 50 : 200))
+  }
+  const [policyRate, handRate] = [Math.max(...value), Math.max(...bare)]
+  return [
+    {
+      name: `filters, ${WEBHOOKS.toLocaleString('en')} webhooks`,
+      value: policyRate,
+      bare: handRate,
+      ratio: policyRate / handRate,
+      unit: 'webhooks/s',
+    },
+  ]
+}
+
+/** Webhooks asked in a second, from so many passes over all of them. */
+function perSecond(pass: () => number, passes: number): number {
+  const start = performance.now()
+  for (let done = 0; done < passes; done++) pass()
+  return (WEBHOOKS * passes * 1000) / (performance.now() - start)
+}

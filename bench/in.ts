@@ -1,0 +1,58 @@
+/**
+ * in: signed notifications a second that SNS is told 200 for (durable), with 0 and with 1 webhook that they are delivered
+ * to meanwhile. Bare loop: a Fastify route that parses and verifies the same messages and stores nothing.
+ */
+import { cpuMs, cpuNote, readCpu } from './cpu.js'
+import { over, type Bench, type Measurement } from './measurement.js'
+import { startProgram } from './program.js'
+import type { Bare } from './programs/bare.js'
+import type { Sink } from './programs/sink.js'
+import { createWebhooks, startPair } from './relay.js'
+import { withTeardowns } from './teardowns.js'
+
+/** Enough that the next batch is there when one is stored. */
+const CONNECTIONS = 256
+
+export async function measureIn(bench: Bench): Promise<Measurement[]> {
+  await bench.load.call('prepare', bench.quick ? 10_000 : 75_000)
+  const bare = await withTeardowns(async (t) => {
+    const program = startProgram<Bare>(t, 'bare')
+    const url = await program.call('listen', await bench.load.call('origin'), [])
+    const next = await warmUp(bench, url, { again: true })
+    const before = await cpuMs(program.pid)
+    const { taken, perSecond } = await timed(bench, url, { from: next, again: true })
+    return { perSecond, cpuMsEach: ((await cpuMs(program.pid)) - before) / taken }
+  })
+  return [await accepted(bench, 0, bare), await accepted(bench, 1, bare)]
+}
+
+function accepted(
+  bench: Bench,
+  webhooks: number,
+  bare: { perSecond: number; cpuMsEach: number },
+): Promise<Measurement> {
+  return withTeardowns(async (t) => {
+    const place = await bench.backend.fresh(t)
+    const [port] = await startProgram<Sink>(t, 'sink').call('listen', 1)
+    const { api, all } = await startPair(t, place, await bench.load.call('origin'))
+    await createWebhooks(api, webhooks, (index) => ({ url: `http://127.0.0.1:${port}/${index}` }))
+    const next = await warmUp(bench, api.url)
+    const before = await readCpu(place, all)
+    const { taken, perSecond } = await timed(bench, api.url, { from: next })
+    const cpu = cpuNote(before, await readCpu(place, all), taken, bare.cpuMsEach)
+    return over(`in, ${webhooks} webhooks`, perSecond, bare.perSecond, 'messages/s', cpu)
+  })
+}
+
+/** Node takes some seconds to compile what it runs. @returns the message that is next */
+async function warmUp({ load, quick }: Bench, url: string, { again = false } = {}): Promise<number> {
+  const { next } = await load.call('blast', { url, connections: CONNECTIONS, again, seconds: quick ? 0.5 : 6 })
+  return next
+}
+
+/** As fast as they are taken. */
+async function timed({ load, quick }: Bench, url: string, part: { from: number; again?: boolean }) {
+  const seconds = quick ? 2.5 : 6
+  const blast = await load.call('blast', { url, connections: CONNECTIONS, ...part, seconds })
+  return { taken: blast.taken, perSecond: blast.taken / blast.seconds }
+}

@@ -1,0 +1,59 @@
+/**
+ * The bare loops. `listen`: a Fastify route that parses and verifies messages with the relay's own code, stores nothing and
+ * posts on what it got, signed. `post`: an undici loop that posts signed bodies.
+ */
+import { randomUUID } from 'node:crypto'
+import fastify from 'fastify'
+import { Agent } from 'undici'
+import { newSecret, signatureHeaders } from '../../src/core/delivery/signature.js'
+import { createCertificateStore } from '../../src/core/sns/certificate.js'
+import { parseSnsMessage } from '../../src/core/sns/message.js'
+import { createVerifier } from '../../src/core/sns/verify.js'
+import { nowMs, serveCommands } from '../program.js'
+
+const secrets = [newSecret()]
+const agent = new Agent({ connections: 128, pipelining: 1 })
+
+async function send(url: string, id: string, body: string): Promise<void> {
+  const headers = {
+    'content-type': 'application/json',
+    'user-agent': 'bare',
+    ...signatureHeaders({ id, timestamp: new Date(), body, secrets }),
+  }
+  const { origin, pathname } = new URL(url)
+  const answer = await agent.request({ origin, path: pathname, method: 'POST', headers, body })
+  await answer.body.dump()
+}
+
+const commands = {
+  /** Its URL. What comes is posted on to every target. */
+  async listen(emulatorOrigin: string, targets: string[]): Promise<string> {
+    const certificates = createCertificateStore({ emulatorOrigin })
+    const verifier = createVerifier({ certificates, maxAgeS: 4200, emulatorOrigin })
+    const http = fastify()
+    http.removeAllContentTypeParsers()
+    http.addContentTypeParser('*', { parseAs: 'buffer' }, (_request, body, done) => done(null, body))
+    http.post('/sns', async (request) => {
+      const message = parseSnsMessage(request.body as Buffer)
+      await verifier.verify(message)
+      const eventId = randomUUID()
+      if (message.Type === 'Notification') for (const url of targets) void send(url, eventId, message.Message)
+      return { result: 'verified', event_id: eventId }
+    })
+    return http.listen({ host: '127.0.0.1', port: 0 })
+  },
+  /** Posts the body so many times, so many at once; seconds until all were answered. */
+  async post(url: string, body: string, count: number, atOnce: number): Promise<number> {
+    let left = count
+    const started = nowMs()
+    await Promise.all(
+      Array.from({ length: atOnce }, async () => {
+        while (left-- > 0) await send(url, randomUUID(), body)
+      }),
+    )
+    return (nowMs() - started) / 1000
+  },
+}
+
+export type Bare = typeof commands
+serveCommands(commands)

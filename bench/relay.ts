@@ -1,0 +1,158 @@
+/**
+ * The relay under measurement: the built command as processes of its own, with its settings as shipped.
+ *
+ * Its log goes to a file, since a pipe would have the benchmark read it. BENCH_CLI names another build of the command;
+ * BENCH_NODE_FLAGS (for instance `--cpu-prof --cpu-prof-dir=DIR`) goes to the processes that are measured.
+ */
+import { execFile, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { closeSync, existsSync, openSync } from 'node:fs'
+import { open } from 'node:fs/promises'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { promisify } from 'node:util'
+import packageJson from '../package.json' with { type: 'json' }
+import type { Place } from './backend.js'
+import type { Teardowns } from './program.js'
+
+const run = promisify(execFile)
+
+const ROOT = join(import.meta.dirname, '..')
+const CLI = process.env.BENCH_CLI ?? join(ROOT, 'dist/cli.js')
+/** What `npm start` gives to Node. */
+const START_FLAGS = packageJson.scripts.start.split(' ').filter((word) => word.startsWith('--'))
+const MORE_FLAGS = (process.env.BENCH_NODE_FLAGS ?? '').split(' ').filter((flag) => flag !== '')
+const KEY = 'a-key-for-the-benchmark'
+const ENCRYPTION_KEY = Buffer.alloc(32, 1).toString('base64')
+const START_TIMEOUT_MS = 20_000
+const STOP_TIMEOUT_MS = 8000
+const REPEAT_MS = 200
+
+export interface Relay {
+  readonly url: string
+  readonly pid: number
+  /** A request to the API with the key. */
+  api<T = { id: string }>(method: string, path: string, body?: object): Promise<{ status: number; body: T }>
+  /** SIGTERM; kill -9 for one that takes its time. */
+  stop(): Promise<void>
+}
+
+export interface RelayOptions {
+  role?: 'all' | 'api' | 'worker'
+  /** The stand-in's origin, for processes that take messages. */
+  emulator?: string
+  /** True: BENCH_NODE_FLAGS apply. */
+  measured?: boolean
+}
+
+let started = 0
+
+/** Builds the command unless there is one. */
+export async function buildCommand(): Promise<void> {
+  if (!existsSync(CLI)) await run('npx', ['tsc', '-p', 'tsconfig.build.json'], { cwd: ROOT })
+}
+
+/** Starts one process at the place; on the embedded default it has every role, as the database belongs to one process. */
+export async function startRelay(t: Teardowns, place: Place, options: RelayOptions = {}): Promise<Relay> {
+  const { role = 'all', emulator = '', measured = true } = options
+  const actualRole = place.databaseUrl === undefined ? 'all' : role
+  const path = join(place.dataDir, `log-${++started}`)
+  const log = openSync(path, 'w')
+  const child = spawn(
+    process.execPath,
+    [...START_FLAGS, ...(measured ? MORE_FLAGS : []), CLI, 'serve', '--role', actualRole],
+    {
+      cwd: place.dataDir,
+      stdio: ['ignore', log, log],
+      env: {
+        PATH: process.env.PATH ?? '',
+        PORT: '0',
+        DATA_DIR: place.dataDir,
+        DATABASE_URL: place.databaseUrl ?? '',
+        REDIS_URL: place.redisUrls.join(','),
+        API_KEYS: KEY,
+        ENCRYPTION_KEY,
+        ALLOW_PRIVATE_TARGETS: '127.0.0.0/8',
+        SNS_EMULATOR: emulator,
+        SNS_TOPICS: 'arn:aws:sns:us-east-1:123456789012:*',
+      },
+    },
+  )
+  closeSync(log)
+  const exited = once(child, 'exit')
+  const stop = async () => {
+    if (child.exitCode === null && child.signalCode === null) {
+      child.kill('SIGTERM')
+      const timer = setTimeout(() => child.kill('SIGKILL'), STOP_TIMEOUT_MS)
+      await exited
+      clearTimeout(timer)
+    }
+  }
+  t.teardown(stop)
+  const url = await addressIn(path, () => child.exitCode !== null)
+  return {
+    url,
+    pid: child.pid!,
+    async api<T>(method: string, target: string, body?: object) {
+      const answer = await fetch(url + target, {
+        method,
+        headers: { authorization: `Bearer ${KEY}`, ...(body ? { 'content-type': 'application/json' } : {}) },
+        body: body && JSON.stringify(body),
+      })
+      return { status: answer.status, body: (await answer.json()) as T }
+    },
+    stop,
+  }
+}
+
+/** Starts what takes messages and what delivers them: two processes where the backend can be shared, else one. */
+export async function startPair(t: Teardowns, place: Place, emulator: string): Promise<{ api: Relay; all: Relay[] }> {
+  const starting = [startRelay(t, place, { role: 'api', emulator })]
+  if (place.databaseUrl !== undefined) starting.push(startRelay(t, place, { role: 'worker' }))
+  const all = await Promise.all(starting)
+  return { api: all[0]!, all }
+}
+
+/** Makes webhooks over the API; `fieldsOf` gives what POST /v1/webhooks takes. */
+export async function createWebhooks(
+  api: Relay,
+  count: number,
+  fieldsOf: (index: number) => object,
+): Promise<string[]> {
+  const ids: string[] = []
+  for (let index = 0; index < count; index++) {
+    const create = () => api.api('POST', '/v1/webhooks', fieldsOf(index))
+    let { status, body } = await create()
+    // 503: the machine is busy with something else
+    while (status === 503) {
+      await sleep(REPEAT_MS)
+      ;({ status, body } = await create())
+    }
+    if (status !== 201) throw new Error(`POST /v1/webhooks: ${status} ${JSON.stringify(body)}`)
+    ids.push(body.id)
+  }
+  return ids
+}
+
+/** The memory of a process, in MiB. */
+export async function residentMib(pid: number): Promise<number> {
+  const { stdout } = await run('ps', ['-o', 'rss=', '-p', String(pid)])
+  return Number(stdout) / 1024
+}
+
+async function addressIn(logPath: string, hasStopped: () => boolean): Promise<string> {
+  const log = await open(logPath)
+  const head = Buffer.alloc(64 * 1024)
+  try {
+    for (const deadline = Date.now() + START_TIMEOUT_MS; Date.now() < deadline; await sleep(20)) {
+      const { bytesRead } = await log.read(head, 0, head.length, 0)
+      const text = head.toString('utf8', 0, bytesRead)
+      const address = /"address":"([^"]+)".*"msg":"listening"/.exec(text)?.[1]
+      if (address) return address
+      if (hasStopped()) throw new Error(`the relay stopped:\n${text}`)
+    }
+    throw new Error('the relay does not listen')
+  } finally {
+    await log.close()
+  }
+}

@@ -1,0 +1,26 @@
+/** What is started is stopped, the last first, also when the work between failed or a signal came. */
+import type { Teardowns } from './program.js'
+
+type Undo = () => unknown
+
+const open = new Set<Undo[]>()
+
+export async function withTeardowns<T>(work: (t: Teardowns) => Promise<T>): Promise<T> {
+  const undos: Undo[] = []
+  open.add(undos)
+  try {
+    return await work({ teardown: (undo) => undos.push(undo) })
+  } finally {
+    await unwind(undos)
+    open.delete(undos)
+  }
+}
+
+/** For a signal: undoes everything that is under way, the innermost first. */
+export async function unwindAll(): Promise<void> {
+  for (const undos of [...open].reverse()) await unwind(undos)
+}
+
+async function unwind(undos: Undo[]): Promise<void> {
+  for (let undo = undos.pop(); undo; undo = undos.pop()) await undo()
+}

@@ -1,0 +1,111 @@
+/**
+ * through: from POST /sns to the arrival at the receiver, at half the rate that the relay sustains from end to end, for 1
+ * and 10 webhooks. Bare loop: a route that verifies and posts on, storing nothing, at the same rate.
+ */
+import { over, type Bench, type Measurement } from './measurement.js'
+import { nowMs, startProgram, type Program } from './program.js'
+import type { Bare } from './programs/bare.js'
+import type { Sink } from './programs/sink.js'
+import { createWebhooks, startPair } from './relay.js'
+import { percentile } from './statistics.js'
+import { withTeardowns } from './teardowns.js'
+
+const CONNECTIONS = 64
+
+export function measureThrough(bench: Bench): Promise<Measurement[]> {
+  return withTeardowns(async (t) => {
+    const place = await bench.backend.fresh(t)
+    const sink = startProgram<Sink>(t, 'sink')
+    const [port] = await sink.call('listen', 1)
+    const origin = await bench.load.call('origin')
+    const { api } = await startPair(t, place, origin)
+    const results: Measurement[] = []
+    const urls: string[] = []
+    let next = 0
+    for (const webhooks of [1, 10]) {
+      const more = Array.from(
+        { length: webhooks - urls.length },
+        (_, i) => `http://127.0.0.1:${port}/${urls.length + i}`,
+      )
+      await createWebhooks(api, more.length, (index) => ({ url: more[index] }))
+      urls.push(...more)
+      const bareUrl = await startProgram<Bare>(t, 'bare').call('listen', origin, urls)
+      const compared = await compare(bench, sink, { relayUrl: api.url, bareUrl, webhooks, from: next })
+      results.push(...compared.results)
+      next = compared.next
+    }
+    return results
+  })
+}
+
+/** The messages from `from` on are new to the relay; the bare loop gets the same. */
+async function compare(
+  bench: Bench,
+  sink: Program<Sink>,
+  { relayUrl, bareUrl, webhooks, from }: { relayUrl: string; bareUrl: string; webhooks: number; from: number },
+): Promise<{ results: Measurement[]; next: number }> {
+  const seconds = bench.quick ? 3 : 15
+  const calibration = { from, count: (bench.quick ? 800 : 16_000) / (bench.backend.kind === 'server' ? 1 : 5) }
+  const first = from + calibration.count
+  await bench.load.call('prepare', first)
+  const rate = (await sustained(bench, sink, { url: relayUrl, ...calibration }, webhooks)) / 2
+  const flow = { rate, count: Math.ceil(rate * seconds), from: first }
+  const next = first + flow.count
+  await bench.load.call('prepare', next)
+  const relayed = await latencies(bench, sink, { url: relayUrl, ...flow }, webhooks)
+  await sustained(bench, sink, { url: bareUrl, ...calibration }, webhooks)
+  const bare = await latencies(bench, sink, { url: bareUrl, ...flow }, webhooks)
+  const results = [0.5, 0.99].map((share) =>
+    over(
+      `through, ${webhooks} webhooks, p${share * 100}`,
+      percentile(relayed, share),
+      percentile(bare, share),
+      'ms',
+      `at ${Math.round(rate)} messages/s`,
+    ),
+  )
+  return { results, next }
+}
+
+interface Part {
+  url: string
+  from: number
+  count: number
+}
+
+/** Messages a second, from the first POST to the last arrival; the first three quarters of them warm up. */
+async function sustained(bench: Bench, sink: Program<Sink>, { url, from, count }: Part, webhooks: number) {
+  const warmUp = Math.ceil((count * 3) / 4)
+  const left = count - warmUp
+  await secondsUntilDelivered(bench, sink, { url, from, count: warmUp }, webhooks)
+  return left / (await secondsUntilDelivered(bench, sink, { url, from: from + warmUp, count: left }, webhooks))
+}
+
+/** All at once, as fast as they are taken, until every webhook has every message. */
+async function secondsUntilDelivered({ load }: Bench, sink: Program<Sink>, part: Part, webhooks: number) {
+  await sink.call('countAnew')
+  const arrived = sink.call('arrived', part.count * webhooks)
+  const started = nowMs()
+  await load.call('blast', { ...part, connections: CONNECTIONS })
+  const lastMs = await arrived
+  return (lastMs - started) / 1000
+}
+
+async function latencies(
+  bench: Bench,
+  sink: Program<Sink>,
+  flow: Part & { rate: number },
+  webhooks: number,
+): Promise<number[]> {
+  await sink.call('countAnew')
+  const arrived = sink.call('arrived', flow.count * webhooks)
+  await sink.call('record')
+  const { eventIds, atMs } = await bench.load.call('flow', flow)
+  await arrived
+  const sentAt = new Map(eventIds.map((id, index) => [id, atMs[index]!]))
+  const arrivals = await sink.call('taken')
+  return arrivals.eventIds.flatMap((id, index) => {
+    const sent = sentAt.get(id)
+    return sent === undefined ? [] : [arrivals.atMs[index]! - sent]
+  })
+}
