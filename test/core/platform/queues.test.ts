@@ -22,20 +22,22 @@ t.test('a job that is added many times runs once, and once more when it is added
   const queues = await open(t)
   const ran: string[] = []
   await Promise.all(Array.from({ length: 5 }, () => queues.addDispatches(['evt_a', 'evt_b', 'evt_a'].map(batchOf))))
-  let last = latch()
+  const first = latch()
+  const second = latch()
   const worker = queues.startDispatch(async ({ batchId }) => {
     ran.push(batchId)
-    if (batchId === 'evt_last') last.open()
+    if (batchId === 'evt_first') first.open()
+    if (batchId === 'evt_second') second.open()
   }, 1)
   closing(t, worker)
-  await queues.addDispatches([batchOf('evt_last')])
-  await last.opened
-  t.same(ran, ['evt_a', 'evt_b', 'evt_last'])
-  last = latch()
+  await queues.addDispatches([batchOf('evt_first')])
+  await first.opened
+  t.same(ran, ['evt_a', 'evt_b', 'evt_first'])
+  // One job at a time: when evt_first runs, evt_a is done. evt_first itself may be under way still.
   await queues.addDispatches([batchOf('evt_a')])
-  await queues.addDispatches([batchOf('evt_last')])
-  await last.opened
-  t.same(ran, ['evt_a', 'evt_b', 'evt_last', 'evt_a', 'evt_last'], 'a done job frees its id')
+  await queues.addDispatches([batchOf('evt_second')])
+  await second.opened
+  t.same(ran, ['evt_a', 'evt_b', 'evt_first', 'evt_a', 'evt_second'], 'a done job frees its id')
   t.same(queues.errors, [])
 })
 
