@@ -79,8 +79,11 @@ const RESOURCES = [
   AuditEntry,
 ]
 
-/** An event loop this far behind cannot answer SNS in time: better a 503 at once, which SNS repeats. */
-const PRESSURE = { maxEventLoopDelay: 2000, sampleInterval: 500 }
+/**
+ * An event loop whose turns take so long on average cannot answer SNS in time: better a 503 at once, which SNS repeats.
+ * It is sampled seldom, since one pause that outlasts a sample leaves it without a value, which counts as endless.
+ */
+const PRESSURE = { maxEventLoopDelay: 1000, sampleInterval: 5000 }
 const RETRY_AFTER_S = 5
 /** The longest topic ARN, URL-encoded. */
 const MAX_PARAM_LENGTH = 600
@@ -97,7 +100,13 @@ export async function createHttp(options: HttpOptions): Promise<FastifyInstance>
     transformStaticCSP: (csp) => csp.replace('upgrade-insecure-requests;', ''),
     uiConfig: { persistAuthorization: true, docExpansion: 'list', tryItOutEnabled: true },
   })
-  await registerPressure(http)
+  await http.register(underPressure, {
+    ...PRESSURE,
+    async pressureHandler(_request, reply) {
+      reply.header('retry-after', RETRY_AFTER_S)
+      throw new Refusal('undecided', 'The service is under pressure; try again.')
+    },
+  })
   http.get('/openapi.json', { schema: { hide: true } }, async () => http.swagger())
   await http.register(snsRoutes, options)
   await http.register(opsRoutes, options)
@@ -128,22 +137,6 @@ export async function createHttp(options: HttpOptions): Promise<FastifyInstance>
     { prefix: '/v1' },
   )
   return http
-}
-
-/** Building the routes blocks the event loop too: what is measured of that says nothing of the load. */
-async function registerPressure(http: FastifyInstance): Promise<void> {
-  let measuredFromMs = Infinity
-  http.addHook('onReady', async () => {
-    measuredFromMs = performance.now() + 2 * PRESSURE.sampleInterval
-  })
-  await http.register(underPressure, {
-    ...PRESSURE,
-    async pressureHandler(_request, reply) {
-      if (performance.now() < measuredFromMs) return
-      reply.header('retry-after', RETRY_AFTER_S)
-      throw new Refusal('undecided', 'The service is under pressure; try again.')
-    },
-  })
 }
 
 /** Health alone: what a process without the API serves. */

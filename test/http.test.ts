@@ -1,0 +1,31 @@
+import { setImmediate as turn } from 'node:timers/promises'
+import t from 'tap'
+import { createTestApp } from './helpers/app.js'
+
+/** Keeps the event loop from doing anything else. */
+function block(ms: number): void {
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ms)
+}
+
+t.test('a process that stood still for a moment refuses nobody', async (t) => {
+  const app = await createTestApp(t)
+  for (let i = 0; i < 3; i++) {
+    block(1200)
+    await turn()
+    await turn()
+    t.equal((await app.api('GET', '/v1/webhooks')).statusCode, 200)
+  }
+})
+
+t.test('a process that lags for seconds says 503, and when to come again', async (t) => {
+  const app = await createTestApp(t)
+  let answer = await app.sns('{}')
+  for (let turns = 0; answer.statusCode !== 503 && turns < 12; turns++) {
+    block(1200)
+    await turn()
+    await turn()
+    answer = await app.sns('{}')
+  }
+  t.match(answer.json(), { status: 503, type: 'urn:alert-relay:problem:undecided' })
+  t.equal(answer.headers['retry-after'], '5')
+})
