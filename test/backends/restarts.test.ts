@@ -1,6 +1,7 @@
 import { Redis } from 'ioredis'
 import t from 'tap'
 import { relayWithServers } from '../helpers/relay-with-servers.js'
+import { until } from '../helpers/until.js'
 
 t.test('FLUSHALL between 200 and delivery: delivered', async (t) => {
   const { publisher, redis, relay, receiver } = await relayWithServers(t)
@@ -8,7 +9,10 @@ t.test('FLUSHALL between 200 and delivery: delivered', async (t) => {
   const { body } = await relay.sns(publisher.notification({ message: 'text' }))
   await receiver.waitFor(1)
   const path = `/v1/events/${String(body.event_id)}/deliveries`
-  while ((await relay.api<{ data: unknown[] }>('GET', path)).body.data.length === 0);
+  await until(
+    () => relay.api<{ data: unknown[] }>('GET', path),
+    ({ body }) => body.data.length > 0,
+  )
   const client = new Redis(redis.url)
   await client.flushall()
   client.disconnect()

@@ -9,6 +9,7 @@ import { createTestDatabaseUrl, createTestDataDir, relayRedisUrl } from '../help
 import { createReceiver, type Receiver, type Respond } from '../helpers/receiver.js'
 import { startRelay, type Relay } from '../helpers/relay.js'
 import { createSnsPublisher, TEST_TOPIC, type SnsPublisher } from '../helpers/sns-publisher.js'
+import { until } from '../helpers/until.js'
 
 const embedded = !process.env.TEST_DATABASE_URL && 'an embedded database is for one process'
 const CLI = join(import.meta.dirname, '../../dist/cli.js')
@@ -48,6 +49,20 @@ async function receiverFor(
   return { receiver, webhookId: body.id }
 }
 
+/** What the API lists at the path, once it is right. */
+async function deliveriesOnce(
+  relay: Relay,
+  path: string,
+  areRight: (deliveries: Delivery[]) => boolean,
+): Promise<Delivery[]> {
+  return until(async () => (await relay.api<{ data: Delivery[] }>('GET', path)).body.data, areRight)
+}
+
+/** An attempt that takes long is recorded twice: when it is found to, and when it is over. */
+function wereTried(deliveries: Delivery[]): boolean {
+  return deliveries.length > 0 && deliveries.every(({ attempt_count: count }) => count > 0)
+}
+
 const seed = JSON.stringify(SAMPLE_CHANGE)
 
 t.test('SNS subscribes and publishes; the webhook receives every change, signed', async (t) => {
@@ -84,12 +99,12 @@ t.test('SNS subscribes and publishes; the webhook receives every change, signed'
   t.same(event.body.body, request!.json, 'the API shows the body that was sent')
   const { body: topic } = await relay.api('GET', `/v1/topics/${encodeURIComponent(TEST_TOPIC)}`)
   t.match(topic, { arn: TEST_TOPIC, status: 'confirmed', last_event_at: String })
-  const { body: page } = await relay.api<{ data: Delivery[] }>(
-    'GET',
+  const deliveries = await deliveriesOnce(
+    relay,
     `/v1/webhooks/${webhookId}/deliveries?status=succeeded`,
+    (succeeded) => succeeded.length === 2,
   )
-  t.equal(page.data.length, 2)
-  const { body: delivery } = await relay.api('GET', `/v1/deliveries/${page.data[1]!.id}`)
+  const { body: delivery } = await relay.api('GET', `/v1/deliveries/${deliveries[1]!.id}`)
   t.match(delivery, {
     status: 'succeeded',
     attempt_count: 1,
@@ -130,16 +145,11 @@ t.test('one event to 100 webhooks of which one is down: 99 receive once, the one
   up.secrets = secrets
   const { body } = await relay.sns(publisher.notification({ message: seed }))
   await up.waitFor(99)
-  let waiting: Delivery[] = []
-  while (waiting.length === 0) {
-    const page = await relay.api<{ data: Delivery[] }>(
-      'GET',
-      `/v1/events/${String(body.event_id)}/deliveries?status=pending`,
-    )
-    // until its attempt is over, a delivery waits for the end of it
-    waiting = page.body.data.filter(({ attempt_count: count }) => count === 1)
-  }
-  const [retry] = waiting
+  const [retry] = await deliveriesOnce(
+    relay,
+    `/v1/events/${String(body.event_id)}/deliveries?status=pending`,
+    (pending) => pending.length === 1 && wereTried(pending),
+  )
   const { body: delivery } = await relay.api<{ attempts: { started_at: string; duration_ms: number }[] }>(
     'GET',
     `/v1/deliveries/${retry!.id}`,
@@ -182,8 +192,7 @@ t.test('a deleted webhook gets nothing more, and its waiting delivery says so', 
   await relay.sns(publisher.notification({ message: seed }))
   await receiver.waitFor(1)
   const path = `/v1/webhooks/${webhookId}/deliveries`
-  let deliveries: Delivery[] = []
-  while (deliveries.length === 0) deliveries = (await relay.api<{ data: Delivery[] }>('GET', path)).body.data
+  const deliveries = await deliveriesOnce(relay, path, wereTried)
   t.match(deliveries, [{ status: 'pending', attempt_count: 1 }])
   const { body } = await relay.api('GET', `/v1/deliveries/${deliveries[0]!.id}`)
   t.match(body, { attempts: [{ outcome: 'rejected', status_code: 500, response_body: 'no\ufffd <b>' }] })
@@ -203,17 +212,14 @@ t.test('a retry by hand, a replay, and a disabled webhook that is enabled again'
   }))
   const { body: receipt } = await relay.sns(publisher.notification({ message: seed }))
   await receiver.waitFor(1)
-  let data: Delivery[] = []
-  while (data.length === 0) {
-    data = (await relay.api<{ data: Delivery[] }>('GET', `/v1/webhooks/${webhookId}/deliveries`)).body.data
-  }
-  const retried = await relay.api('POST', `/v1/deliveries/${data[0]!.id}/retry`)
+  const [first] = await deliveriesOnce(relay, `/v1/webhooks/${webhookId}/deliveries`, wereTried)
+  const retried = await relay.api('POST', `/v1/deliveries/${first!.id}/retry`)
   t.match(retried, { status: 202, body: { status: /pending|succeeded/ } })
   await receiver.waitFor(2)
   t.equal(receiver.received[1]!.attempt, 2)
 
   const replayed = await relay.api('POST', `/v1/events/${String(receipt.event_id)}/replay`, {})
-  t.match(replayed, { status: 202, body: { deliveries: [data[0]!.id] } })
+  t.match(replayed, { status: 202, body: { deliveries: [first!.id] } })
   await receiver.waitFor(3)
   t.same(new Set(receiver.received.map(({ id }) => id)), new Set([receipt.event_id]), 'one webhook-id')
   t.same(new Set(receiver.received.map(({ body }) => body)).size, 1, 'one body')
@@ -224,10 +230,11 @@ t.test('a retry by hand, a replay, and a disabled webhook that is enabled again'
   await relay.api('PATCH', `/v1/webhooks/${webhookId}`, { status: 'disabled' })
   receiver.respond = () => ({ status: 200 })
   const held = `/v1/events/${String(second.event_id)}/deliveries`
-  let delivery: Delivery | undefined
-  while (delivery?.reason !== 'held: the webhook is disabled') {
-    delivery = (await relay.api<{ data: Delivery[] }>('GET', held)).body.data[0]
-  }
+  const [delivery] = await deliveriesOnce(
+    relay,
+    held,
+    ([delivery]) => delivery?.reason === 'held: the webhook is disabled',
+  )
   t.match(delivery, { status: 'pending', next_attempt_at: null, attempt_count: 1 })
   t.equal(receiver.received.length, 4, 'nothing is sent to a disabled webhook')
   await relay.api('PATCH', `/v1/webhooks/${webhookId}`, { status: 'enabled' })
@@ -290,7 +297,7 @@ t.test(
     const { body } = await relay.sns(publisher.notification({ message: seed }))
     await receiver.waitFor(1)
     const path = `/v1/events/${String(body.event_id)}/deliveries`
-    while ((await relay.api<{ data: Delivery[] }>('GET', path)).body.data.length === 0);
+    await deliveriesOnce(relay, path, wereTried)
     const redis = new Redis(relayRedisUrl!)
     await redis.flushdb()
     redis.disconnect()

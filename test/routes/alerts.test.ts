@@ -3,6 +3,7 @@ import { createTestApp } from '../helpers/app.js'
 import { createReceiver } from '../helpers/receiver.js'
 import { createSnsEndpoint, setEnvironment } from '../helpers/sns-endpoint.js'
 import { createSnsPublisher, TEST_TOPIC } from '../helpers/sns-publisher.js'
+import { until } from '../helpers/until.js'
 
 interface MatchedAlert {
   alert_id: string
@@ -196,11 +197,13 @@ t.test('a webhook may be an SNS topic; what came from a topic never goes back to
   })
   const { event_id: id } = (await app.sns(publisher.notification({ message: 'finding' }))).json<{ event_id: string }>()
   await receiver.waitFor(1)
-  let statuses: string[] = []
-  while (statuses.length < 2) {
-    const page = await app.api('GET', `/v1/events/${id}/deliveries`)
-    statuses = page.json<{ data: { status: string }[] }>().data.map(({ status }) => status)
-  }
+  const statuses = await until(
+    async () => {
+      const page = await app.api('GET', `/v1/events/${id}/deliveries`)
+      return page.json<{ data: { status: string }[] }>().data.map(({ status }) => status)
+    },
+    (statuses) => statuses.length === 2 && !statuses.includes('pending'),
+  )
   t.same(statuses, ['succeeded', 'succeeded'], 'to the other topic and the receiver')
   t.match(endpoint.published, [{ topicArn: out, attributes: { type: 'sns.notification', event_id: id } }])
   t.equal(endpoint.published[0]!.message, receiver.received[0]!.body)

@@ -1,10 +1,10 @@
-import { setTimeout as pause } from 'node:timers/promises'
 import t, { type Test } from 'tap'
 import type { Delivery } from '../../src/core/delivery/delivery.js'
 import type { Recovery } from '../../src/core/delivery/recovery.js'
 import { newId } from '../../src/core/platform/id.js'
 import { createTestApp, type TestApp } from '../helpers/app.js'
 import { createReceiver, type Respond } from '../helpers/receiver.js'
+import { until } from '../helpers/until.js'
 
 interface Problem {
   type: string
@@ -15,15 +15,6 @@ interface Problem {
 const TYPE = 'urn:alert-relay:problem:'
 
 /** Asks until the answer is right: what is asked for is done in the background. */
-async function until<T>(ask: () => Promise<T>, isRight: (answer: T) => boolean): Promise<T> {
-  for (let tries = 0; ; tries++) {
-    const answer = await ask()
-    if (isRight(answer)) return answer
-    if (tries > 400) throw new Error(`it stays ${JSON.stringify(answer)}`)
-    await pause(25)
-  }
-}
-
 function client(t: Test, app: TestApp) {
   /** A busy machine makes the service say 503, come again. */
   const api: TestApp['api'] = (method, url, payload) =>
@@ -165,7 +156,10 @@ t.test('recoveries and retries over the API', async (t) => {
     t.match(dead, [{ event_id: events[1], status: 'dead', reason: 'the receiver answered 410 Gone', attempt_count: 1 }])
     t.same(await deliveries(`status=dead&webhook_id=${taken.id}`), [])
     t.same(await deliveries('status=dead&until=2020-01-01T00:00:00Z'), [])
-    t.equal((await deliveries(`status=succeeded&event_id=${events[1]}`)).length, 1)
+    await until(
+      () => deliveries(`status=succeeded&event_id=${events[1]}`),
+      (succeeded) => succeeded.length === 1,
+    )
     await api('PATCH', `/v1/webhooks/${id}`, { status: 'enabled' })
     receiver.respond = () => ({ status: 200 })
     const sent = receiver.received.length

@@ -3,6 +3,7 @@ import t, { type Test } from 'tap'
 import { SAMPLE_CHANGE } from '../../src/core/event/sample.js'
 import { createTestApp, type TestApp } from '../helpers/app.js'
 import { createReceiver, type ReceivedRequest } from '../helpers/receiver.js'
+import { until } from '../helpers/until.js'
 
 const MATCH = {
   rule: 'r',
@@ -186,12 +187,14 @@ t.test('every format is delivered signed, with its content type', async (t) => {
   t.match(of('pagerduty').received[0]!.json, { event_action: 'trigger', routing_key: ROUTING_KEY })
   t.equal(of('broken').received.length, 0)
   // the first template starts a process, so its attempt may end after the dispatch was written
-  let attempts: unknown[] = []
-  while (attempts.length === 0) {
-    const deliveries = await app.api('GET', `/v1/events/${id}/deliveries?status=pending`)
-    const [waiting] = deliveries.json<{ data: { id: string }[] }>().data
-    if (waiting) attempts = (await app.api('GET', `/v1/deliveries/${waiting.id}`)).json<{ attempts: [] }>().attempts
-  }
+  const attempts = await until(
+    async () => {
+      const deliveries = await app.api('GET', `/v1/events/${id}/deliveries?status=pending`)
+      const [waiting] = deliveries.json<{ data: { id: string }[] }>().data
+      return waiting ? (await app.api('GET', `/v1/deliveries/${waiting.id}`)).json<{ attempts: [] }>().attempts : []
+    },
+    (attempts: unknown[]) => attempts.length > 0,
+  )
   t.match(attempts, [{ outcome: 'not_sent', error: String }], 'a template that fails says so')
 })
 
