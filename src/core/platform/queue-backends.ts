@@ -52,13 +52,8 @@ export async function embeddedBackend(db: PGlite): Promise<QueueBackend> {
 
 /** The queues in a PostgreSQL server, on connections of their own. */
 export async function postgresBackend(connectionString: string): Promise<QueueBackend> {
-  const base = {
-    connectionString,
-    schema: SCHEMA,
-    migrate: true,
-    keepAlive: true,
-    application_name: 'alert-relay queue',
-  }
+  const base = { connectionString, schema: SCHEMA, keepAlive: true, application_name: 'alert-relay queue' }
+  await migrate({ ...base, max: 1, migrate: true })
   const limits = { connectionTimeoutMillis: PRODUCER_TIMEOUT_MS, query_timeout: PRODUCER_TIMEOUT_MS }
   const constructors = postgresConstructors({ ...base, ...limits, max: 2 }, { ...base, max: 4 })
   const probe = constructors.queue('ping')
@@ -68,6 +63,17 @@ export async function postgresBackend(connectionString: string): Promise<QueueBa
       await probe.getWaitingCount()
     },
     close: () => probe.close(),
+  }
+}
+
+/** Once for the process, and for as long as it takes: another process may be at it. */
+async function migrate(connection: PostgresConnection): Promise<void> {
+  const { queue } = postgresConstructors(connection, connection)
+  const migration = queue('migration')
+  try {
+    await migration.waitUntilReady()
+  } finally {
+    await migration.close()
   }
 }
 

@@ -9,6 +9,7 @@ import type { Job, JobsOptions, Queue, Worker } from 'bullmq'
 import type { FastifyBaseLogger } from 'fastify'
 import type { Database } from './database.js'
 import { withDeadline } from './deadline.js'
+import { messageOf, SettingError } from './errors.js'
 import {
   embeddedBackend,
   postgresBackend,
@@ -103,6 +104,10 @@ const JOB_OPTIONS = { removeOnComplete: true, removeOnFail: true, attempts: 1 }
  */
 const CLOSE_PATIENCE_MS = 3_000
 
+/** What could not begin, since its store was away, begins anew: a worker until it can, a producer so many times. */
+const OPEN_AGAIN_AFTER_MS = 1000
+const MOST_TRIES = 5
+
 /** The dispatch queue takes no more than about so many jobs, counted now and then. */
 const MOST_DISPATCHES = 20_000
 const COUNT_EVERY_MS = 500
@@ -112,9 +117,7 @@ const WAKE_HORIZON_MS = 60_000
 export async function openQueues(options: QueuesOptions): Promise<Queues> {
   const { onError } = options
   const backend = await openBackend(options)
-  const dispatch = backend.queue('dispatch')
-  const wake = backend.queue('wake')
-  for (const queue of [dispatch, wake]) queue.on('error', onError)
+  const [dispatch, wake] = await openProducers(backend, onError)
   const soon = <T>(work: Promise<T>) => withDeadline(work, PRODUCER_TIMEOUT_MS, 'the queue')
   const isFull = createFullness(dispatch)
 
@@ -135,6 +138,32 @@ export async function openQueues(options: QueuesOptions): Promise<Queues> {
       await Promise.all([dispatch, wake].map((queue) => soon(queue.close()).catch(onError)))
       await soon(backend.close()).catch(onError)
     },
+  }
+}
+
+async function openProducers(backend: QueueBackend, onError: (error: unknown) => void): Promise<[Queue, Queue]> {
+  try {
+    return await Promise.all([openProducer(backend, 'dispatch', onError), openProducer(backend, 'wake', onError)])
+  } catch (error) {
+    await backend.close().catch(onError)
+    throw new SettingError(`the queue cannot be used: ${messageOf(error)}`, { cause: error })
+  }
+}
+
+/** A producer whose store did not answer when it began stays without it: it is made anew. */
+async function openProducer(backend: QueueBackend, name: string, onError: (error: unknown) => void): Promise<Queue> {
+  for (let tries = 1; ; tries++) {
+    const queue = backend.queue(name)
+    queue.on('error', onError)
+    try {
+      await queue.waitUntilReady()
+      return queue
+    } catch (error) {
+      if (tries === MOST_TRIES) throw error
+      onError(error)
+      await queue.close().catch(onError)
+      await pause(OPEN_AGAIN_AFTER_MS)
+    }
   }
 }
 
@@ -206,11 +235,35 @@ function startWorker<Data>(
     underWay.add(work)
     return work
   }
-  const worker: Worker<Data> = backend.worker<Data>(name, handle, { ...TUNING, concurrency })
-  worker.on('error', onError)
-  worker.on('failed', (_job, error) => onError(error))
+  let isClosing = false
+  let worker = open()
+
+  function open(): Worker<Data> {
+    const opened = backend.worker<Data>(name, handle, { ...TUNING, concurrency, autorun: false })
+    opened.on('error', onError)
+    opened.on('failed', (_job, error) => onError(error))
+    void run(opened)
+    return opened
+  }
+
+  /** A worker whose store was away when it began stays without it, and asks it without a pause. */
+  async function run(opened: Worker<Data>): Promise<void> {
+    try {
+      await opened.waitUntilReady()
+    } catch (error) {
+      onError(error)
+      await pause(OPEN_AGAIN_AFTER_MS, undefined, { ref: false })
+      if (isClosing) return
+      void opened.close().catch(onError)
+      worker = open()
+      return
+    }
+    await opened.run().catch(onError)
+  }
+
   return {
     async close() {
+      isClosing = true
       const closed = worker.close().catch(onError)
       const idle = Promise.allSettled(underWay).then(() => pause(CLOSE_PATIENCE_MS, undefined, { ref: false }))
       await Promise.race([closed, idle])

@@ -1,7 +1,10 @@
 import { setTimeout as pause } from 'node:timers/promises'
 import t, { type Test } from 'tap'
 import { batchOf, type Batch, type QueueWorker } from '../../../src/core/platform/queues.js'
-import { openTestDatabase, openTestQueues } from '../../helpers/backends.js'
+import { openTestDatabase, openTestQueues, testRedisUrl } from '../../helpers/backends.js'
+import { until } from '../../helpers/until.js'
+
+const notInServer = { skip: (!process.env.TEST_DATABASE_URL || testRedisUrl) && 'the queue is in no server' }
 
 /** A latch: a promise that the test opens. */
 function latch<T = void>() {
@@ -147,4 +150,38 @@ t.test('two workers share the jobs: each runs once', async (t) => {
 t.test('a queue that is there answers a ping', async (t) => {
   const queues = await open(t)
   await t.resolves(queues.ping())
+})
+
+t.test('a worker that could not begin begins anew', notInServer, async (t) => {
+  const database = await openTestDatabase(t)
+  const queues = await openTestQueues(t, database)
+  const ran = latch<string>()
+  await database.query('alter schema bullmq rename to away')
+  closing(
+    t,
+    queues.startDispatch(async ({ batchId }) => ran.open(batchId), 1),
+  )
+  while (queues.errors.length === 0) await pause(5)
+  await database.query('alter schema away rename to bullmq')
+  await queues.addDispatches([batchOf('evt_a')])
+  t.equal(await ran.opened, 'evt_a')
+})
+
+t.test('queues that another process is migrating are waited for', notInServer, async (t) => {
+  const database = await openTestDatabase(t)
+  await openTestQueues(t, database)
+  const queues = await database.transaction(async (tx) => {
+    await tx.query('lock table bullmq.migration in access exclusive mode')
+    const opening = openTestQueues(t, database)
+    await until(
+      () =>
+        database.query(`select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'
+          and query_start < now() - interval '2.5 seconds'`),
+      ({ rowCount }) => rowCount > 0,
+    )
+    return { opening }
+  })
+  const opened = await queues.opening
+  await t.resolves(opened.addDispatches([batchOf('evt_a')]))
+  t.match(await opened.counts(), [{ queue: 'dispatch', state: 'waiting', count: 1 }])
 })
