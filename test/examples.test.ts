@@ -148,8 +148,8 @@ for (const [language, command] of Object.entries(RECEIVERS)) {
 type Answer = Awaited<ReturnType<TestApp['api']>>
 
 /**
- * Asks a relay until its answer will do, and lets everything else have its turn in between. A relay under pressure, as when
- * it has just started, answers 503.
+ * Asks a relay until its answer will do, and lets everything else have its turn in between. A relay under pressure answers
+ * 503.
  */
 async function ask(
   app: TestApp,

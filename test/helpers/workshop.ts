@@ -147,3 +147,16 @@ export async function workshop(t: Test, settings: { disableAfterMs?: number } = 
     ...process('one'),
   }
 }
+
+export type Shop = Awaited<ReturnType<typeof workshop>>
+
+/** Publishes messages and dispatches each before the next. @returns the ids of their events */
+export async function publishMany(shop: Shop, messages: readonly string[]): Promise<string[]> {
+  const ids = []
+  for (const message of messages) {
+    const { id } = await shop.publish(message)
+    await shop.dispatch({ eventId: id })
+    ids.push(id)
+  }
+  return ids
+}

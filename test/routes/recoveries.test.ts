@@ -14,7 +14,6 @@ interface Problem {
 
 const TYPE = 'urn:alert-relay:problem:'
 
-/** Asks until the answer is right: what is asked for is done in the background. */
 function client(t: Test, app: TestApp) {
   /** A busy machine makes the service say 503, come again. */
   const api: TestApp['api'] = (method, url, payload) =>

@@ -7,9 +7,7 @@ import { deleteWebhook } from '../../src/core/webhook/webhook-store.js'
 import { startUpkeep } from '../../src/workers/upkeep.js'
 import { editWebhook, laneProcess, standingOf, watched } from '../helpers/lane-process.js'
 import type { ReceivedRequest, Respond } from '../helpers/receiver.js'
-import { log, workshop } from '../helpers/workshop.js'
-
-type Shop = Awaited<ReturnType<typeof workshop>>
+import { log, publishMany, workshop, type Shop } from '../helpers/workshop.js'
 
 const ok: Respond = () => ({ status: 200 })
 
@@ -51,16 +49,6 @@ async function clean({ database, dispatches, wakes }: Shop): Promise<void> {
   await database.query('delete from events')
   await database.query('delete from alerts')
   dispatches.length = wakes.length = 0
-}
-
-async function publishMany(shop: Shop, messages: readonly string[]): Promise<string[]> {
-  const ids = []
-  for (const message of messages) {
-    const { id } = await shop.publish(message)
-    await shop.dispatch({ eventId: id })
-    ids.push(id)
-  }
-  return ids
 }
 
 async function statuses({ database }: Shop): Promise<Record<string, number>> {

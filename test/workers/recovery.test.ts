@@ -6,9 +6,7 @@ import { deleteWebhook } from '../../src/core/webhook/webhook-store.js'
 import { startUpkeep } from '../../src/workers/upkeep.js'
 import { editWebhook, standingOf, watched } from '../helpers/lane-process.js'
 import type { ReceivedRequest, Respond } from '../helpers/receiver.js'
-import { log, workshop } from '../helpers/workshop.js'
-
-type Shop = Awaited<ReturnType<typeof workshop>>
+import { log, publishMany, workshop } from '../helpers/workshop.js'
 
 const ok: Respond = () => ({ status: 200 })
 const START = new Date(0)
@@ -21,16 +19,6 @@ function change(alertId: string, n: number): string {
     incoming_rule_matches_context: context,
     context_diff: {},
   })
-}
-
-async function publishMany(shop: Shop, messages: readonly string[]): Promise<string[]> {
-  const ids = []
-  for (const message of messages) {
-    const { id } = await shop.publish(message)
-    await shop.dispatch({ eventId: id })
-    ids.push(id)
-  }
-  return ids
 }
 
 t.test('recoveries', async (t) => {
