@@ -109,9 +109,9 @@ async function compose(config: Config, log: Logger, closers: Closer[], close: Cl
   })
   const certificates = createCertificateStore({ emulatorOrigin, onFetch: metrics.countCertificateFetch })
   const verifier = createVerifier({ certificates, maxAgeS: config.snsMaxAgeS, emulatorOrigin })
-  const accept = createAccept({ database, queues })
-  const acceptMatches = createAcceptMatches({ database, queues, log })
   const registry = createRegistry({ database, sealer })
+  const accept = createAccept({ database, queues, audience: registry })
+  const acceptMatches = createAcceptMatches({ database, queues, log })
   const parts = {
     ...{ database, queues, sealer, registry, deliver, renderer, metrics, log },
     ...{ subscriptions, verifier, accept, acceptMatches },

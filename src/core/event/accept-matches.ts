@@ -35,7 +35,7 @@ export type AcceptMatches = (matches: readonly RuleMatch[], idempotencyKey?: str
 
 type Group = [RuleMatch, ...RuleMatch[]]
 
-export interface MatchOptions extends AcceptOptions {
+export interface MatchOptions extends Omit<AcceptOptions, 'audience'> {
   log: FastifyBaseLogger
 }
 
@@ -94,6 +94,6 @@ async function takeGroup(tx: Queryable, key: Buffer, group: Group, now: Date): P
 async function storeChange(tx: Queryable, { change, previousSeverity }: EngineStep, now: Date) {
   const message = stringifyJson(change!)
   const incoming = { messageId: null, topicArn: null, subject: undefined, message, sentAt: now, previousSeverity }
-  const [stored] = await storeMessages(tx, [newMessage(incoming, now)])
-  return stored!.event
+  const { messages } = await storeMessages(tx, [newMessage(incoming, now)])
+  return messages[0]!.event
 }

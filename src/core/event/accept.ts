@@ -11,6 +11,7 @@ import { newId } from '../platform/id.js'
 import type { Batch, Queues } from '../platform/queues.js'
 import { labelOf, storable } from '../platform/text.js'
 import { activeTraceparent, inSpan } from '../platform/tracing.js'
+import type { AudienceSource } from './audience.js'
 import { readMessage, type IncomingMessage, type MessageContent, type StoredEvent } from './event.js'
 import { createKnownValues, type KnownValues } from './known-values.js'
 import { rememberValues, storeMessages, type NewMessage, type StoredMessage } from './message-store.js'
@@ -20,6 +21,8 @@ export type Accept = (message: IncomingMessage) => Promise<StoredMessage>
 export interface AcceptOptions {
   database: Database
   queues: Pick<Queues, 'addDispatches'>
+  /** Without it every event is dispatched, also those that nobody wants. */
+  audience?: AudienceSource
   now?: () => Date
 }
 
@@ -30,11 +33,11 @@ export interface AcceptOptions {
  */
 const BATCHES = { most: 64, atOnce: 1 }
 
-export function createAccept({ database, queues, now = () => new Date() }: AcceptOptions): Accept {
+export function createAccept({ database, queues, audience, now = () => new Date() }: AcceptOptions): Accept {
   const known = createKnownValues()
   const store = createBatcher(
     async (messages: NewMessage[]) => {
-      const stored = await storeNews(database, known, messages)
+      const stored = await storeNews({ database, audience }, known, messages)
       const queued = queues.addDispatches(batchesOf(stored))
       return stored.map((message) => ({ message, queued }))
     },
@@ -52,15 +55,23 @@ export function createAccept({ database, queues, now = () => new Date() }: Accep
 }
 
 /** Stores messages with those of their values that their alerts may not have yet. */
-async function storeNews(db: Database, known: KnownValues, messages: readonly NewMessage[]): Promise<StoredMessage[]> {
+async function storeNews(
+  { database: db, audience: source }: Pick<AcceptOptions, 'database' | 'audience'>,
+  known: KnownValues,
+  messages: readonly NewMessage[],
+): Promise<StoredMessage[]> {
   try {
-    const stored = await storeMessages(
+    const audience = source?.audience()
+    const { messages: stored, registryVersion } = await storeMessages(
       db,
       messages.map(({ event, change }) => ({
         event,
         change: change && { ...change, values: known.unknown(change.alertId, change.values) },
       })),
+      audience,
     )
+    // for the next ones; when it cannot be read, they are dispatched
+    if (registryVersion !== audience?.version) source?.current().catch(() => {})
     for (const [i, { change }] of messages.entries()) {
       const { result, event } = stored[i]!
       if (result === 'duplicate' || !change || event.sequence === null) continue

@@ -4,12 +4,14 @@
  * Promise: a batch of messages is one statement, so it is stored as a whole or not at all, at the cost of one commit. A
  * MessageId is stored once; two changes of one alert get different sequences in the order of their commits, and each value
  * is given to exactly one of them, on any number of processes: the alert's row is locked from its change to the commit.
+ * Whoever is in the registry when the statement begins is asked whether an event is wanted, or the event waits to be dispatched.
  */
 import { keyOfIdentity, type ContextValues } from '../alert/context.js'
 import type { AlertChange } from '../alert/change.js'
 import type { Queryable } from '../platform/database.js'
 import { stringifyJson } from '../platform/json.js'
 import { labelOf } from '../platform/text.js'
+import type { Audience } from './audience.js'
 import type { StoredEvent } from './event.js'
 import { findEventsByMessageId } from './event-store.js'
 
@@ -26,6 +28,13 @@ export interface StoredMessage {
   newValues: number
 }
 
+export interface StoredBatch {
+  /** What became of each message, in their order. */
+  messages: StoredMessage[]
+  /** The registry's version when they were stored; undefined when nothing was. */
+  registryVersion: bigint | undefined
+}
+
 /** Somebody else stored one of the messages meanwhile: the next try finds it. */
 const MOST_TRIES = 3
 const UNIQUE_VIOLATION = '23505'
@@ -34,21 +43,27 @@ const AFTER_ALL = 1_000_000
 
 /**
  * Stores messages of which no two have the same MessageId or the same alert; those that are new are a batch.
- * @returns what became of each, in their order
+ * @param audience who may want them; without it all wait to be dispatched
  */
-export async function storeMessages(db: Queryable, messages: readonly NewMessage[]): Promise<StoredMessage[]> {
+export async function storeMessages(
+  db: Queryable,
+  messages: readonly NewMessage[],
+  audience?: Audience,
+): Promise<StoredBatch> {
   const batchId = messages[0]!.event.id
   for (let tries = 1; ; tries++) {
     try {
-      const moments = await insertMessages(db, messages, batchId)
+      const moments = await insertMessages(db, messages, batchId, audience)
       const repeated = messages.filter(({ event: { id } }) => !moments.has(id))
       const known = await findKnown(db, repeated)
-      return messages.map((message) => {
+      const stored = messages.map((message): StoredMessage => {
         const { id, messageId } = message.event
         const moment = moments.get(id)
         if (moment) return storedOf(message, batchId, moment)
         return { result: 'duplicate', event: known.get(messageId!)!, newValues: 0 }
       })
+      const [first] = moments.values()
+      return { messages: stored, registryVersion: first?.registry_version }
     } catch (error) {
       const isRepeated = (error as { code?: unknown }).code === UNIQUE_VIOLATION
       if (!isRepeated || tries === MOST_TRIES) throw error
@@ -68,10 +83,12 @@ interface Moment {
   match_count: bigint | null
   update_count: bigint | null
   new_values: bigint
+  is_waiting: boolean
+  registry_version: bigint
 }
 
 function storedOf({ event: given, change }: NewMessage, batchId: string, moment: Moment): StoredMessage {
-  const event = { ...given, batchId }
+  const event = { ...given, batchId, dispatchedAt: moment.is_waiting ? null : given.receivedAt }
   if (!change) return { result: 'stored', event, newValues: 0 }
   const { sequence, match_count: matchCount, update_count: updateCount, new_values: newValues } = moment
   const type = sequence === 1n ? 'alert.created' : 'alert.updated'
@@ -87,6 +104,7 @@ async function insertMessages(
   db: Queryable,
   messages: readonly NewMessage[],
   batchId: string,
+  audience: Audience | undefined,
 ): Promise<Map<string, Moment>> {
   // Alerts are locked in one order, so that batches that share some wait for each other and never for ever.
   const changes = messages
@@ -125,6 +143,8 @@ async function insertMessages(
     events.map(({ receivedAt }) => receivedAt),
     batchId,
     changes.map(({ eventId }) => eventId),
+    audience?.version,
+    events.map((event) => audience?.mayWant(event) ?? true),
   ])
   return new Map(rows.map((row) => [row.event_id, row]))
 }
@@ -155,10 +175,10 @@ const STORE = `
 with message as (
   select * from rows from (
     unnest($13::text[], $14::text[], $15::text[], $16::text[], $17::text[], $18::text[], $19::text[], $20::text[],
-      $21::text[], $22::text[], $24::timestamptz[], $25::timestamptz[]),
+      $21::text[], $22::text[], $24::timestamptz[], $25::timestamptz[], $29::boolean[]),
     json_array_elements_text($23::json)
   ) as m (id, type, message_id, topic_arn, alert_id, severity, previous_severity, title, subject, traceparent, sent_at,
-    received_at, payload)
+    received_at, is_wanted, payload)
   where not exists (select from events e where e.message_id = m.message_id offset 0) -- one by one, never all events
 ), given as (
   select * from unnest($2::text[], $3::text[], $4::text[], $5::bigint[], $6::bigint[], $7::text[], $27::text[])
@@ -197,8 +217,12 @@ with message as (
   returning id, alert_id, sequence, match_count, update_count, received_at
 ), waiting as (
   insert into undispatched (batch_id, event_id, alert_id, sequence, received_at)
-  select $26, id, alert_id, sequence, received_at from stored
+  select $26, stored.id, stored.alert_id, stored.sequence, stored.received_at from stored join message m on m.id = stored.id
+  where m.is_wanted or $28::bigint is distinct from (select version from registry)
+  returning event_id
 )
 select id as event_id, sequence, match_count, update_count,
-  (select count(*) from remembered r where r.alert_id = stored.alert_id) as new_values
+  (select count(*) from remembered r where r.alert_id = stored.alert_id) as new_values,
+  id in (select event_id from waiting) as is_waiting,
+  (select version from registry) as registry_version
 from stored`

@@ -4,8 +4,10 @@
  * Promise: what is asked for after a change was committed, in whatever process, has that change in it. A change of a webhook's
  * health alone, of which there are many when many receivers go down, reads only those that are not well.
  */
+import type { Audience, AudienceSource } from '../event/audience.js'
 import type { Queryable } from '../platform/database.js'
 import type { Sealer } from '../platform/secrets.js'
+import { wantsEvent } from './filter.js'
 import { HEALTHY } from './health.js'
 import { listUnwell } from './health-store.js'
 import { healthFields, type Target } from './webhook.js'
@@ -18,7 +20,7 @@ export interface RegistrySnapshot {
   enabled: readonly Target[]
 }
 
-export interface Registry {
+export interface Registry extends AudienceSource {
   current(): Promise<RegistrySnapshot>
 }
 
@@ -28,6 +30,7 @@ interface Held extends RegistryVersion {
 
 export function createRegistry({ database, sealer }: { database: Queryable; sealer: Sealer }): Registry {
   let held: Held | undefined
+  let audience: Audience | undefined
 
   const readAll = async () => snapshotOf(await listTargets(database, sealer))
 
@@ -51,10 +54,30 @@ export function createRegistry({ database, sealer }: { database: Queryable; seal
       const snapshot = held && held.version >= version ? readHealth(held.snapshot) : readAll()
       const reading = { version, health, snapshot }
       held = reading
-      snapshot.catch(() => {
-        if (held === reading) held = undefined
-      })
+      snapshot.then(
+        ({ enabled }) => {
+          if (held === reading) audience = audienceOf(version, enabled)
+        },
+        () => {
+          if (held === reading) held = undefined
+        },
+      )
       return snapshot
+    },
+    audience: () => audience,
+  }
+}
+
+/** More webhooks than these are not asked one by one while a message waits to be stored: some are taken to want it. */
+const MOST_ASKED = 100
+
+function audienceOf(version: bigint, enabled: readonly Target[]): Audience {
+  return {
+    version,
+    mayWant(event) {
+      if (enabled.length > MOST_ASKED) return true
+      const first = event.type === 'alert.updated' ? { ...event, type: 'alert.created' as const } : undefined
+      return enabled.some((target) => wantsEvent(target, event) || (first !== undefined && wantsEvent(target, first)))
     },
   }
 }
