@@ -1,20 +1,18 @@
 #!/usr/bin/env node
-/** The command line: the only file that reads arguments, handles signals and exits. */
+/**
+ * The command line: the only file that reads arguments, handles signals and exits. What a command needs is loaded when it is
+ * run: the application takes a second, and a wrong setting is told before.
+ */
 import { existsSync } from 'node:fs'
 import { parseArgs } from 'node:util'
 import closeWithGrace from 'close-with-grace'
-import { createApp, type App } from './app.js'
-import { runApply } from './commands/apply.js'
+import type { App } from './app.js'
 import { CommandError, type CommandIo } from './commands/client.js'
-import { runExport } from './commands/export.js'
-import { runKeys } from './commands/keys.js'
-import { runReseal } from './commands/reseal.js'
 import { loadConfig, type Config } from './core/platform/config.js'
 import { messageOf, Refusal, SettingError } from './core/platform/errors.js'
 import { createLogger } from './core/platform/logger.js'
 import { startTracing, wantsTraces } from './core/platform/tracing.js'
 import { VERSION } from './core/platform/version.js'
-import { createDocument } from './http.js'
 
 const USAGE = `alert-relay ${VERSION}
 
@@ -31,19 +29,20 @@ const USAGE = `alert-relay ${VERSION}
 type Command = (args: string[], io: CommandIo) => Promise<number | void>
 
 /** What has arguments of its own; each returns its exit code, if that is not 0. */
-const COMMANDS = new Map<string, Command>([
-  ['keys', runKeys],
-  ['apply', runApply],
-  ['export', runExport],
-  ['reseal', runReseal],
+const COMMANDS = new Map<string, () => Promise<Command>>([
+  ['keys', async () => (await import('./commands/keys.js')).runKeys],
+  ['apply', async () => (await import('./commands/apply.js')).runApply],
+  ['export', async () => (await import('./commands/export.js')).runExport],
+  ['reseal', async () => (await import('./commands/reseal.js')).runReseal],
 ])
 
 /** What is under way may take this long to finish after a signal: the longest attempt and a margin. */
 const GRACE_MS = 40_000
 
 async function main(argv: string[]): Promise<void> {
-  const run = COMMANDS.get(argv[0] ?? '')
-  if (run) {
+  const load = COMMANDS.get(argv[0] ?? '')
+  if (load) {
+    const run = await load()
     if (existsSync('.env')) process.loadEnvFile('.env')
     const io = { env: process.env, print, tell: (line: string) => process.stderr.write(`${line}\n`) }
     process.exitCode = (await run(argv.slice(1), io)) ?? 0
@@ -57,7 +56,10 @@ async function main(argv: string[]): Promise<void> {
   const [command = 'serve', ...rest] = positionals
   if (values.version) return print(VERSION)
   if (values.help || rest.length > 0 || !['serve', 'openapi'].includes(command)) return print(USAGE)
-  if (command === 'openapi') return print(JSON.stringify(await createDocument(), null, 2))
+  if (command === 'openapi') {
+    const { createDocument } = await import('./http.js')
+    return print(JSON.stringify(await createDocument(), null, 2))
+  }
   if (existsSync('.env')) process.loadEnvFile('.env')
   return serve(loadConfig({ ...process.env, ...(values.role === undefined ? {} : { ROLE: values.role }) }))
 }
@@ -65,6 +67,7 @@ async function main(argv: string[]): Promise<void> {
 async function serve(config: Config): Promise<void> {
   const log = createLogger(config.logLevel, { pretty: process.stdout.isTTY })
   const tracing = wantsTraces(process.env) ? await startTracing({ log }) : undefined
+  const { createApp } = await import('./app.js')
   const app = await createApp(config, log)
   closeWithGrace({ delay: GRACE_MS, logger: false }, async ({ signal, err }) => {
     if (err) log.fatal({ err }, 'stopping: an error that nobody handled')

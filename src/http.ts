@@ -40,6 +40,7 @@ import { signingRoutes, type SigningRouteOptions } from './routes/signing.js'
 import { snsRoutes, type SnsRouteOptions } from './routes/sns.js'
 import { topicRoutes, type TopicRouteOptions } from './routes/topics.js'
 import { webhookRoutes, WebhookWithSecret, type WebhookRouteOptions } from './routes/webhooks.js'
+import { createSerializerFactory } from './serializers.js'
 
 export interface HttpOptions
   extends
@@ -167,6 +168,7 @@ async function createBareHttp({
     loggerInstance: log,
     logController: new LogController({ disableRequestLogging: true }),
     routerOptions: { maxParamLength: MAX_PARAM_LENGTH },
+    schemaController: { compilersFactory: { buildSerializer: createSerializerFactory() } },
   })
   http.setValidatorCompiler(({ schema, httpPart }) => (httpPart === 'body' ? exact : coercing).compile(schema))
   registerProblems(http)

@@ -7,10 +7,12 @@ const SRC = resolve(import.meta.dirname, '../src')
 /** A file's imports: files of ours as paths from src, packages by name. Type imports count. */
 async function importsOf(file: string): Promise<string[]> {
   const text = await readFile(join(SRC, file), 'utf8')
-  return [...text.matchAll(/^(?:import|export)[^'"]*?from '([^']+)'|^import '([^']+)'/gm)].map((match) => {
-    const name = match[1] ?? match[2]!
-    return name.startsWith('.') ? relative(SRC, resolve(SRC, dirname(file), name)).replace(/\.js$/, '.ts') : name
-  })
+  return [...text.matchAll(/^(?:import|export)[^'"]*?from '([^']+)'|^import '([^']+)'|\bimport\('([^']+)'\)/gm)].map(
+    (match) => {
+      const name = match[1] ?? match[2] ?? match[3]!
+      return name.startsWith('.') ? relative(SRC, resolve(SRC, dirname(file), name)).replace(/\.js$/, '.ts') : name
+    },
+  )
 }
 
 const files = (await readdir(SRC, { recursive: true })).filter((file) => file.endsWith('.ts'))
@@ -20,7 +22,7 @@ const imports = new Map(await Promise.all(files.map(async (file) => [file, await
 const FLOORS = [
   /^cli\.ts$/,
   /^(app\.ts$|commands\/)/,
-  /^(http|openapi|types)\.ts$/,
+  /^(http|openapi|serializers|types)\.ts$/,
   /^(routes|workers)\//,
   /^core\/(sns|delivery)\//,
   /^core\/webhook\/[^/]+$/,
@@ -68,6 +70,7 @@ t.test('every outside thing has one owner', async (t) => {
     ['ioredis', /^core\/platform\/queue-backends\.ts$/],
     ['pg', /^core\/platform\/database\.ts$/],
     ['@electric-sql/pglite', /^core\/platform\/(database|pglite-pool)\.ts$/],
+    ['@fastify/fast-json-stringify-compiler', /^serializers\.ts$/],
     ['undici', /^core\/platform\/(http-client|fetch-text)\.ts$/],
     ['env-schema', /^core\/platform\/config\.ts$/],
     ['@opentelemetry/api', /^core\/platform\/tracing\.ts$/],
