@@ -10,7 +10,7 @@ import { createKeyCheck, createSealer } from '../../src/core/platform/secrets.js
 import { createSubscriptions } from '../../src/core/sns/subscriptions.js'
 import { createRegistry } from '../../src/core/webhook/registry.js'
 import { createHttp, type HttpOptions } from '../../src/http.js'
-import { openTestDatabase } from './backends.js'
+import { borrowTestDatabase } from './backends.js'
 
 export const FULL_KEY = 'a-key-with-full-rights'
 
@@ -36,7 +36,7 @@ export interface TestApi {
 }
 
 export async function openTestApi(t: Test, now: () => Date = () => new Date()): Promise<TestApi> {
-  const shared = await openTestDatabase(t)
+  const shared = await borrowTestDatabase(t)
   const lines: string[] = []
   const log = pino({ level: 'trace' }, { write: (line: string) => void lines.push(line) })
 

@@ -24,13 +24,13 @@ import { insertWebhook } from '../../src/core/webhook/webhook-store.js'
 import { healthFields, type Webhook } from '../../src/core/webhook/webhook.js'
 import { newSecret } from '../../src/core/delivery/signature.js'
 import { createDispatcher } from '../../src/workers/dispatch.js'
-import { openTestDatabase } from './backends.js'
+import { borrowTestDatabase } from './backends.js'
 import { createReceiver, type Respond } from './receiver.js'
 
 export const log = createLogger('silent')
 
 export async function workshop(t: Test, settings: { disableAfterMs?: number } = {}) {
-  const database = await openTestDatabase(t)
+  const database = await borrowTestDatabase(t)
   const dispatches: string[] = []
   const wakes: Wake[] = []
   const queues = {
@@ -79,7 +79,7 @@ export async function workshop(t: Test, settings: { disableAfterMs?: number } = 
     await database.query(`update deliveries set next_attempt_at = now() - interval '1 second' where status = 'pending'`)
     await database.query(`update lanes set probe_at = now() - interval '1 second' where probe_at is not null`)
   }
-  const accept = createAccept({ database, queues })
+  const accept = createAccept({ database, queues, audience: registry })
   const publish = async (message: string) =>
     (
       await accept({

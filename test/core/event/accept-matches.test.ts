@@ -5,11 +5,11 @@ import { loadContent } from '../../../src/core/delivery/deliver.js'
 import { createLogger } from '../../../src/core/platform/logger.js'
 import { stringifyJson, type JsonObject } from '../../../src/core/platform/json.js'
 import type { Batch } from '../../../src/core/platform/queues.js'
-import { openTestDatabase } from '../../helpers/backends.js'
+import { borrowTestDatabase } from '../../helpers/backends.js'
 import { ruleMatch as match } from '../../helpers/rule-match.js'
 
 async function engine(t: Test) {
-  const database = await openTestDatabase(t)
+  const database = await borrowTestDatabase(t)
   const queued: string[] = []
   const clock = { now: new Date('2026-01-01T00:00:00.000Z') }
   const queues = {

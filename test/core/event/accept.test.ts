@@ -10,7 +10,7 @@ import { parseJson, stringifyJson, type JsonObject } from '../../../src/core/pla
 import type { Batch } from '../../../src/core/platform/queues.js'
 import { formatEvent } from '../../../src/core/webhook/format.js'
 import { loadContent } from '../../../src/core/delivery/deliver.js'
-import { createTestDatabaseUrl, createTestDataDir, openTestDatabase } from '../../helpers/backends.js'
+import { createTestDatabaseUrl, createTestDataDir, borrowTestDatabase } from '../../helpers/backends.js'
 
 interface Body {
   updated_alert: JsonObject & { context: JsonObject }
@@ -23,7 +23,7 @@ let serial = 0
 
 /** An intake on a database of its own, with a queue that only notes what it is given. */
 async function intake(t: Test) {
-  const database = await openTestDatabase(t)
+  const database = await borrowTestDatabase(t)
   const queued: string[] = []
   const queue = {
     down: false,

@@ -3,7 +3,7 @@ import { recallContext } from '../../../src/core/alert/alert-store.js'
 import { byIdentity } from '../../../src/core/alert/context.js'
 import { createAccept } from '../../../src/core/event/accept.js'
 import { createKnownValues } from '../../../src/core/event/known-values.js'
-import { openTestDatabase } from '../../helpers/backends.js'
+import { borrowTestDatabase } from '../../helpers/backends.js'
 
 const value = (text: string) => ({ path: ['v'], value: text })
 const values = (...texts: string[]) => byIdentity(texts.map(value))
@@ -36,7 +36,7 @@ t.test('it is bounded: the alerts that changed the longest ago are forgotten', a
 })
 
 t.test('an alert that somebody deleted gets everything again that its next change holds', async (t) => {
-  const database = await openTestDatabase(t)
+  const database = await borrowTestDatabase(t)
   const accept = createAccept({ database, queues: { addDispatches: async () => {} } })
   let serial = 0
   const send = (values: string[]) =>
