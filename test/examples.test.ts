@@ -5,13 +5,13 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
-import { setImmediate as turn } from 'node:timers/promises'
 import { promisify } from 'node:util'
 import t, { type Test } from 'tap'
 import { newSecret, signatureHeaders } from '../src/core/delivery/signature.js'
 import { newId } from '../src/core/platform/id.js'
 import { createTestApp, type TestApp } from './helpers/app.js'
 import { createReceiver, type Respond } from './helpers/receiver.js'
+import { until } from './helpers/until.js'
 
 const EXAMPLES = join(import.meta.dirname, '../examples')
 const MINUTE_MS = 60_000
@@ -147,36 +147,24 @@ for (const [language, command] of Object.entries(RECEIVERS)) {
 
 type Answer = Awaited<ReturnType<TestApp['api']>>
 
-/**
- * Asks a relay until its answer will do, and lets everything else have its turn in between. A relay under pressure answers
- * 503.
- */
-async function ask(
-  app: TestApp,
-  request: Parameters<TestApp['api']>,
-  willDo: (answer: Answer) => boolean = () => true,
-): Promise<Answer> {
-  const patience = AbortSignal.timeout(PATIENCE_MS)
-  for (;;) {
-    const answer = await app.api(...request)
-    const isRefused = answer.statusCode >= 300 && answer.statusCode !== 503
-    if (answer.statusCode < 300 && willDo(answer)) return answer
-    if (isRefused || patience.aborted) throw new Error(`${answer.statusCode}: ${answer.body}`)
-    await turn()
-  }
+/** What a relay answers, which is no refusal. */
+async function ask(app: TestApp, ...request: Parameters<TestApp['api']>): Promise<Answer> {
+  const answer = await app.api(...request)
+  if (answer.statusCode >= 300) throw new Error(`${answer.statusCode}: ${answer.body}`)
+  return answer
 }
 
 /** Makes a webhook for an example: its secret is known first, its address when it has started. */
 async function addExample(t: Test, app: TestApp, command: string[], fields: object, settings = {}): Promise<Example> {
-  const made = await ask(app, ['POST', '/v1/webhooks', { url: 'http://127.0.0.1:9/', ...fields }])
+  const made = await ask(app, 'POST', '/v1/webhooks', { url: 'http://127.0.0.1:9/', ...fields })
   const { id, secret } = made.json<{ id: string; secret: string }>()
   const example = await startExample(t, command, { WEBHOOK_SECRET: secret, ...settings })
-  await ask(app, ['PATCH', `/v1/webhooks/${id}`, { url: example.url }])
+  await ask(app, 'PATCH', `/v1/webhooks/${id}`, { url: example.url })
   return example
 }
 
 async function report(app: TestApp, rule: string, context: object): Promise<string> {
-  const answer = await ask(app, ['POST', '/v1/rule-matches', { rule_matches: [{ rule, context }] }])
+  const answer = await ask(app, 'POST', '/v1/rule-matches', { rule_matches: [{ rule, context }] })
   return answer.json<{ alerts: { event_id: string }[] }>().alerts[0]!.event_id
 }
 
@@ -186,7 +174,7 @@ async function delivered(app: TestApp, eventId: string, attempts: number): Promi
   const isDone = (answer: Answer) =>
     list(answer).length > 0 &&
     list(answer).every(({ status, attempt_count: count }) => status === 'succeeded' && count >= attempts)
-  return list(await ask(app, ['GET', `/v1/events/${eventId}/deliveries`], isDone)).length
+  return list(await until(() => ask(app, 'GET', `/v1/events/${eventId}/deliveries`), isDone)).length
 }
 
 t.test('what a relay sends is taken by the examples, and its replay is known again', async (t) => {
@@ -197,7 +185,7 @@ t.test('what a relay sends is taken by the examples, and its replay is known aga
   const event = await report(app, 'r', { user: { name: 'Zoë' } })
   await Promise.all(examples.map((example) => example.waitFor(`took ${event}`)))
   t.equal(await delivered(app, event, 1), examples.length)
-  await ask(app, ['POST', `/v1/events/${event}/replay`, {}])
+  await ask(app, 'POST', `/v1/events/${event}/replay`, {})
   await delivered(app, event, 2)
   for (const example of examples) {
     await example.stop()

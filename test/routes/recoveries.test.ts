@@ -15,12 +15,7 @@ interface Problem {
 const TYPE = 'urn:alert-relay:problem:'
 
 function client(t: Test, app: TestApp) {
-  /** A busy machine makes the service say 503, come again. */
-  const api: TestApp['api'] = (method, url, payload) =>
-    until(
-      () => app.api(method, url, payload),
-      ({ statusCode }) => statusCode !== 503,
-    )
+  const { api } = app
   return {
     api,
     async addWebhook(respond: Respond, fields: object = {}) {
