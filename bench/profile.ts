@@ -1,5 +1,5 @@
 /**
- * What a CPU profile says, as tables: `npx tsx bench/profile.ts FILE.cpuprofile [SKIP_S]`. Profiles are made by
+ * What a CPU profile says, as tables: `node dist/bench/profile.js FILE.cpuprofile [SKIP_S]`. Profiles are made by
  * `BENCH_NODE_FLAGS='--cpu-prof --cpu-prof-dir=DIR' npm run bench -- out`.
  *
  * Time in Node's own code (sockets, crypto, JSON) counts for the package or file that called it; the first seconds, when

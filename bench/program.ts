@@ -30,7 +30,7 @@ interface Answer {
 
 /** Starts bench/programs/NAME.ts. */
 export function startProgram<C extends Commands>(t: Teardowns, name: string): Program<C> {
-  const child = fork(join(import.meta.dirname, 'programs', `${name}.ts`))
+  const child = fork(join(import.meta.dirname, 'programs', `${name}.js`))
   const waiting = new Map<number, { resolve: (result: never) => void; reject: (error: Error) => void }>()
   let lastId = 0
   child.on('message', ({ id, result, error }: Answer) => {

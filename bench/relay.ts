@@ -6,21 +6,21 @@
  */
 import { execFile, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { closeSync, existsSync, openSync } from 'node:fs'
-import { open } from 'node:fs/promises'
+import { closeSync, openSync } from 'node:fs'
+import { open, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { promisify } from 'node:util'
-import packageJson from '../package.json' with { type: 'json' }
+import { ROOT } from '../src/core/platform/root.js'
 import type { Place } from './backend.js'
 import type { Teardowns } from './program.js'
 
 const run = promisify(execFile)
 
-const ROOT = join(import.meta.dirname, '..')
-const CLI = process.env.BENCH_CLI ?? join(ROOT, 'dist/cli.js')
+const CLI = process.env.BENCH_CLI ?? join(import.meta.dirname, '../src/cli.js')
 /** What `npm start` gives to Node. */
-const START_FLAGS = packageJson.scripts.start.split(' ').filter((word) => word.startsWith('--'))
+const { scripts } = JSON.parse(await readFile(join(ROOT, 'package.json'), 'utf8')) as { scripts: { start: string } }
+const START_FLAGS = scripts.start.split(' ').filter((word) => word.startsWith('--'))
 const MORE_FLAGS = (process.env.BENCH_NODE_FLAGS ?? '').split(' ').filter((flag) => flag !== '')
 const KEY = 'a-key-for-the-benchmark'
 const ENCRYPTION_KEY = Buffer.alloc(32, 1).toString('base64')
@@ -46,11 +46,6 @@ export interface RelayOptions {
 }
 
 let started = 0
-
-/** Builds the command unless there is one. */
-export async function buildCommand(): Promise<void> {
-  if (!existsSync(CLI)) await run('npx', ['tsc', '-p', 'tsconfig.build.json'], { cwd: ROOT })
-}
 
 /** Starts one process at the place; on the embedded default it has every role, as the database belongs to one process. */
 export async function startRelay(t: Teardowns, place: Place, options: RelayOptions = {}): Promise<Relay> {

@@ -9,6 +9,7 @@ import { mkdir, writeFile } from 'node:fs/promises'
 import { cpus, loadavg } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
+import { ROOT } from '../src/core/platform/root.js'
 import { VERSION } from '../src/core/platform/version.js'
 import { measureAlert } from './alert.js'
 import { startBackend } from './backend.js'
@@ -22,7 +23,6 @@ import { measureOut } from './out.js'
 import { startProgram } from './program.js'
 import type { Load } from './programs/load.js'
 import { measureRecovery } from './recovery.js'
-import { buildCommand } from './relay.js'
 import { measureScale } from './scale.js'
 import { unwindAll, withTeardowns } from './teardowns.js'
 import { measureThrough } from './through.js'
@@ -56,7 +56,6 @@ if (unknown !== undefined) {
 for (const signal of ['SIGINT', 'SIGTERM']) {
   process.once(signal, () => void unwindAll().finally(() => process.exit(1)))
 }
-await buildCommand()
 await withTeardowns(async (t) => {
   const backend = await startBackend(t, flags)
   const load = startProgram<Load>(t, 'load')
@@ -95,7 +94,7 @@ function print({ backend, quick }: Bench, results: Measurement[]): void {
 }
 
 async function writeResults({ backend, quick }: Bench, results: Measurement[]): Promise<void> {
-  const folder = join(import.meta.dirname, 'results')
+  const folder = join(ROOT, 'bench/results')
   await mkdir(folder, { recursive: true })
   const document = {
     version: VERSION,

@@ -4,7 +4,6 @@
  */
 import { randomBytes } from 'node:crypto'
 import { mkdir, mkdtemp, rm } from 'node:fs/promises'
-import { existsSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
@@ -56,14 +55,13 @@ interface PerformOptions {
   keep: boolean
 }
 
-const CLI = join(import.meta.dirname, '../dist/cli.js')
+const CLI = join(import.meta.dirname, '../src/cli.js')
 /** To drain: for any run, and more for one that went on for long and left more. */
 const DRAIN_PATIENCE_S = 150
 const DRAIN_PATIENCE_PER_S = 0.5
 const LOOK_AGAIN_MS = 500
 
 export async function perform({ scope, seconds, seed, ratePerSecond, keep }: PerformOptions): Promise<Facts> {
-  if (!existsSync(CLI)) throw new Error('there is no dist: npm run build')
   const dir = await mkdtemp(join(tmpdir(), 'alert-relay-chaos-'))
   scope.teardown(() => (keep ? print(`logs: ${dir}`) : rm(dir, { recursive: true, force: true })))
   const publisher = await createSnsPublisher()

@@ -15,7 +15,7 @@ export async function startReceivers(
   scope: { teardown(close: () => unknown): void },
   seed: number,
 ): Promise<Receivers> {
-  const child = fork(join(import.meta.dirname, 'receivers.ts'), { execArgv: ['--import', 'tsx'] })
+  const child = fork(join(import.meta.dirname, 'receivers.js'))
   scope.teardown(() => child.kill('SIGKILL'))
   const ended = once(child, 'exit').then(([code, signal]) => {
     throw new Error(`the receivers' process ended (${String(code ?? signal)})`)

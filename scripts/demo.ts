@@ -28,7 +28,7 @@ const dataDir = await mkdtemp(join(tmpdir(), 'alert-relay-demo-'))
 const publisher = await createSnsPublisher({ topicArn: TOPIC })
 await publisher.serve()
 const receiver = await createReceiver()
-const relay = spawn(process.execPath, [join(import.meta.dirname, '../dist/cli.js'), 'serve'], {
+const relay = spawn(process.execPath, [join(import.meta.dirname, '../src/cli.js'), 'serve'], {
   stdio: ['ignore', 'pipe', 'inherit'],
   env: {
     PATH: process.env.PATH,

@@ -1,8 +1,9 @@
 import { readdir, readFile } from 'node:fs/promises'
 import { dirname, join, relative, resolve } from 'node:path'
 import t from 'tap'
+import { ROOT } from '../src/core/platform/root.js'
 
-const SRC = resolve(import.meta.dirname, '../src')
+const SRC = join(ROOT, 'src')
 
 /** A file's imports: files of ours as paths from src, packages by name. Type imports count. */
 async function importsOf(file: string): Promise<string[]> {

@@ -1,10 +1,12 @@
 import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
 import t from 'tap'
 import { ATTEMPT_OUTCOMES } from '../src/core/delivery/policy.js'
 import { STATUS_OF } from '../src/core/platform/errors.js'
 import { createMetrics } from '../src/core/platform/metrics.js'
+import { ROOT } from '../src/core/platform/root.js'
 
-const read = (name: string) => readFile(new URL(`../deploy/${name}`, import.meta.url), 'utf8')
+const read = (name: string) => readFile(join(ROOT, 'deploy', name), 'utf8')
 const dashboard = await read('grafana-dashboard.json')
 const alerts = await read('prometheus-alerts.yml')
 

@@ -9,11 +9,12 @@ import { promisify } from 'node:util'
 import t, { type Test } from 'tap'
 import { newSecret, signatureHeaders } from '../src/core/delivery/signature.js'
 import { newId } from '../src/core/platform/id.js'
+import { ROOT } from '../src/core/platform/root.js'
 import { createTestApp, type TestApp } from './helpers/app.js'
 import { createReceiver, type Respond } from './helpers/receiver.js'
 import { until } from './helpers/until.js'
 
-const EXAMPLES = join(import.meta.dirname, '../examples')
+const EXAMPLES = join(ROOT, 'examples')
 const MINUTE_MS = 60_000
 /** How long a test waits for what should come soon. */
 const PATIENCE_MS = 30_000

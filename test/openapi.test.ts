@@ -1,9 +1,10 @@
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import t from 'tap'
+import { ROOT } from '../src/core/platform/root.js'
 import { createDocument } from '../src/http.js'
 
-const COMMITTED = join(import.meta.dirname, '../openapi/openapi.json')
+const COMMITTED = join(ROOT, 'openapi/openapi.json')
 
 interface Operation {
   operationId?: string

@@ -6,8 +6,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import t from 'tap'
+import { ROOT } from '../src/core/platform/root.js'
 
-const ROOT = join(import.meta.dirname, '..')
 const TSC = createRequire(import.meta.url).resolve('typescript/bin/tsc')
 
 const RECEIVER = `
@@ -113,6 +113,6 @@ t.test('a receiver in TypeScript compiles against the package, and what is wrong
 
 t.test('the package is types alone: importing it runs nothing', async (t) => {
   const entry = createRequire(join(ROOT, 'package.json')).resolve('alert-relay')
-  t.equal(entry, join(ROOT, 'dist/types.js'))
+  t.equal(entry, join(ROOT, 'dist/src/types.js'))
   t.same(Object.keys((await import(pathToFileURL(entry).href)) as object), [])
 })

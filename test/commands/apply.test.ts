@@ -5,11 +5,12 @@ import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { runApply } from '../../src/commands/apply.js'
 import { runExport } from '../../src/commands/export.js'
+import { ROOT } from '../../src/core/platform/root.js'
 import type { WebhookView } from '../../src/core/webhook/webhook.js'
 import { createTestApp, TEST_KEY, type TestApp } from '../helpers/app.js'
 import { createReceiver } from '../helpers/receiver.js'
 
-const EXAMPLE = join(import.meta.dirname, '../../examples/webhooks.yaml')
+const EXAMPLE = join(ROOT, 'examples/webhooks.yaml')
 const HOOK = 'https://example.com/hook'
 
 type Variables = Record<string, string>

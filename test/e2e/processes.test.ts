@@ -17,7 +17,7 @@ import {
 import { startRelay } from '../helpers/relay.js'
 
 const embedded = !process.env.TEST_DATABASE_URL && 'an embedded database is for one process'
-const CLI = join(import.meta.dirname, '../../dist/cli.js')
+const CLI = join(import.meta.dirname, '../../src/cli.js')
 
 t.test('kill -9 between 200 and delivery, then start: delivered', async (t) => {
   const publisher = await publisherFor(t)

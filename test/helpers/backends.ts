@@ -14,12 +14,15 @@ import pg from 'pg'
 import root, { type Test } from 'tap'
 import { openDatabase, type Database } from '../../src/core/platform/database.js'
 import { openQueues, type Queues } from '../../src/core/platform/queues.js'
+import { ROOT } from '../../src/core/platform/root.js'
 
-const ROOT = join(import.meta.dirname, '../..')
+/** That a Redis has, unless it is told otherwise. */
+const REDIS_DATABASES = 16
+
 const adminUrl = process.env.TEST_DATABASE_URL
 export const testRedisUrl = adminUrl ? process.env.TEST_REDIS_URL : undefined
 /** A Redis database that relays run as processes use, one for each test file at work, so that a test may flush it. */
-export const relayRedisUrl = testRedisUrl && `${testRedisUrl}/${1 + Number(process.env.TAP_JOB_ID ?? 0)}`
+export const relayRedisUrl = testRedisUrl && `${testRedisUrl}/${await claimRedisDatabase()}`
 
 /** Databases of this test file that no test has now. */
 const idle: Database[] = []
@@ -76,6 +79,16 @@ export async function createTestDatabaseUrl(t: Test): Promise<string | undefined
   const url = new URL(adminUrl)
   url.pathname = `/${name}`
   return url.href
+}
+
+/** Its number, claimed by a lock in PostgreSQL that is held until the process ends, however it ends. */
+async function claimRedisDatabase(): Promise<number> {
+  const holder = new pg.Pool({ connectionString: adminUrl, max: 1, idleTimeoutMillis: 0, allowExitOnIdle: true })
+  for (let number = 1; number < REDIS_DATABASES; number++) {
+    const { rows } = await holder.query<{ claimed: boolean }>('select pg_try_advisory_lock($1) as claimed', [number])
+    if (rows[0]!.claimed) return number
+  }
+  throw new Error(`${REDIS_DATABASES - 1} test files are at work: no Redis database is left`)
 }
 
 async function admin(sql: string): Promise<void> {

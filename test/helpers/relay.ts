@@ -28,7 +28,7 @@ export interface Relay {
   sns(message: unknown, headers?: Record<string, string>): Promise<{ status: number; body: Record<string, unknown> }>
 }
 
-const CLI = join(import.meta.dirname, '../../dist/cli.js')
+const CLI = join(import.meta.dirname, '../../src/cli.js')
 
 /** Starts a relay; `environment` adds to its settings. */
 export async function startRelay(t: Test, environment: Record<string, string> = {}): Promise<Relay> {

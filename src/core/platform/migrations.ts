@@ -8,9 +8,9 @@ import { readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { SettingError } from './errors.js'
 import type { Transaction } from './queryable.js'
+import { ROOT } from './root.js'
 
-/** From src/core/platform and from dist/core/platform alike. */
-const FOLDER = join(import.meta.dirname, '../../../migrations')
+const FOLDER = join(ROOT, 'migrations')
 /** The key of the advisory lock: "alrt". */
 const LOCK_KEY = 0x616c7274
 

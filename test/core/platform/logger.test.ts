@@ -3,11 +3,11 @@ import t from 'tap'
 
 /** What a process writes that logs what `lines` says. */
 function written(lines: string): Record<string, unknown>[] {
-  const logger = new URL('../../../src/core/platform/logger.ts', import.meta.url).href
+  const logger = new URL('../../../src/core/platform/logger.js', import.meta.url).href
   const program = `import { createLogger } from ${JSON.stringify(logger)}
     const log = createLogger('info')
     ${lines}`
-  const { stdout } = spawnSync(process.execPath, ['--import', 'tsx', '--input-type=module', '-e', program], {
+  const { stdout } = spawnSync(process.execPath, ['--input-type=module', '-e', program], {
     encoding: 'utf8',
   })
   return stdout

@@ -82,7 +82,7 @@ function flagsOf({ memoryMb }: ProcessLimits): string[] {
 }
 
 /**
- * The program. As text, so that it is the same from dist and from src, with no loader in between. In it:
+ * The program. It is given to `node -e` as text. In it:
  * - a thread ends the process when its parent is gone, also in the middle of a regular expression;
  * - the time is the event's, and chance is refused: a body is the same at every attempt;
  * - keys by which JSONata knows its own functions are no data.

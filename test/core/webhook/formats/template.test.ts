@@ -202,14 +202,14 @@ t.test(
   { skip: process.platform !== 'linux' },
   async (t) => {
     const parent = `
-    import { createTemplateRenderer } from ${JSON.stringify(new URL('../../../../src/core/webhook/formats/template.ts', import.meta.url).href)}
+    import { createTemplateRenderer } from ${JSON.stringify(new URL('../../../../src/core/webhook/formats/template.js', import.meta.url).href)}
     const renderer = createTemplateRenderer({ timeoutMs: 60_000 })
     await renderer.render('1', {})
     void renderer.render(${JSON.stringify(EVIL[6]![1])}, {})
     setTimeout(() => process.kill(process.pid, 'SIGKILL'), 100)
     process.stdout.write(String(process.pid))
   `
-    const run = promisify(execFile)(process.execPath, ['--import', 'tsx', '--input-type=module', '-e', parent])
+    const run = promisify(execFile)(process.execPath, ['--input-type=module', '-e', parent])
     const { stdout } = await run.catch((error: { stdout: string }) => error)
     t.match(stdout, /^\d+$/)
     const deadline = Date.now() + 10_000
