@@ -45,6 +45,8 @@ export function startProgram<C extends Commands>(t: Teardowns, name: string): Pr
   })
   const stop = async () => {
     if (child.exitCode !== null || child.signalCode !== null) return
+    // who stops it waits for no answer: a rejection of that would hide why it is stopped
+    waiting.clear()
     const exited = once(child, 'exit')
     child.kill('SIGKILL')
     await exited

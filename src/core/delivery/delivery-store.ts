@@ -126,7 +126,7 @@ export async function recordAttempts(db: Queryable, ended: readonly EndedAttempt
      from unnest($7::text[], $8::text[], $9::int[], $10::text[], $11::int[], $12::text[], $13::text[], $14::int[],
          $15::timestamptz[]) as a (${ATTEMPT_COLUMNS})
      where delivery_id in (select id from deliveries where id = any($2))
-     on conflict (id) do nothing`,
+     on conflict do nothing`,
     [
       now,
       ended.map(({ deliveryId }) => deliveryId),
