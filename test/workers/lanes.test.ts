@@ -92,30 +92,28 @@ t.test('lanes', async (t) => {
     t.equal(seen.most, 3, 'and all of it is used')
   })
 
-  await test('with a rate arrivals are never closer than its interval, also when the lane passes to another process', async (t) => {
+  await test('with a rate attempts are never closer than its interval, also when the lane passes to another process', async (t) => {
     const intervalMs = 50
-    // What is noted here is a timer's end and a socket's: a busy machine notes one late, and the next one in time.
-    const toleranceMs = 40
-    const arrivals: number[] = []
-    const respond: Respond = () => {
-      arrivals.push(performance.now())
-      return { status: 200 }
-    }
-    const { webhook } = await addWebhook(respond, { rate_per_second: 1000 / intervalMs })
+    // from its place in the pace to where it is noted an attempt goes without waiting, yet not in no time
+    const toleranceMs = 20
+    const { webhook } = await addWebhook(ok, { rate_per_second: 1000 / intervalMs })
     await publishMany(
       shop,
       Array.from({ length: 30 }, (_, i) => change(`alert-${i % 3}`, i)),
     )
-    for (const [i, worker] of [one, two, one].entries()) {
-      await worker.work(webhook.id, () => arrivals.length >= 10 * (i + 1))
+    const sent: number[] = []
+    const [paced, other] = ['paced', 'other'].map((holder) =>
+      laneProcess(shop, holder, () => sent.push(performance.now()) && 200),
+    )
+    for (const [i, worker] of [paced, other, paced].entries()) {
+      await worker!.work(webhook.id, () => sent.length >= 10 * (i + 1))
     }
-    await two.work(webhook.id)
-    t.equal(arrivals.length, 30)
-    const early = arrivals.map((at, i) => i * intervalMs - (at - arrivals[0]!))
+    await other!.work(webhook.id)
+    t.equal(sent.length, 30)
+    const early = sent.map((at, i) => i * intervalMs - (at - sent[0]!))
     t.ok(Math.max(...early) <= toleranceMs, `the earliest came ${Math.max(...early).toFixed(1)} ms early`)
-    const gaps = arrivals.slice(1).map((at, i) => at - arrivals[i]!)
-    const short = gaps.filter((gap) => gap < intervalMs / 2)
-    t.ok(short.length <= 3, `of 29 gaps ${short.length} are shorter than half the interval`)
+    const gaps = sent.slice(1).map((at, i) => at - sent[i]!)
+    t.ok(Math.min(...gaps) > intervalMs - toleranceMs, `${gaps.map((gap) => gap.toFixed())} ms`)
   })
 
   await test('what takes long to prepare is sent no closer to the next than the rate says', async (t) => {
