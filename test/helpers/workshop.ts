@@ -24,6 +24,7 @@ import { insertWebhook } from '../../src/core/webhook/webhook-store.js'
 import { healthFields, type Webhook } from '../../src/core/webhook/webhook.js'
 import { newSecret } from '../../src/core/delivery/signature.js'
 import { createDispatcher } from '../../src/workers/dispatch.js'
+import { startUpkeep } from '../../src/workers/upkeep.js'
 import { borrowTestDatabase } from './backends.js'
 import { createReceiver, type Respond } from './receiver.js'
 
@@ -78,6 +79,12 @@ export async function workshop(t: Test, settings: { disableAfterMs?: number } = 
   const makeDue = async () => {
     await database.query(`update deliveries set next_attempt_at = now() - interval '1 second' where status = 'pending'`)
     await database.query(`update lanes set probe_at = now() - interval '1 second' where probe_at is not null`)
+  }
+  /** Two rounds of upkeep: what the first puts right the second sees. @param now milliseconds since 1970 */
+  const runUpkeep = async (now = Date.now) => {
+    const upkeep = startUpkeep({ database, queues, registry, retentionDays: 30, log, intervalMs: 3600_000, now })
+    await upkeep.runOnce()
+    await upkeep.close()
   }
   const accept = createAccept({ database, queues, audience: registry })
   const publish = async (message: string) =>
@@ -136,6 +143,7 @@ export async function workshop(t: Test, settings: { disableAfterMs?: number } = 
     woken,
     queues,
     registry,
+    runUpkeep,
     renderer,
     authorizer,
     sealer,

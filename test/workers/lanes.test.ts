@@ -4,10 +4,9 @@ import { createLanes } from '../../src/core/delivery/lanes.js'
 import { recordDispatches } from '../../src/core/delivery/delivery-store.js'
 import { newId } from '../../src/core/platform/id.js'
 import { deleteWebhook } from '../../src/core/webhook/webhook-store.js'
-import { startUpkeep } from '../../src/workers/upkeep.js'
 import { editWebhook, laneProcess, standingOf, watched } from '../helpers/lane-process.js'
 import type { ReceivedRequest, Respond } from '../helpers/receiver.js'
-import { log, publishMany, workshop, type Shop } from '../helpers/workshop.js'
+import { publishMany, workshop, type Shop } from '../helpers/workshop.js'
 
 const ok: Respond = () => ({ status: 200 })
 
@@ -67,7 +66,7 @@ async function holderOf({ database }: Shop, webhookId: string): Promise<string |
 
 t.test('lanes', async (t) => {
   const shop = await workshop(t)
-  const { database, queues, registry, publish, addWebhook, dispatch, process, makeDue, woken } = shop
+  const { database, publish, addWebhook, dispatch, process, makeDue, woken } = shop
   const [one, two] = [process('one'), process('two')]
   const test = (rule: string, body: (t: Test) => Promise<void>) =>
     t.test(rule, async (t) => {
@@ -440,9 +439,7 @@ t.test('lanes', async (t) => {
     const late = { deliveryId: newId('dlv'), webhookId: webhook.id, state, attempt: undefined, sealed: true }
     await recordDispatches(database, [{ event, results: [late] }], new Date())
     shop.wakes.length = 0
-    const upkeep = startUpkeep({ database, queues, registry, retentionDays: 30, log, intervalMs: 3600_000 })
-    await upkeep.runOnce()
-    await upkeep.close()
+    await shop.runUpkeep()
     for (const { webhookId } of shop.wakes) await one.work(webhookId)
     t.notOk((await statuses(shop)).pending, 'it would wait for ever, and its event be kept for ever')
   })
@@ -460,11 +457,7 @@ t.test('lanes', async (t) => {
     await database.query(`update lanes set next_send_at = now() + interval '1 year' where health = 'healthy'`)
     receiver.respond = ok
     shop.wakes.length = 0
-    const upkeep = startUpkeep({ database, queues, registry, retentionDays: 30, log, intervalMs: 3600_000 })
-    // one round puts the times right, the next one sees them
-    await upkeep.runOnce()
-    await upkeep.runOnce()
-    await upkeep.close()
+    await shop.runUpkeep()
     const due = new Set(
       shop.wakes.filter(({ at }) => at.getTime() < Date.now() + 3600_000).map(({ webhookId }) => webhookId),
     )

@@ -286,17 +286,7 @@ t.test('recoveries', async (t) => {
     shop.wakes.length = 0
     await database.query(`update lanes set holder = 'dead', held_until = now() - interval '1 second'`)
     const at = Date.now() + 10_000
-    const upkeep = startUpkeep({
-      database,
-      queues,
-      registry,
-      retentionDays: 30,
-      log,
-      intervalMs: 3600_000,
-      now: () => at,
-    })
-    await upkeep.runOnce()
-    await upkeep.close()
+    await shop.runUpkeep(() => at)
     t.ok(shop.wakes.some(({ webhookId }) => webhookId === webhook.id))
     t.match(await standingOf(database, webhook.id), { health: 'healthy' })
   })

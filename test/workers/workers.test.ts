@@ -36,7 +36,7 @@ t.test('an event goes to the enabled webhooks that select its type and topic', a
 })
 
 t.test('what is stored together is dispatched by one job; an event that cannot be holds up no other', async (t) => {
-  const { database, queues, registry, dispatches, publish, addWebhook, dispatch } = await workshop(t)
+  const { database, dispatches, publish, addWebhook, dispatch, runUpkeep } = await workshop(t)
   const { receiver } = await addWebhook(() => ({ status: 200 }))
   const events = await Promise.all(['1', '2', '3', '4'].map((text) => publish(text)))
   t.equal(new Set(events.map(({ batchId }) => batchId)).size, 1)
@@ -47,10 +47,7 @@ t.test('what is stored together is dispatched by one job; an event that cannot b
   const others = events.filter((event) => event !== broken).map(({ id }) => id)
   t.same(receiver.received.map(({ id }) => id).sort(), others)
   dispatches.length = 0
-  const later = { retentionDays: 30, log, intervalMs: 3600_000, now: () => Date.now() + 5000 }
-  const upkeep = startUpkeep({ database, queues, registry, ...later })
-  await upkeep.runOnce()
-  await upkeep.close()
+  await runUpkeep(() => Date.now() + 5000)
   t.same(new Set(dispatches), new Set([broken!.batchId]), 'upkeep queues what is left of the batch')
   await database.query(`update events set payload = '"mended"' where id = $1`, [broken!.id])
   await dispatch({ eventId: broken!.id })
@@ -171,7 +168,7 @@ t.test('a crash between commit and enqueue, or a queue that forgot: upkeep queue
 })
 
 t.test('upkeep goes through a backlog of many batches', async (t) => {
-  const { database, queues, registry, dispatches, publish } = await workshop(t)
+  const { database, dispatches, publish, runUpkeep } = await workshop(t)
   const { id } = await publish('first')
   await database.query(
     `insert into undispatched (batch_id, event_id, received_at)
@@ -180,39 +177,19 @@ t.test('upkeep goes through a backlog of many batches', async (t) => {
     [id],
   )
   dispatches.length = 0
-  const upkeep = startUpkeep({
-    database,
-    queues,
-    registry,
-    retentionDays: 30,
-    log,
-    intervalMs: 3600_000,
-    now: () => Date.now() + 5000,
-  })
-  await upkeep.runOnce()
-  await upkeep.close()
+  await runUpkeep(() => Date.now() + 5000)
   t.equal(new Set(dispatches).size, 1301)
 })
 
 t.test('retention deletes what is old with its deliveries and attempts, and never pending work', async (t) => {
-  const { database, queues, registry, publish, addWebhook, dispatch } = await workshop(t)
+  const { database, publish, addWebhook, dispatch, runUpkeep } = await workshop(t)
   await addWebhook((_request, count) => ({ status: count === 1 ? 200 : 500 }))
   const done = await publish('done')
   await dispatch({ eventId: done.id })
   const waiting = await publish('waiting')
   await dispatch({ eventId: waiting.id })
   const undispatched = await publish('undispatched')
-  const upkeep = startUpkeep({
-    database,
-    queues,
-    registry,
-    retentionDays: 30,
-    log,
-    intervalMs: 3600_000,
-    now: () => Date.now() + 31 * 86_400_000,
-  })
-  await upkeep.runOnce()
-  await upkeep.close()
+  await runUpkeep(() => Date.now() + 31 * 86_400_000)
   const { rows } = await database.query<{ id: string }>('select id from events order by id')
   t.same(
     rows.map(({ id }) => id),
