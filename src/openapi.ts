@@ -7,7 +7,7 @@
 import type { FastifyDynamicSwaggerOptions } from '@fastify/swagger'
 import { SAMPLE_CHANGE } from './core/event/sample.js'
 import { VERSION } from './core/platform/version.js'
-import { AlertChange, SnsNotification, TestChange, WebhookNotice } from './core/webhook/body.js'
+import { AlertChange, SnsNotification, TestChange, WebhookNotice } from './core/format/body-schema.js'
 
 type OpenApiOptions = Pick<FastifyDynamicSwaggerOptions, 'openapi' | 'refResolver'>
 

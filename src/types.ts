@@ -28,7 +28,7 @@ export type {
   TestChange,
   UpdatedAlert,
   WebhookNotice,
-} from './core/webhook/body.js'
+} from './core/format/body-schema.js'
 
 // the API's resources
 export type { Alert } from './core/alert/alert.js'
@@ -37,7 +37,7 @@ export type { Recovery, RecoveryRequest } from './core/delivery/recovery.js'
 export type { EventSummary, EventType } from './core/event/event.js'
 export type { Page } from './core/platform/page.js'
 export type { Topic } from './core/sns/topic.js'
-export type { Once } from './core/webhook/once.js'
+export type { Once } from './core/indicator/once.js'
 export type { WebhookCreate, WebhookPatch, WebhookView as Webhook } from './core/webhook/webhook.js'
 export type { Problem } from './routes/problems.js'
 

@@ -6,7 +6,7 @@
 import { stringify } from 'yaml'
 import { isJsonObject, type Json, type JsonObject } from '../core/platform/json.js'
 import { MASK } from '../core/webhook/credentials-mask.js'
-import type { FormatName } from '../core/webhook/formats/format-names.js'
+import type { FormatName } from '../core/format/format-names.js'
 import { WebhookCreate, type WebhookView } from '../core/webhook/webhook.js'
 import { escapeReferences, referenceTo } from './references.js'
 

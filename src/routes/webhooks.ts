@@ -17,8 +17,8 @@ import { PageOf, PageQuery } from '../core/platform/page.js'
 import type { Queues } from '../core/platform/queues.js'
 import { refTo } from '../core/platform/schema.js'
 import type { Sealer } from '../core/platform/secrets.js'
-import { HEALTHY, recoveringFrom } from '../core/webhook/health.js'
-import { writeHealth } from '../core/webhook/health-store.js'
+import { HEALTHY, recoveringFrom } from '../core/circuit/health.js'
+import { writeHealth } from '../core/circuit/health-store.js'
 import {
   healthFields,
   NOTHING_PRIVATE,

@@ -31,9 +31,9 @@ import { createOpen, createPatience, type Patience } from '../core/platform/pati
 import { persist } from '../core/platform/persist.js'
 import { batchOf, leaveToUpkeep, type Batch, type Queues } from '../core/platform/queues.js'
 import { inSpan } from '../core/platform/tracing.js'
-import { wantsBody, wantsEvent } from '../core/webhook/filter.js'
-import { formatEvent, type EventContent } from '../core/webhook/format.js'
-import type { HealthNotes } from '../core/webhook/health-notes.js'
+import { wantsBody, wantsEvent } from '../core/webhook/selection.js'
+import { formatEvent, type EventContent } from '../core/format/body.js'
+import type { HealthNotes } from '../core/circuit/transitions.js'
 import type { Registry } from '../core/webhook/registry.js'
 import type { Target } from '../core/webhook/webhook.js'
 

@@ -17,7 +17,7 @@ import { quietAlerts } from '../core/event/quiet.js'
 import type { Database } from '../core/platform/database.js'
 import { deleteOldKeys, IDEMPOTENCY_KEPT_MS } from '../core/platform/idempotency.js'
 import type { Queues } from '../core/platform/queues.js'
-import { deleteFreeIndicators } from '../core/webhook/indicator-store.js'
+import { deleteFreeIndicators } from '../core/indicator/indicator-store.js'
 import type { Registry } from '../core/webhook/registry.js'
 
 const INTERVAL_MS = 5000

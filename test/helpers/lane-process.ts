@@ -10,7 +10,7 @@ import { createBell } from '../../src/core/platform/bell.js'
 import type { Database, Queryable } from '../../src/core/platform/database.js'
 import { newId } from '../../src/core/platform/id.js'
 import { createMetrics } from '../../src/core/platform/metrics.js'
-import { createHealthNotes } from '../../src/core/webhook/health-notes.js'
+import { createHealthNotes } from '../../src/core/circuit/transitions.js'
 import { log, type workshop } from './workshop.js'
 
 type Shop = Pick<Awaited<ReturnType<typeof workshop>>, 'database' | 'queues' | 'registry' | 'renderer' | 'authorizer'>

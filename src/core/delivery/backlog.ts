@@ -2,7 +2,7 @@
 import type { Queryable } from '../platform/database.js'
 import type { Backlog } from '../platform/metrics.js'
 import type { Queues } from '../platform/queues.js'
-import { countHealth } from '../webhook/health-store.js'
+import { countHealth } from '../circuit/health-store.js'
 
 const BOUND = 100_000
 

@@ -1,7 +1,7 @@
 /** Deliveries and attempts as the API shows them, out of the database. */
 import type { Queryable } from '../platform/database.js'
 import { conditionsOf, queryPage, type Page, type PageRequest } from '../platform/page.js'
-import type { HealthState } from '../webhook/health.js'
+import type { HealthState } from '../circuit/health.js'
 import type { Webhook } from '../webhook/webhook.js'
 import type { AttemptRecord, Delivery, DeliveryWithAttempts } from './delivery.js'
 import type { DeliveryRow } from './delivery-store.js'

@@ -9,8 +9,8 @@ import { flattenContext, uniqueValues, type ContextValue } from '../alert/contex
 import { eventOf, type EventRow } from '../event/event-store.js'
 import type { Database, Queryable } from '../platform/database.js'
 import { isJsonObject, parseJson } from '../platform/json.js'
-import type { Folded } from '../webhook/format.js'
-import type { HealthState } from '../webhook/health.js'
+import type { Folded } from '../format/body.js'
+import type { HealthState } from '../circuit/health.js'
 import type { Webhook } from '../webhook/webhook.js'
 import { listDue, type DueDelivery } from './lane-store.js'
 

@@ -7,8 +7,8 @@
 import type { StoredEvent } from '../event/event.js'
 import { eventOf, type EventRow } from '../event/event-store.js'
 import type { Queryable } from '../platform/database.js'
-import type { Health } from '../webhook/health.js'
-import { HEALTH_COLUMNS, healthOf, type HealthRow } from '../webhook/health-store.js'
+import type { Health } from '../circuit/health.js'
+import { HEALTH_COLUMNS, healthOf, type HealthRow } from '../circuit/health-store.js'
 
 /** What its holder needs of a lane. */
 export interface Lane {

@@ -2,7 +2,7 @@
 import type { FastifyBaseLogger } from 'fastify'
 import type { Queryable } from '../platform/database.js'
 import { leaveToUpkeep, type Queues } from '../platform/queues.js'
-import { probeNow } from '../webhook/health-store.js'
+import { probeNow } from '../circuit/health-store.js'
 
 export async function wakeNow(
   { database, queues, log }: { database: Queryable; queues: Pick<Queues, 'addWakes'>; log: FastifyBaseLogger },

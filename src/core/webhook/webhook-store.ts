@@ -8,9 +8,9 @@ import { conditionsOf, queryPage, type Page, type PageRequest } from '../platfor
 import { Refusal } from '../platform/errors.js'
 import { parseJson, stringifyJson, type JsonObject } from '../platform/json.js'
 import type { Sealer } from '../platform/secrets.js'
-import { parseFilterPolicy } from './filter-policy.js'
-import { HEALTH_COLUMNS, healthOf, lockHealth, type HealthRow } from './health-store.js'
-import type { Once } from './once.js'
+import { parseFilterPolicy } from '../filter/policy.js'
+import { HEALTH_COLUMNS, healthOf, lockHealth, type HealthRow } from '../circuit/health-store.js'
+import type { Once } from '../indicator/once.js'
 import {
   healthFields,
   NOTHING_PRIVATE,

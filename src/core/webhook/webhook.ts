@@ -11,11 +11,11 @@ import { idPattern } from '../platform/id.js'
 import type { JsonObject } from '../platform/json.js'
 import { nullableText, nullableTime, oneOf, Time } from '../platform/schema.js'
 import { Auth, Headers, Tls, type Credentials } from './credentials.js'
-import type { FilterPolicy } from './filter-policy.js'
-import { FORMATS } from './formats/format-names.js'
-import { FormatOptions } from './formats/options.js'
-import { HEALTH_STATES, type Health } from './health.js'
-import { Once } from './once.js'
+import type { FilterPolicy } from '../filter/policy.js'
+import { FORMATS } from '../format/format-names.js'
+import { FormatOptions } from '../format/options.js'
+import { HEALTH_STATES, type Health } from '../circuit/health.js'
+import { Once } from '../indicator/once.js'
 
 const url = Type.String({
   minLength: 1,

@@ -8,7 +8,7 @@ import { SAMPLE_CHANGE } from '../../../src/core/event/sample.js'
 import { openDatabase, type Database } from '../../../src/core/platform/database.js'
 import { parseJson, stringifyJson, type JsonObject } from '../../../src/core/platform/json.js'
 import type { Batch } from '../../../src/core/platform/queues.js'
-import { formatEvent } from '../../../src/core/webhook/format.js'
+import { formatEvent } from '../../../src/core/format/body.js'
 import { loadContent } from '../../../src/core/delivery/deliver.js'
 import { createTestDatabaseUrl, createTestDataDir, borrowTestDatabase } from '../../helpers/backends.js'
 

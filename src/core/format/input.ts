@@ -1,0 +1,18 @@
+/** What a format is made of, and what it makes. */
+import type { StoredEvent } from '../event/event.js'
+import type { JsonObject } from '../platform/json.js'
+import type { FormatOptions } from './options.js'
+
+export interface FormatInput {
+  event: StoredEvent
+  /** The body of the `change` format: an alert change, `{ message, subject, relay }` or `{ webhook, relay }`. */
+  body: JsonObject
+  /** Checked: see `checkFormat`. */
+  options: FormatOptions
+}
+
+/** A request body, ready to be signed and sent as UTF-8. */
+export interface Rendered {
+  contentType: string
+  text: string
+}

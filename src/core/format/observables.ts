@@ -1,0 +1,84 @@
+/**
+ * The observables of an alert, as OCSF lists them: values of the Elastic Common Schema's fields that one pivots on. Pure.
+ *
+ * Promise: each is listed once, what is new first, and never more than `MAX_OBSERVABLES`.
+ */
+import { flattenContext } from '../alert/context.js'
+import { isJsonObject, type Json, type JsonObject } from '../platform/json.js'
+import { matchesGlob } from '../platform/glob.js'
+import { fit, oneLine } from './text.js'
+
+const MAX_OBSERVABLES = 200
+const MAX_VALUE = 1000
+const MAX_NAME = 300
+
+const SIDES = ['source', 'destination', 'client', 'server']
+
+/** OCSF's observable.type_id with its caption, and the fields (ECS 8.x) that hold one; `*` stands inside a key. */
+const TYPES: readonly { id: number; caption: string; fields: readonly string[] }[] = [
+  {
+    id: 1,
+    caption: 'Hostname',
+    fields: [
+      ...SIDES.map((side) => `${side}.domain`),
+      ...['url.domain', 'host.hostname', 'host.name', 'related.hosts', 'dns.question.name', 'tls.client.server_name'],
+    ],
+  },
+  { id: 2, caption: 'IP Address', fields: ['*.ip', '*.nat.ip', 'threat.indicator.ip', 'dns.resolved_ip'] },
+  { id: 3, caption: 'MAC Address', fields: ['*.mac'] },
+  { id: 4, caption: 'User Name', fields: ['user.name', 'user.*.name', '*.user.name', 'related.user'] },
+  {
+    id: 5,
+    caption: 'Email Address',
+    fields: ['user.email', 'email.*.address', 'threat.indicator.email.address'],
+  },
+  { id: 6, caption: 'URL String', fields: ['url.full', 'url.original', 'threat.indicator.url.full'] },
+  { id: 7, caption: 'File Name', fields: ['file.name'] },
+  {
+    id: 8,
+    caption: 'Hash',
+    fields: [
+      'hash.*',
+      'related.hash',
+      '*.hash.*',
+      '*.parent.hash.*',
+      '*.indicator.file.hash.*',
+      '*.attachments.file.hash.*',
+    ],
+  },
+  { id: 9, caption: 'Process Name', fields: ['process.name', 'process.parent.name'] },
+]
+
+const RULES = TYPES.flatMap(({ id, caption, fields }) =>
+  fields.map((field) => ({ id, caption, pattern: field.split('.') })),
+)
+
+/**
+ * The observables in a body of the `change` format. `name` is the path from the OCSF event's root, where the body is
+ * `unmapped`.
+ */
+export function observablesOf(body: JsonObject): JsonObject[] {
+  const { context_diff: diff, updated_alert: alert } = body
+  const places: [string, Json | undefined][] = [
+    ['unmapped.context_diff', diff],
+    ['unmapped.updated_alert.context', isJsonObject(alert) ? alert.context : undefined],
+  ]
+  const found = new Map<string, JsonObject>()
+  for (const [place, context] of places) {
+    if (!isJsonObject(context)) continue
+    for (const { path, value } of flattenContext(context)) {
+      if (found.size === MAX_OBSERVABLES) break
+      if (typeof value !== 'string' || value === '') continue
+      const rule = RULES.find(({ pattern }) => matchesPath(pattern, path))
+      const key = rule && `${rule.id} ${value}`
+      if (!rule || !key || found.has(key)) continue
+      const name = fit(oneLine(`${place}.${path.join('.')}`), MAX_NAME)
+      found.set(key, { name, type: rule.caption, type_id: rule.id, value: fit(value.toWellFormed(), MAX_VALUE) })
+    }
+  }
+  return [...found.values()]
+}
+
+function matchesPath(pattern: readonly string[], path: readonly string[]): boolean {
+  return pattern.length === path.length && pattern.every((part, i) => matchesGlob(part, path[i]!))
+}

@@ -1,0 +1,91 @@
+/**
+ * What a format needs to be told. Pure.
+ *
+ * Promise: a webhook that passes `checkFormat` can be rendered; what its format does not know is refused, not ignored.
+ */
+import { Type, type Static } from 'typebox'
+import type { FieldError } from '../platform/errors.js'
+import type { FormatName } from './format-names.js'
+import { checkTemplate, MAX_TEMPLATE_LENGTH } from './template-check.js'
+
+export const FormatOptions = Type.Object(
+  {
+    routing_key: Type.Optional(
+      Type.String({
+        pattern: '^([0-9A-Za-z]{32}|\\*{8})$',
+        description:
+          'pagerduty: the integration key of an Events API v2 integration. A secret: it is never shown again.',
+      }),
+    ),
+    project_key: Type.Optional(
+      Type.String({
+        maxLength: 255,
+        pattern: '^[A-Z][A-Z0-9_]+$',
+        description: 'jira: the key of the project in which issues are created, such as SEC.',
+      }),
+    ),
+    issue_type: Type.Optional(
+      Type.String({
+        minLength: 1,
+        maxLength: 255,
+        pattern: '^[^\\u0000-\\u001f]+$',
+        description: 'jira: the name of the issue type; left out: Task.',
+      }),
+    ),
+    template: Type.Optional(
+      Type.String({
+        minLength: 1,
+        maxLength: MAX_TEMPLATE_LENGTH,
+        description: 'template: a JSONata expression over the body of the change format; its result is sent as JSON.',
+      }),
+    ),
+  },
+  { additionalProperties: false, description: 'What the format needs: each takes the options that name it.' },
+)
+export type FormatOptions = Static<typeof FormatOptions>
+
+type OptionName = keyof FormatOptions
+
+/** What each format must be told and may be told; the others take no options. */
+const OPTIONS_OF: { [F in FormatName]?: { required: OptionName[]; optional: OptionName[] } } = {
+  pagerduty: { required: ['routing_key'], optional: [] },
+  jira: { required: ['project_key'], optional: ['issue_type'] },
+  template: { required: ['template'], optional: [] },
+}
+
+/** Options that are stored sealed and never shown. */
+const SECRET_OPTIONS: readonly OptionName[] = ['routing_key']
+const HIDDEN = '********'
+
+/**
+ * Checks that a format has the options it needs, no other ones, and a template that JSONata can read. The options'
+ * own shapes are the schema's to check, before.
+ * @returns the problems, each with a JSON pointer into the options; none when all is well
+ */
+export function checkFormat(format: FormatName, options: FormatOptions): FieldError[] {
+  const { required, optional } = OPTIONS_OF[format] ?? { required: [], optional: [] }
+  const given = (Object.keys(options) as OptionName[]).filter((name) => options[name] !== undefined)
+  const missing = required.filter((name) => !given.includes(name))
+  const unknown = given.filter((name) => !required.includes(name) && !optional.includes(name))
+  const wrongTemplate =
+    format === 'template' && options.template !== undefined ? checkTemplate(options.template) : undefined
+  return [
+    ...missing.map((name) => ({ path: `/${name}`, detail: `is required by the format ${format}` })),
+    ...unknown.map((name) => ({ path: `/${name}`, detail: `is unknown to the format ${format}` })),
+    ...(wrongTemplate === undefined ? [] : [{ path: '/template', detail: wrongTemplate }]),
+  ]
+}
+
+/** The options as they may be shown: to list a webhook, and to preview a body, which has them in it. */
+export function hideSecrets(options: FormatOptions): FormatOptions {
+  const shown = { ...options }
+  for (const name of SECRET_OPTIONS) if (shown[name] !== undefined) shown[name] = HIDDEN
+  return shown
+}
+
+/** Options that came back as they were shown: a hidden one is what it was. */
+export function revealSecrets(options: FormatOptions, current: FormatOptions): FormatOptions {
+  const revealed = { ...options }
+  for (const name of SECRET_OPTIONS) if (revealed[name] === HIDDEN) revealed[name] = current[name]
+  return revealed
+}

@@ -1,0 +1,38 @@
+/**
+ * An event in the shape that a receiver expects. Pure.
+ *
+ * Promise: the same event and options make the same bytes; numbers keep every digit. `template` is not here: it runs what
+ * an operator wrote, and takes time (template.ts).
+ */
+import { stringifyJson, type JsonObject } from '../platform/json.js'
+import { cloudEvent } from './receivers/cloudevents.js'
+import { discordBody } from './receivers/discord.js'
+import type { FormatName } from './format-names.js'
+import type { FormatInput, Rendered } from './input.js'
+import { jiraBody } from './receivers/jira.js'
+import { ocsfBody } from './receivers/ocsf.js'
+import { pagerdutyBody } from './receivers/pagerduty.js'
+import { rawMessage } from './receivers/raw.js'
+import { slackBody } from './receivers/slack.js'
+import { teamsBody } from './receivers/teams.js'
+
+const JSON_TYPE = 'application/json'
+
+/** The formats that are JSON of their own shape. */
+const BODY_OF = {
+  change: ({ body }: FormatInput) => body,
+  cloudevents: cloudEvent,
+  ocsf: ocsfBody,
+  slack: slackBody,
+  teams: teamsBody,
+  pagerduty: pagerdutyBody,
+  discord: discordBody,
+  jira: jiraBody,
+} satisfies { [F in Exclude<FormatName, 'raw' | 'template'>]: (input: FormatInput) => JsonObject }
+
+/** Renders an event whose options passed `checkFormat`. */
+export function renderFormat(format: Exclude<FormatName, 'template'>, input: FormatInput): Rendered {
+  if (format === 'raw') return rawMessage(input)
+  const contentType = format === 'cloudevents' ? 'application/cloudevents+json; charset=utf-8' : JSON_TYPE
+  return { contentType, text: stringifyJson(BODY_OF[format](input)) }
+}

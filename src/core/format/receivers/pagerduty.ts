@@ -1,0 +1,76 @@
+/**
+ * The format `pagerduty`: Events API v2. Pure.
+ *
+ * Promise: all events of one alert have one dedup_key, so they are one alert there too, and its silence resolves it. The
+ * lengths are those of "Send an Alert Event" in PagerDuty's documentation; an event stays below 512 KB.
+ */
+import { createHash } from 'node:crypto'
+import { TEST_EVENT_TYPE } from '../../event/event.js'
+import { emptyObject, type JsonObject } from '../../platform/json.js'
+import { alertOf, headlineOf, highlightsOf, linesWithin, typeOf, type Highlights } from '../highlights.js'
+import type { FormatInput } from '../input.js'
+import type { Severity } from '../severity.js'
+import { fit } from '../text.js'
+
+const SUMMARY = 1024
+const DEDUP_KEY = 255
+/** At three bytes a character and some forty of JSON a line, 410 KB: the rest of an event has room. */
+const LINES = { count: 1000, length: 120_000, valueLength: 2000 }
+const TEXT = 120_000
+
+const SEVERITY: Readonly<Record<Severity, string>> = {
+  info: 'info',
+  notice: 'info',
+  low: 'warning',
+  medium: 'warning',
+  high: 'error',
+  critical: 'critical',
+}
+/** An event that says nothing about its severity is worth a look and no alarm. */
+const UNKNOWN_SEVERITY = 'warning'
+
+/** A trigger; a resolve for an alert gone quiet and for a webhook that recovered. */
+export function pagerdutyBody(input: FormatInput): JsonObject {
+  const type = typeOf(input)
+  const key = { routing_key: input.options.routing_key ?? '', dedup_key: dedupKeyOf(input) }
+  const resolves = type === 'alert.quiet' || type === 'webhook.recovered'
+  return resolves ? { ...key, event_action: 'resolve' } : { ...key, event_action: 'trigger', ...triggerOf(input) }
+}
+
+function triggerOf(input: FormatInput): JsonObject {
+  const { event } = input
+  const highlights = highlightsOf(input)
+  const { severity, runbook } = highlights
+  return {
+    client: 'alert-relay',
+    payload: {
+      summary: fit(headlineOf(highlights), SUMMARY),
+      source: event.topicArn ?? 'alert-relay',
+      severity: severity ? SEVERITY[severity] : UNKNOWN_SEVERITY,
+      timestamp: event.sentAt.toISOString(),
+      class: typeOf(input),
+      custom_details: detailsOf(highlights),
+    },
+    ...(runbook?.href === undefined ? {} : { links: [{ href: runbook.href, text: 'Runbook' }] }),
+  }
+}
+
+/** The facts, then the lines under their heading: PagerDuty shows both as a table. */
+function detailsOf({ facts, heading, lines, text, runbook }: Highlights): JsonObject {
+  const details: JsonObject = Object.fromEntries(facts.map(({ name, value }) => [name, value]))
+  if (runbook) details.Runbook = runbook.text
+  const within = linesWithin(lines, LINES)
+  const table = emptyObject()
+  for (const { name, value } of within.lines) table[name] = value
+  if (within.lines.length > 0) details[heading] = table
+  if (within.more > 0) details['Left out'] = within.more
+  if (text !== '') details[heading] = fit(text, TEXT)
+  return details
+}
+
+/** The alert's id; for a notice the webhook's, for a test or a notification the event's. A long one is hashed. */
+function dedupKeyOf({ event, body }: FormatInput): string {
+  const alertId = event.type === TEST_EVENT_TYPE ? undefined : alertOf(body)?.id
+  const id = alertId ?? event.webhookId ?? event.id
+  return id.length <= DEDUP_KEY ? id.toWellFormed() : createHash('sha256').update(id).digest('hex')
+}

@@ -1,0 +1,75 @@
+/**
+ * The format `slack`: a message for an incoming webhook, in Block Kit. Pure.
+ *
+ * Promise: what strangers wrote is in plain_text objects with `&`, `<` and `>` escaped: it mentions nobody, links
+ * nowhere and formats nothing. The lengths are those of Slack's block reference.
+ */
+import type { JsonObject } from '../../platform/json.js'
+import { headlineOf, highlightsOf, linesWithin, type Highlights } from '../highlights.js'
+import type { FormatInput } from '../input.js'
+import { fit } from '../text.js'
+
+const HEADER = 150
+const SECTION = 3000
+const FIELD = 2000
+const MAX_FIELDS = 10
+/** Longer messages are folded away by Slack. */
+const LINES = { count: 40, length: 2800 }
+/** The notification's text, which also stands for the blocks where they cannot be shown. */
+const FALLBACK = 300
+
+export function slackBody(input: FormatInput): JsonObject {
+  const highlights = highlightsOf(input)
+  const headline = headlineOf(highlights)
+  return {
+    text: fit(headline, FALLBACK, escapeSlack),
+    mrkdwn: false,
+    unfurl_links: false,
+    unfurl_media: false,
+    blocks: [
+      { type: 'header', text: plainText(headline, HEADER) },
+      { type: 'section', fields: fieldsOf(highlights) },
+      ...contentOf(highlights),
+      ...runbookOf(highlights),
+    ],
+  }
+}
+
+function fieldsOf({ facts }: Highlights): JsonObject[] {
+  return facts.slice(0, MAX_FIELDS).map(({ name, value }) => plainText(`${name}: ${value}`, FIELD))
+}
+
+function contentOf({ heading, lines, text }: Highlights): JsonObject[] {
+  const within = linesWithin(lines, LINES, escapeSlack)
+  const shown = within.lines.map(({ name, value }) => `${name}: ${value}`)
+  if (within.more > 0) shown.push(`and ${within.more} more`)
+  const content = text === '' ? shown.join('\n') : fit(text, SECTION - heading.length - 2, escapeSlack)
+  return content === '' ? [] : [section({ type: 'plain_text', text: `${heading}:\n${content}`, emoji: false })]
+}
+
+/** The URL shows as it is: a link's text can lie about where it leads. */
+function runbookOf({ runbook }: Highlights): JsonObject[] {
+  if (!runbook) return []
+  const { text, href } = runbook
+  if (href === undefined) return [section(plainText(`Runbook: ${text}`, SECTION))]
+  return [section({ type: 'mrkdwn', text: `Runbook: <${escapeAll(href)}>`, verbatim: true })]
+}
+
+function section(text: JsonObject): JsonObject {
+  return { type: 'section', text }
+}
+
+function plainText(text: string, length: number): JsonObject {
+  return { type: 'plain_text', text: fit(text, length, escapeSlack), emoji: false }
+}
+
+/** Slack's own three: https://docs.slack.dev/messaging/formatting-message-text, "Escaping text". */
+function escapeSlack(char: string): string {
+  if (char === '&') return '&amp;'
+  if (char === '<') return '&lt;'
+  return char === '>' ? '&gt;' : char
+}
+
+function escapeAll(text: string): string {
+  return [...text].map(escapeSlack).join('')
+}

@@ -1,0 +1,94 @@
+/**
+ * The format `teams`: an Adaptive Card in the message envelope that a Workflows webhook takes. Pure.
+ *
+ * Promise: what strangers wrote is in TextRuns alone, which know no markup (a TextBlock and a FactSet read Markdown), and
+ * the message stays below Teams' 28 KB whatever an alert holds.
+ */
+import type { JsonObject } from '../../platform/json.js'
+import { headlineOf, highlightsOf, linesWithin, type Highlights, type Line } from '../highlights.js'
+import type { FormatInput } from '../input.js'
+import type { Severity } from '../severity.js'
+import { fit } from '../text.js'
+
+/**
+ * A character takes three bytes at most once control characters are gone, a line some 200 bytes of JSON around it: in all
+ * 1 KB of title, 4 KB of facts, 20 KB of lines or text, and 2 KB of runbook.
+ */
+const TITLE = 200
+const FACT = 200
+const LINES = { count: 25, length: 5000 }
+const TEXT = { count: 25, length: 5000 }
+const RUNBOOK = 300
+/** A URL is ASCII. Longer ones are shown, not linked. */
+const MAX_URL = 1000
+
+/** Adaptive Cards has six colours of its own. */
+const COLOUR: Readonly<Record<Severity, string>> = {
+  info: 'default',
+  notice: 'accent',
+  low: 'good',
+  medium: 'warning',
+  high: 'attention',
+  critical: 'attention',
+}
+
+export function teamsBody(input: FormatInput): JsonObject {
+  const highlights = highlightsOf(input)
+  const { runbook } = highlights
+  const href = runbook?.href !== undefined && runbook.href.length <= MAX_URL ? runbook.href : undefined
+  const card: JsonObject = {
+    $schema: 'http://adaptivecards.io/schemas/adaptive-card.json',
+    type: 'AdaptiveCard',
+    version: '1.4',
+    msteams: { width: 'Full' },
+    body: [
+      titleOf(highlights),
+      ...highlights.facts.map(({ name, value }) => lineOf({ name, value: fit(value, FACT) })),
+      ...(runbook ? [lineOf({ name: 'Runbook', value: fit(runbook.text, RUNBOOK) })] : []),
+      ...contentOf(highlights),
+    ],
+    ...(href === undefined ? {} : { actions: [{ type: 'Action.OpenUrl', title: 'Open the runbook', url: href }] }),
+  }
+  return {
+    type: 'message',
+    attachments: [{ contentType: 'application/vnd.microsoft.card.adaptive', contentUrl: null, content: card }],
+  }
+}
+
+function titleOf(highlights: Highlights): JsonObject {
+  const { severity } = highlights
+  return richText([
+    {
+      ...run(fit(headlineOf(highlights), TITLE)),
+      size: 'large',
+      weight: 'bolder',
+      color: severity ? COLOUR[severity] : 'default',
+    },
+  ])
+}
+
+function contentOf({ heading, lines, text }: Highlights): JsonObject[] {
+  const within = linesWithin(lines, LINES)
+  const shown = text === '' ? within.lines.map(lineOf) : paragraphsOf(text)
+  if (shown.length === 0) return []
+  if (within.more > 0) shown.push(richText([run(`and ${within.more} more`)]))
+  return [{ ...richText([{ ...run(heading), weight: 'bolder' }]), separator: true }, ...shown]
+}
+
+function paragraphsOf(text: string): JsonObject[] {
+  const paragraphs = fit(text, TEXT.length).split('\n')
+  const shown = paragraphs.length > TEXT.count ? [...paragraphs.slice(0, TEXT.count), '…'] : paragraphs
+  return shown.filter((paragraph) => paragraph.trim() !== '').map((paragraph) => richText([run(paragraph)]))
+}
+
+function lineOf({ name, value }: Line): JsonObject {
+  return richText([{ ...run(`${name}: `), weight: 'bolder' }, run(value)])
+}
+
+function richText(inlines: JsonObject[]): JsonObject {
+  return { type: 'RichTextBlock', spacing: 'small', inlines }
+}
+
+function run(text: string): JsonObject {
+  return { type: 'TextRun', text }
+}

@@ -1,0 +1,81 @@
+/**
+ * Indicators: which values a webhook was sent, by which event.
+ *
+ * Promise: of two events that carry a value at once, one gets it; the same event gets it again, however often it is asked
+ * (a retry, a replay, a dispatch that died half-way).
+ */
+import { contextKey, type ContextValue } from '../alert/context.js'
+import type { Queryable } from '../platform/database.js'
+import { parseJson, stringifyJson } from '../platform/json.js'
+import { freeBefore, type Indicator, type Once } from './once.js'
+import type { Webhook } from '../webhook/webhook.js'
+
+interface IndicatorRow {
+  path: string
+  value: string
+}
+
+/**
+ * Takes the values for an event that this webhook was never sent, or not within its time.
+ * @returns the values that belong to the event now, by path; none: it is not to be sent
+ */
+export async function claimIndicators(
+  db: Queryable,
+  webhookId: string,
+  eventId: string,
+  values: readonly ContextValue[],
+  once: Once,
+  now: Date,
+): Promise<Indicator[]> {
+  if (values.length === 0) return []
+  // In one order, so that two events with the same values wait for each other and never for ever.
+  const keyed = values.map((held) => ({ key: contextKey(held), held })).sort((a, b) => Buffer.compare(a.key, b.key))
+  const { rows } = await db.query<IndicatorRow>(
+    `insert into indicators as i (webhook_id, key, path, value, event_id, sent_at)
+     select w.id, v.key, v.path, v.value, $2, $3
+     from webhooks w, unnest($4::bytea[], $5::text[], $6::text[]) with ordinality as v (key, path, value, place)
+     where w.id = $1 order by v.place
+     on conflict (webhook_id, key) do update set event_id = excluded.event_id, sent_at = excluded.sent_at
+       where i.event_id = excluded.event_id or i.sent_at < $7
+     returning path, value`,
+    [
+      webhookId,
+      eventId,
+      now,
+      keyed.map(({ key }) => key),
+      keyed.map(({ held }) => held.path.join('.')),
+      keyed.map(({ held }) => stringifyJson(held.value)),
+      freeBefore(once, now) ?? null,
+    ],
+  )
+  return indicatorsOf(rows)
+}
+
+/** The values that belong to an event already. */
+export async function findIndicators(db: Queryable, webhookId: string, eventId: string): Promise<Indicator[]> {
+  const { rows } = await db.query<IndicatorRow>(
+    'select path, value from indicators where webhook_id = $1 and event_id = $2',
+    [webhookId, eventId],
+  )
+  return indicatorsOf(rows)
+}
+
+/** Forgets up to `limit` values that a webhook would be sent again anyway. */
+export async function deleteFreeIndicators(db: Queryable, webhook: Webhook, now: Date, limit: number): Promise<number> {
+  const before = webhook.once && freeBefore(webhook.once, now)
+  if (!before) return 0
+  const { rowCount } = await db.query(
+    `delete from indicators where (webhook_id, key) in (
+       select webhook_id, key from indicators where webhook_id = $1 and sent_at < $2 limit $3)`,
+    [webhook.id, before, limit],
+  )
+  return rowCount
+}
+
+/** In one order, so that the body of a retry is the body of the first attempt. */
+function indicatorsOf(rows: readonly IndicatorRow[]): Indicator[] {
+  const order = (row: IndicatorRow) => `${row.path}\n${row.value}`
+  return [...rows]
+    .sort((a, b) => (order(a) < order(b) ? -1 : 1))
+    .map(({ path, value }) => ({ path, value: parseJson(value) }))
+}

@@ -1,0 +1,28 @@
+/** Which events a webhook wants. Pure. */
+import { NOTICE_TYPES, type StoredEvent } from '../event/event.js'
+import { matchesTopic } from '../event/topic-pattern.js'
+import { matchesPolicy } from '../filter/policy.js'
+import type { EventContent } from '../format/body.js'
+import type { Target, Webhook } from './webhook.js'
+
+/**
+ * True when the webhook selects the event's type and its topic; an empty selection selects everything but notices. A topic
+ * is never sent what came from it, and a webhook nothing about itself: that would come back for ever.
+ */
+export function wantsEvent(
+  webhook: Pick<Webhook, 'id' | 'url' | 'event_types' | 'topics'>,
+  event: Pick<StoredEvent, 'type' | 'topicArn' | 'webhookId'>,
+): boolean {
+  const { id, url, event_types: types, topics } = webhook
+  if (url === event.topicArn || id === event.webhookId) return false
+  const isNotice = NOTICE_TYPES.some((type) => type === event.type)
+  if (types.length > 0 || isNotice) {
+    if (!types.some((type) => type === event.type)) return false
+  }
+  return topics.length === 0 || isNotice || (event.topicArn !== null && matchesTopic(topics, event.topicArn))
+}
+
+/** True when the webhook has no filter, or the filter matches the body of the format `change`, whatever format it takes. */
+export function wantsBody({ policy }: Pick<Target, 'policy'>, { body }: Pick<EventContent, 'body'>): boolean {
+  return policy === undefined || matchesPolicy(policy, body)
+}

@@ -1,0 +1,263 @@
+import fc from 'fast-check'
+import t from 'tap'
+import {
+  afterDrain,
+  afterFailure,
+  afterSuccess,
+  allowanceOf,
+  FAILURES_TO_OPEN,
+  HEALTH_STATES,
+  HEALTHY,
+  PROBE_WAITS_S,
+  RAMP_DOUBLING_S,
+  RAMP_S,
+  RAMP_START_PER_S,
+  recoveringFrom,
+  type Failure,
+  type Health,
+  type HealthChange,
+} from '../../../src/core/circuit/health.js'
+
+const NOW = new Date('2026-01-02T03:04:05.678Z')
+const DISABLE_AFTER_MS = 5 * 86_400_000
+const NO_LIMITS = { maxInFlight: null, ratePerSecond: null }
+const random = fc.double({ min: 0, max: 1, maxExcluded: true, noNaN: true })
+
+const later = (seconds: number, from = NOW) => new Date(from.getTime() + seconds * 1000)
+
+function failed(before: Health, failure: Partial<Failure> & { now?: Date; random?: number } = {}): HealthChange {
+  const { now = NOW, random = 0, reason = 'rejected: status 500', gone = false, succeededSince = false } = failure
+  return afterFailure(before, { reason, gone, succeededSince }, { now, random, disableAfterMs: DISABLE_AFTER_MS })
+}
+
+/** The health after so many failures in a row. */
+function failedTimes(times: number, from: Health = HEALTHY, now = NOW): Health {
+  return Array.from({ length: times }).reduce<Health>((health) => failed(health, { now }).health, from)
+}
+
+const FAILING = failedTimes(FAILURES_TO_OPEN)
+
+t.test('five failures in a row open the circuit, and it is told of then', async (t) => {
+  t.match(failedTimes(4), { state: 'healthy', failures: 4, failingSince: NOW, probeAt: null })
+  for (const before of [HEALTHY, failedTimes(1), failedTimes(3)]) t.equal(failed(before).notice, undefined)
+  const opened = failed(failedTimes(4), { reason: 'timeout: nothing within 1000 ms', now: later(9) })
+  t.equal(opened.notice, 'webhook.failing')
+  t.same(opened.health, {
+    state: 'failing',
+    failures: 5,
+    failingSince: NOW,
+    lastFailure: 'timeout: nothing within 1000 ms',
+    probes: 0,
+    probeAt: later(14),
+    recoveringSince: null,
+  })
+})
+
+t.test('a success in between, whether it was written or only seen, begins the row anew', async (t) => {
+  const written = failed(afterSuccess(failedTimes(4), NOW).health, { now: later(60) })
+  const seen = failed(failedTimes(4), { succeededSince: true, now: later(60) })
+  for (const { health, notice } of [written, seen]) {
+    t.match(health, { state: 'healthy', failures: 1, failingSince: later(60) })
+    t.equal(notice, undefined)
+  }
+})
+
+t.test(
+  'each failed probe makes the wait for the next one longer, up to five minutes, a fifth late at most',
+  async (t) => {
+    for (const random of [0, 0.999]) {
+      let health = failed(failedTimes(4), { random }).health
+      let now = NOW
+      const waits: number[] = []
+      for (let probes = 0; probes < 8; probes++) {
+        waits.push((health.probeAt!.getTime() - now.getTime()) / 1000)
+        now = health.probeAt!
+        const change = failed(health, { now, random })
+        t.equal(change.notice, undefined, 'it is known to be failing')
+        health = change.health
+      }
+      const schedule = [5, 10, 30, 60, 120, 300, 300, 300]
+      t.same(schedule.slice(0, PROBE_WAITS_S.length), PROBE_WAITS_S)
+      if (random === 0) t.same(waits, schedule)
+      t.ok(waits.every((wait, i) => wait >= schedule[i]! && wait <= schedule[i]! * 1.2))
+    }
+  },
+)
+
+t.test('attempts that were under way when the circuit opened are no probes', async (t) => {
+  const health = failedTimes(30, FAILING, later(1))
+  t.match(health, { state: 'failing', failures: 35, probes: 0 })
+  t.same(health.probeAt, FAILING.probeAt, 'the first probe comes when it was to come')
+})
+
+t.test('while it fails nothing is sent before the probe, and then one delivery', async (t) => {
+  t.same(allowanceOf(FAILING, NO_LIMITS, 32, NOW), { kind: 'wait', until: later(5) })
+  t.same(allowanceOf(FAILING, NO_LIMITS, 32, later(4.999)), { kind: 'wait', until: later(5) })
+  t.same(allowanceOf(FAILING, NO_LIMITS, 32, later(5)), { kind: 'probe' })
+  t.same(allowanceOf({ ...FAILING, probeAt: null }, NO_LIMITS, 32, NOW), { kind: 'probe' })
+})
+
+t.test('a success makes a failing webhook recover; it is told of when the ramp is over or nothing waits', async (t) => {
+  const { health, notice } = afterSuccess(FAILING, later(60))
+  t.same(health, { ...HEALTHY, state: 'recovering', recoveringSince: later(60) })
+  t.equal(notice, undefined)
+  t.equal(afterDrain(health, { empty: false, now: later(60 + RAMP_S - 0.001) }), undefined)
+  const well = { health: HEALTHY, notice: 'webhook.recovered' }
+  t.same(afterDrain(health, { empty: false, now: later(60 + RAMP_S) }), well)
+  t.same(afterDrain(health, { empty: true, now: later(60) }), well)
+  t.match(afterSuccess(health, later(61)), { health, notice: undefined }, 'further successes do not shorten the ramp')
+  for (const other of [HEALTHY, FAILING]) t.equal(afterDrain(other, { empty: true, now: later(99) }), undefined)
+})
+
+t.test('what waited is sent at a rate that doubles every few seconds, within the limits of the webhook', async (t) => {
+  const health = recoveringFrom(NOW)
+  const at = (seconds: number, limits = {}) =>
+    allowanceOf(health, { ...NO_LIMITS, ...limits }, 32, later(seconds)) as {
+      maxInFlight: number
+      ratePerSecond: number
+    }
+  t.same(at(0), { kind: 'send', maxInFlight: 1, ratePerSecond: RAMP_START_PER_S })
+  t.same(at(RAMP_DOUBLING_S), { kind: 'send', maxInFlight: 2, ratePerSecond: 2 * RAMP_START_PER_S })
+  t.same(at(3 * RAMP_DOUBLING_S), { kind: 'send', maxInFlight: 8, ratePerSecond: 8 * RAMP_START_PER_S })
+  t.ok(at(RAMP_S - 0.001).ratePerSecond > 1000)
+  t.same(at(20, { maxInFlight: 3, ratePerSecond: 7 }), { kind: 'send', maxInFlight: 3, ratePerSecond: 7 })
+  t.same(at(0, { maxInFlight: 3, ratePerSecond: 7 }), { kind: 'send', maxInFlight: 1, ratePerSecond: 5 })
+  t.same(allowanceOf(HEALTHY, { maxInFlight: 3, ratePerSecond: 7 }, 32, NOW), {
+    kind: 'send',
+    maxInFlight: 3,
+    ratePerSecond: 7,
+  })
+  t.same(allowanceOf(HEALTHY, NO_LIMITS, 32, NOW), { kind: 'send', maxInFlight: 32, ratePerSecond: null })
+})
+
+t.test('five failures while it recovers open the circuit again, without another notice', async (t) => {
+  const before = failedTimes(4, recoveringFrom(NOW))
+  t.equal(before.state, 'recovering')
+  const { health, notice } = failed(before)
+  t.match(health, { state: 'failing', probes: 0, probeAt: later(5), recoveringSince: null })
+  t.equal(notice, undefined)
+  t.equal(failed(before, { succeededSince: true }).health.state, 'recovering', 'a success in between: no row')
+})
+
+t.test('nothing but failures for as long as it is given disables it, saying since when and why', async (t) => {
+  const before = failed(FAILING, { now: later(DISABLE_AFTER_MS / 1000 - 1) })
+  t.equal(before.disable, undefined)
+  const after = failed(before.health, { now: later(DISABLE_AFTER_MS / 1000), reason: 'timeout' })
+  t.equal(after.notice, 'webhook.disabled')
+  t.equal(after.disable, `nothing but failures since ${NOW.toISOString()}, the last one: timeout`)
+  const seldom = failedTimes(1, failedTimes(1), later(DISABLE_AFTER_MS / 1000 + 1))
+  t.equal(seldom.state, 'healthy', 'two failures in a week are no proof')
+})
+
+t.test('410 Gone disables at once, in any state', async (t) => {
+  for (const before of [HEALTHY, FAILING, recoveringFrom(NOW)]) {
+    const change = failed(before, { gone: true })
+    t.match(change, { notice: 'webhook.disabled', disable: 'the receiver answered 410 Gone' })
+    t.equal(change.health.state, before.state)
+  }
+})
+
+t.test('a clock that was set back counts as no time', async (t) => {
+  const health = recoveringFrom(later(3600))
+  t.same(allowanceOf(health, NO_LIMITS, 32, NOW), { kind: 'send', maxInFlight: 1, ratePerSecond: RAMP_START_PER_S })
+  t.equal(afterDrain(health, { empty: false, now: NOW }), undefined)
+  t.equal(failed({ ...FAILING, failingSince: later(DISABLE_AFTER_MS / 1000) }, { now: NOW }).disable, undefined)
+})
+
+const time = fc.date({ min: later(-1e7), max: later(1e7), noInvalidDate: true })
+const nullable = <T>(arbitrary: fc.Arbitrary<T>) => fc.option(arbitrary, { nil: null })
+const anyHealth: fc.Arbitrary<Health> = fc.record({
+  state: fc.constantFrom(...HEALTH_STATES),
+  failures: fc.nat(100),
+  failingSince: nullable(time),
+  lastFailure: nullable(fc.constant('timeout')),
+  probes: fc.nat(100),
+  probeAt: nullable(time),
+  recoveringSince: nullable(time),
+})
+
+t.test('whatever its health and whatever the clock says, no more is allowed than the limits', async () => {
+  const limits = fc.record({
+    maxInFlight: nullable(fc.integer({ min: 1, max: 1000 })),
+    ratePerSecond: nullable(fc.double({ min: 0.01, max: 1000, noNaN: true })),
+  })
+  fc.assert(
+    fc.property(anyHealth, limits, fc.integer({ min: 1, max: 64 }), time, (health, limits, most, now) => {
+      const allowance = allowanceOf(health, limits, most, now)
+      if (allowance.kind !== 'send') return health.state === 'failing'
+      const { maxInFlight, ratePerSecond } = allowance
+      const isWithin =
+        limits.ratePerSecond === null || (ratePerSecond !== null && ratePerSecond <= limits.ratePerSecond)
+      const isAlive = maxInFlight >= 1 && (ratePerSecond === null || ratePerSecond > 0)
+      return health.state !== 'failing' && isWithin && isAlive && maxInFlight <= (limits.maxInFlight ?? most)
+    }),
+    { numRuns: 1000 },
+  )
+})
+
+type Step =
+  | { kind: 'failure'; gone: boolean; succeededSince: boolean; random: number }
+  | { kind: 'success' }
+  | { kind: 'drain'; empty: boolean }
+  | { kind: 'time'; seconds: number }
+
+const seldom = (n: number) => fc.nat(n).map((one) => one === 0)
+const failure = fc
+  .record({ gone: seldom(40), succeededSince: seldom(10), random })
+  .map((failure): Step => ({ kind: 'failure', ...failure }))
+const step: fc.Arbitrary<Step> = fc.oneof(
+  { weight: 10, arbitrary: failure },
+  { weight: 2, arbitrary: fc.constant<Step>({ kind: 'success' }) },
+  { weight: 2, arbitrary: fc.boolean().map((empty): Step => ({ kind: 'drain', empty })) },
+  {
+    weight: 3,
+    arbitrary: fc.constantFrom(-3600, 1, 50, 400, 200_000).map((seconds): Step => ({ kind: 'time', seconds })),
+  },
+)
+
+t.test(
+  'it never leaves healthy without five failures in a row; each failing is followed by recovered or disabled',
+  async (t) => {
+    const seen = new Set<string>()
+    fc.assert(
+      fc.property(fc.array(step, { maxLength: 200 }), (steps) => {
+        let health = HEALTHY
+        let now = NOW
+        /** Failures in a row, as one who sees everything counts them. */
+        let inRow = 0
+        let isTold = false
+        for (const step of steps) {
+          if (step.kind === 'time') now = later(step.seconds, now)
+          if (step.kind === 'success') inRow = 0
+          if (step.kind === 'failure') inRow = step.succeededSince && health.state !== 'failing' ? 1 : inRow + 1
+          const change = changeBy(step, health, now)
+          if (!change) continue
+          if (health.state === 'healthy' && change.health.state !== 'healthy' && inRow < FAILURES_TO_OPEN) return false
+          if (change.health.state === 'failing' && change.health.probeAt === null) return false
+          if (change.notice === 'webhook.failing' && isTold) return false
+          if (change.notice === 'webhook.recovered' && health.state !== 'recovering') return false
+          if ((change.notice === 'webhook.disabled') !== (change.disable !== undefined)) return false
+          if (change.notice) isTold = change.notice === 'webhook.failing'
+          if (change.notice) seen.add(change.notice)
+          health = change.health
+          if (change.disable !== undefined) {
+            // an operator enables it
+            health = recoveringFrom(now)
+            inRow = 0
+          }
+          // whoever is not well was told of, unless it was given up and begins again
+          if (health.state === 'healthy' && isTold) return false
+        }
+        return true
+      }),
+      { numRuns: 500 },
+    )
+    t.equal(seen.size, 3, 'the sequences meet every notice')
+  },
+)
+
+function changeBy(step: Step, health: Health, now: Date): HealthChange | undefined {
+  if (step.kind === 'failure') return failed(health, { ...step, now })
+  if (step.kind === 'success') return afterSuccess(health, now)
+  return step.kind === 'drain' ? afterDrain(health, { empty: step.empty, now }) : undefined
+}

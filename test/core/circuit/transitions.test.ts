@@ -1,0 +1,166 @@
+import t from 'tap'
+import type { HealthState } from '../../../src/core/circuit/health.js'
+import { createHealthNotes, type WebhookOutcome } from '../../../src/core/circuit/transitions.js'
+import { findEvent } from '../../../src/core/event/event-store.js'
+import { deleteWebhook } from '../../../src/core/webhook/webhook-store.js'
+import { editWebhook, standingOf } from '../../helpers/lane-process.js'
+import { workshop } from '../../helpers/workshop.js'
+
+const DISABLE_AFTER_MS = 5 * 86_400_000
+const ok = () => ({ status: 200 })
+
+function outcome(webhookId: string, result: 'ok' | 'failed' | 'gone', state: HealthState = 'healthy'): WebhookOutcome {
+  const failure = {
+    reason: result === 'gone' ? 'rejected: status 410' : 'rejected: status 500',
+    gone: result === 'gone',
+  }
+  return { webhookId, state, failure: result === 'ok' ? null : failure }
+}
+
+t.test('notices', async (t) => {
+  const shop = await workshop(t)
+  const { database, registry, publish, addWebhook, dispatch, work, makeDue, dispatches } = shop
+  const typesOf = async (ids: readonly string[]) =>
+    Promise.all(ids.map(async (id) => (await findEvent(database, id))!.type))
+  const notes = (settings: { now?: () => Date } = {}) =>
+    createHealthNotes({ database, disableAfterMs: DISABLE_AFTER_MS, random: () => 0, ...settings })
+
+  await t.test(
+    'go to webhooks that name their type, never to the one they are about, and without its URL',
+    async (t) => {
+      const all = ['sns.notification', 'webhook.failing', 'webhook.recovered', 'webhook.disabled'] as const
+      const operators = await addWebhook(ok, {
+        event_types: ['webhook.failing', 'webhook.recovered', 'webhook.disabled'],
+      })
+      const plain = await addWebhook(ok)
+      const subject = await addWebhook(() => ({ status: 500 }), { event_types: [...all], description: 'the SOAR' })
+      const { receiver, webhook } = subject
+      const url = `${receiver.url}/hush-hush?token=hush-hush`
+      await editWebhook(database, webhook.id, { url })
+      const tell = async () => {
+        for (const eventId of dispatches.splice(0)) await dispatch({ eventId })
+      }
+      for (let i = 0; i < 5; i++) await dispatch({ eventId: (await publish('text')).id })
+      t.equal(receiver.received.length, 5)
+      await tell()
+      receiver.respond = ok
+      await makeDue()
+      await work(webhook.id)
+      await tell()
+      receiver.respond = () => ({ status: 410 })
+      await dispatch({ eventId: (await publish('text')).id })
+      await tell()
+
+      const told = operators.receiver.received.map(({ json }) => json as { webhook: object; relay: { type: string } })
+      t.same(
+        told.map(({ relay }) => relay.type),
+        ['webhook.failing', 'webhook.recovered', 'webhook.disabled'],
+      )
+      const { id, description } = webhook
+      t.match(
+        told.map(({ webhook }) => webhook),
+        [
+          { id, description, status: 'enabled', health: 'failing', last_failure: 'rejected: status 500' },
+          { id, status: 'enabled', health: 'healthy', failing_since: null, last_failure: null },
+          { id, status: 'disabled', disabled_reason: 'the receiver answered 410 Gone' },
+        ],
+      )
+      t.notMatch(JSON.stringify(operators.receiver.received), /hush/)
+      t.ok(operators.receiver.received.every(({ verified }) => verified))
+      t.same(
+        new Set(plain.receiver.received.map(({ json }) => (json as (typeof told)[0]).relay.type)),
+        new Set(['sns.notification']),
+        'an empty selection selects no notices',
+      )
+      t.equal(
+        receiver.received.filter(({ json }) => (json as (typeof told)[0]).relay.type.startsWith('webhook.')).length,
+        0,
+        'nobody is told of himself',
+      )
+      for (const { webhook } of [operators, plain, subject]) await deleteWebhook(database, webhook.id)
+    },
+  )
+
+  await t.test('outcomes count in their order: a success between failures ends their row', async (t) => {
+    const { webhook } = await addWebhook(ok)
+    const { note } = notes()
+    const four = Array.from({ length: 4 }, () => outcome(webhook.id, 'failed'))
+    t.same(await note([...four, outcome(webhook.id, 'ok')]), [])
+    t.same(await note(four), [])
+    t.match(await standingOf(database, webhook.id), { health: 'healthy' })
+    t.same(await typesOf(await note([outcome(webhook.id, 'failed')])), ['webhook.failing'])
+    t.match((await registry.current()).byId.get(webhook.id), { state: { state: 'failing', failures: 5 } })
+  })
+
+  await t.test('failures count together, whichever process sees them, and are told of once', async (t) => {
+    const webhooks = await Promise.all(Array.from({ length: 5 }, () => addWebhook(ok)))
+    const ids = webhooks.map(({ webhook }) => webhook.id)
+    const [one, two] = [notes(), notes()]
+    // both ways round, so that two batches would wait for each other if they took their own order
+    const batch = ids.flatMap((id) => Array.from({ length: 3 }, () => outcome(id, 'failed')))
+    const told = (await Promise.all([one.note(batch), two.note([...batch].reverse())])).flat()
+    t.equal(told.length, 5)
+    const about = await Promise.all(told.map(async (id) => (await findEvent(database, id))!.webhookId))
+    t.same([...about].sort(), [...ids].sort())
+  })
+
+  await t.test('a success at a webhook that is well writes nothing; at one that fails it is written', async (t) => {
+    const { webhook } = await addWebhook(ok)
+    const written = async () =>
+      (
+        await database.query<{ lane: string; registry: string }>(
+          'select (select xmin::text from lanes where webhook_id = $1) as lane, (select xmin::text from registry) as registry',
+          [webhook.id],
+        )
+      ).rows
+    const { note, settle } = notes()
+    const before = await written()
+    t.same(await note(Array.from({ length: 9 }, () => outcome(webhook.id, 'ok'))), [])
+    t.same(await written(), before)
+    await note(Array.from({ length: 5 }, () => outcome(webhook.id, 'failed')))
+    t.same(await note([outcome(webhook.id, 'ok', 'failing')]), [])
+    t.match(await standingOf(database, webhook.id), { health: 'recovering', failing_since: null })
+    t.same(await settle(webhook.id, { empty: false }), [], 'the ramp is not over')
+    t.same(await typesOf(await settle(webhook.id, { empty: true })), ['webhook.recovered'])
+    t.same(await settle(webhook.id, { empty: true }), [], 'it is told of once')
+  })
+
+  await t.test('nothing but failures for five days disable, once, and it says why', async (t) => {
+    const { webhook } = await addWebhook(ok)
+    const start = Date.now()
+    let now = start
+    const { note } = notes({ now: () => new Date(now) })
+    await note(Array.from({ length: 5 }, () => outcome(webhook.id, 'failed')))
+    const told: string[] = []
+    for (let day = 1; day <= 7; day++) {
+      now = start + day * 86_400_000
+      told.push(...(await note([outcome(webhook.id, 'failed', 'failing')])))
+      t.match(await standingOf(database, webhook.id), { status: day < 5 ? 'enabled' : 'disabled' }, `day ${day}`)
+    }
+    t.same(await typesOf(told), ['webhook.disabled'])
+    const since = new Date(start).toISOString()
+    t.match(await standingOf(database, webhook.id), {
+      disabled_reason: `nothing but failures since ${since}, the last one: rejected: status 500`,
+    })
+  })
+
+  await t.test('of a webhook that is disabled nothing more is told', async (t) => {
+    const { webhook } = await addWebhook(ok)
+    const { note } = notes()
+    const late = Array.from({ length: 6 }, () => outcome(webhook.id, 'failed'))
+    t.same(await typesOf(await note([outcome(webhook.id, 'gone'), ...late, outcome(webhook.id, 'gone')])), [
+      'webhook.disabled',
+    ])
+    t.same(await note(late), [])
+  })
+
+  await t.test('of a webhook that was deleted meanwhile nothing is told', async (t) => {
+    const { webhook } = await addWebhook(ok)
+    await deleteWebhook(database, webhook.id)
+    const five = Array.from({ length: 5 }, () => outcome(webhook.id, 'failed'))
+    t.same(await notes().note([...five, outcome(webhook.id, 'gone')]), [])
+    await database.query('delete from lanes where webhook_id = $1', [webhook.id])
+    t.same(await notes().note(five), [])
+    t.same(await notes().settle(webhook.id, { empty: true }), [])
+  })
+})

@@ -1,0 +1,79 @@
+import { Ajv } from 'ajv'
+import formats from 'ajv-formats'
+import t, { type Test } from 'tap'
+import type { AlertMemory } from '../../../src/core/alert/alert-store.js'
+import { flattenContext } from '../../../src/core/alert/context.js'
+import { EVENT_TYPES, TEST_EVENT_TYPE } from '../../../src/core/event/event.js'
+import { findEvent } from '../../../src/core/event/event-store.js'
+import { SAMPLE_CHANGE } from '../../../src/core/event/sample.js'
+import { stringifyJson, type JsonObject } from '../../../src/core/platform/json.js'
+import { AlertChange, SnsNotification, TestChange, WebhookNotice } from '../../../src/core/format/body-schema.js'
+import { cutBody, formatEvent, withIndicators } from '../../../src/core/format/body.js'
+import { createHealthNotes } from '../../../src/core/circuit/transitions.js'
+import { workshop } from '../../helpers/workshop.js'
+import { storedEvent } from './inputs.js'
+
+const BODIES = { AlertChange, TestChange, SnsNotification, WebhookNotice }
+const ajv = formats.default(new Ajv({ allErrors: true, strict: 'log' }))
+const memory: AlertMemory = {
+  accumulated: flattenContext(SAMPLE_CHANGE.updated_alert.context),
+  diff: flattenContext(SAMPLE_CHANGE.context_diff),
+}
+
+/** A body is of one schema alone, and has no key of ours that its schema does not tell of. */
+function isOf(t: Test, name: keyof typeof BODIES, body: JsonObject, message: string): void {
+  const json = JSON.parse(stringifyJson(body)) as { relay: object; webhook?: object }
+  const valid = Object.entries(BODIES).filter(([, schema]) => ajv.validate(schema, json))
+  t.same(
+    valid.map(([valid]) => valid),
+    [name],
+    `${message}: ${valid.length === 0 && !ajv.validate(BODIES[name], json) ? ajv.errorsText() : ''}`,
+  )
+  const { relay, webhook } = BODIES[name].properties as Record<string, { properties: object }>
+  t.strictSame(
+    Object.keys(json.relay).filter((key) => !(key in relay!.properties)),
+    [],
+    message,
+  )
+  t.strictSame(
+    Object.keys(json.webhook ?? {}).filter((key) => !(key in webhook!.properties)),
+    [],
+    message,
+  )
+}
+
+t.test('every body is what the document and the types say, and tells all of it', async (t) => {
+  const updated = storedEvent({ type: 'alert.updated', sequence: 7n, previousSeverity: 'low' })
+  const folded = { sequences: [5n, 6n], isCreated: true, previousSeverity: 'info', incoming: [] }
+  const { body } = formatEvent(updated, memory, folded)
+  isOf(t, 'AlertChange', body, 'several changes in one')
+  isOf(t, 'AlertChange', cutBody(body), 'cut')
+  isOf(t, 'AlertChange', withIndicators(body, [{ path: 'user.name', value: 'John Doe' }]), 'with indicators')
+  isOf(t, 'AlertChange', formatEvent(storedEvent(), memory).body, 'created')
+  isOf(t, 'AlertChange', formatEvent(storedEvent({ type: 'alert.quiet', topicArn: null }), memory).body, 'quiet')
+  const test = storedEvent({ type: TEST_EVENT_TYPE, alertId: null, sequence: null, topicArn: null })
+  isOf(t, 'TestChange', formatEvent(test, undefined).body, 'a test')
+  for (const payload of ['"plain text"', '[1]', '{"AlarmName":"a"}']) {
+    const event = storedEvent({ type: 'sns.notification', payload, alertId: null, sequence: null })
+    isOf(t, 'SnsNotification', formatEvent(event, undefined).body, payload)
+  }
+})
+
+t.test('a notice as it is stored is what the types say', async (t) => {
+  const { database, addWebhook } = await workshop(t)
+  const { webhook } = await addWebhook(() => ({ status: 204 }))
+  const health = createHealthNotes({ database, disableAfterMs: 1 })
+  const [id] = await health.note([
+    { webhookId: webhook.id, state: 'healthy', failure: { reason: 'rejected: status 410', gone: true } },
+  ])
+  const event = await findEvent(database, id!)
+  isOf(t, 'WebhookNotice', formatEvent(event!, undefined).body, event!.type)
+})
+
+t.test('every type of event is in one of the types', async (t) => {
+  const types = Object.values(BODIES).flatMap((body) => {
+    const { type } = body.properties.relay.properties as unknown as { type: { enum: string[] } }
+    return type.enum
+  })
+  t.same(types.sort(), [...EVENT_TYPES, TEST_EVENT_TYPE].sort())
+})

@@ -1,0 +1,73 @@
+/** Events and bodies for the tests of the formats. */
+import { flattenContext } from '../../../src/core/alert/context.js'
+import { SAMPLE_CHANGE } from '../../../src/core/event/sample.js'
+import type { StoredEvent } from '../../../src/core/event/event.js'
+import type { JsonObject } from '../../../src/core/platform/json.js'
+import { formatEvent } from '../../../src/core/format/body.js'
+import type { FormatInput } from '../../../src/core/format/input.js'
+import type { FormatOptions } from '../../../src/core/format/options.js'
+
+export const TOPIC = 'arn:aws:sns:us-east-1:123456789012:alerts'
+export const ROUTING_KEY = 'R0123456789abcdefR0123456789abcd'
+export const OPTIONS: FormatOptions = { routing_key: ROUTING_KEY, project_key: 'SEC' }
+
+export function storedEvent(values: Partial<Omit<StoredEvent, 'type'>> & { type?: string } = {}): StoredEvent {
+  return {
+    id: 'evt_0192f3c8a7e07c1f8f0a5d2b9c3e4f10',
+    type: 'alert.created',
+    messageId: 'm-1',
+    topicArn: TOPIC,
+    alertId: SAMPLE_CHANGE.updated_alert.id,
+    sequence: 1n,
+    severity: 'medium',
+    previousSeverity: null,
+    title: null,
+    subject: null,
+    webhookId: null,
+    traceparent: null,
+    matchCount: 2n,
+    updateCount: 1n,
+    payload: JSON.stringify(SAMPLE_CHANGE),
+    sentAt: new Date('2026-01-02T03:04:05.678Z'),
+    receivedAt: new Date('2026-01-02T03:04:06.000Z'),
+    dispatchedAt: null,
+    ...values,
+  } as StoredEvent
+}
+
+/** What a webhook gets for a change of an alert that was empty before. */
+export function alertInput(
+  alert: Record<string, unknown> = {},
+  context: JsonObject = SAMPLE_CHANGE.incoming_rule_matches_context,
+  values: Parameters<typeof storedEvent>[0] = {},
+): FormatInput {
+  const change = { updated_alert: { ...SAMPLE_CHANGE.updated_alert, ...alert }, incoming_rule_matches_context: context }
+  const event = storedEvent({ payload: JSON.stringify(change), ...values })
+  const held = flattenContext(context)
+  return inputOf(event, formatEvent(event, { accumulated: held, diff: event.type === 'alert.quiet' ? [] : held }).body)
+}
+
+/** What a webhook gets for any other SNS message. */
+export function notificationInput(message: unknown, subject: string | null = null): FormatInput {
+  const payload = JSON.stringify(message)
+  const event = storedEvent({
+    type: 'sns.notification',
+    payload,
+    subject,
+    alertId: null,
+    sequence: null,
+    severity: null,
+  })
+  return inputOf(event, formatEvent(event, undefined).body)
+}
+
+/** What a webhook gets for a notice about another webhook. */
+export function noticeInput(type: string, webhook: Record<string, unknown>): FormatInput {
+  const payload = JSON.stringify(webhook)
+  const event = storedEvent({ type, payload, webhookId: 'wh_1', topicArn: null, messageId: null, alertId: null })
+  return inputOf(event, formatEvent(event, undefined).body)
+}
+
+function inputOf(event: StoredEvent, body: JsonObject): FormatInput {
+  return { event, body, options: OPTIONS }
+}

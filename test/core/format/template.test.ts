@@ -1,0 +1,228 @@
+import { execFile } from 'node:child_process'
+import { readdir, readFile } from 'node:fs/promises'
+import { setImmediate } from 'node:timers/promises'
+import { promisify } from 'node:util'
+import t, { type Test } from 'tap'
+import { parseJson, type JsonObject } from '../../../src/core/platform/json.js'
+import { createTemplateRenderer, type TemplateBounds } from '../../../src/core/format/template.js'
+import { checkTemplate, MAX_TEMPLATE_LENGTH } from '../../../src/core/format/template-check.js'
+import { alertInput } from './inputs.js'
+
+const { body } = alertInput()
+
+/** A renderer that is closed with the test; generous in time, so that a busy machine does not decide a test. */
+function rendererFor(t: Test, bounds: Partial<TemplateBounds> = {}) {
+  const renderer = createTemplateRenderer({ timeoutMs: 1000, ...bounds })
+  t.teardown(() => renderer.close())
+  return renderer
+}
+
+t.test('a template is checked for its syntax', async (t) => {
+  for (const text of ['$', 'updated_alert.title', '{"text": updated_alert.title & "!"}', '/a+/']) {
+    t.equal(checkTemplate(text), undefined, text)
+  }
+  t.match(checkTemplate('{"a": '), /^is no JSONata: .+ \(at character \d+\)$/)
+  t.match(checkTemplate(''), /^is no JSONata/)
+  t.match(checkTemplate('/(/'), /^is no JSONata/)
+  t.match(checkTemplate('$'.padEnd(MAX_TEMPLATE_LENGTH + 1)), /^is longer than/)
+})
+
+t.test('a syntax check takes a short time, whatever it reads', async (t) => {
+  const parts = [
+    '(',
+    '[',
+    '{"a":',
+    'a.',
+    '%.',
+    '-',
+    '$f(',
+    'function($x){',
+    '/a/.',
+    '"',
+    'a[',
+    'a?',
+    '**.',
+    '@$x.',
+    '|a|',
+    '(/*',
+  ]
+  for (const part of parts) {
+    const text = part.repeat(Math.floor(MAX_TEMPLATE_LENGTH / part.length))
+    const before = performance.now()
+    checkTemplate(text)
+    checkTemplate(`${text}a`)
+    const tookMs = performance.now() - before
+    t.ok(tookMs < 1000, `${part}: ${Math.round(tookMs)} ms`)
+  }
+})
+
+t.test('a result is sent as JSON, a bare text too', async (t) => {
+  const { render } = rendererFor(t)
+  t.same(await render('{"text": updated_alert.title, "ips": [context_diff.source.ip]}', body), {
+    ok: true,
+    text: '{"text":"AWS Root Credentials Change","ips":["5.205.62.253"]}',
+  })
+  t.same(await render('updated_alert.title', body), { ok: true, text: '"AWS Root Credentials Change"' })
+  t.same(await render('null', body), { ok: true, text: 'null' })
+  t.same(await render('1 + 1', body), { ok: true, text: '2' })
+  t.same(await render('[]', body), { ok: true, text: '[]' })
+  t.same(await render('nothing.here', body), { ok: false, error: 'the template has no result' })
+  for (const text of ['$sum', '[$sum]', 'function($x){$x}', '{"f": $uppercase}', '/a/']) {
+    t.match(await render(text, body), { ok: false }, text)
+  }
+  t.match(await render('1 +', body), { ok: false, error: /end of expression/ })
+  t.match(await render('$undefined()', body), { ok: false, error: /non-function/ })
+})
+
+t.test('a number is a number where a double holds it, and else a text with every digit', async (t) => {
+  const { render } = rendererFor(t)
+  const numbers = parseJson('{"a":[1,0.10000000149011612,1678861298161909,12345678901234567890]}') as JsonObject
+  t.same(await render('a', numbers), {
+    ok: true,
+    text: '[1,0.10000000149011612,1678861298161909,"12345678901234567890"]',
+  })
+})
+
+t.test('a template gives the same at every attempt: its time is the event’s, chance is refused', async (t) => {
+  const { render } = rendererFor(t)
+  t.same(await render('[$now(), $millis(), $now("[Y]")]', body), {
+    ok: true,
+    text: '["2026-01-02T03:04:06.000Z",1767323046000,"2026"]',
+  })
+  for (const text of ['$random()', '$shuffle([1,2,3])']) {
+    t.match(await render(text, body), { ok: false, error: /not available/ }, text)
+  }
+})
+
+t.test('what an attacker writes into an alert is data', async (t) => {
+  const { render } = rendererFor(t)
+  const hostile = parseJson(
+    '{"__proto__":{"polluted":"yes"},"constructor":["c"],"f":{"_jsonata_lambda":true,"_jsonata_function":true,"x":1},"s":"$eval(1)"}',
+  ) as JsonObject
+  t.same(await render('$', hostile), {
+    ok: true,
+    text: '{"__proto__":{"polluted":"yes"},"constructor":["c"],"f":{"x":1},"s":"$eval(1)"}',
+  })
+  t.same(await render('{}.polluted', hostile), { ok: false, error: 'the template has no result' })
+  const escapes = [
+    '$string.constructor("return process")()',
+    '$lookup($, "constructor")("return process")()',
+    '"".constructor.constructor("return 1")()',
+    '$eval("process.exit()")',
+    '$sum.environment',
+  ]
+  for (const text of escapes) t.match(await render(text, body), { ok: false }, text)
+  t.same(await render('$merge([{"__proto__":{"x":1}}, {"a":1}]).x', body), {
+    ok: false,
+    error: 'the template has no result',
+  })
+})
+
+/** Each would run for ever, or take the machine's memory. */
+const EVIL: [name: string, template: string][] = [
+  ['an endless tail recursion', '($f := function($x){ $f($x) }; $f(1))'],
+  ['a deep recursion', '($f := function($x){ $f($x) + 1 }; $f(1))'],
+  ['a mutual recursion', '($f := function($x){ $g($x) & "a" }; $g := function($x){ $f($x) & "b" }; $f(1))'],
+  ['a huge range', '[1..1000000000]'],
+  ['the largest range that JSONata takes', '[1..10000000]'],
+  ['ranges in ranges', '[1..90000].[1..90000].[1..90000]'],
+  ['a catastrophic regular expression', '$match("aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa!", /^(a+)+$/)'],
+  ['a catastrophic replacement', '$replace("aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa!", /(a|a)*$/, "b")'],
+  [
+    'a text that doubles',
+    '($f := function($s, $n){ $n = 0 ? $uppercase($s) : $f($s & $s, $n - 1) }; $f("aaaaaaaa", 26))',
+  ],
+  ['a huge padding', '$uppercase($pad("a", 400000000))'],
+  ['a list that doubles', '($f := function($a){ $f($append($a, $a)) }; $f([1..1000]))'],
+  [
+    'an object that doubles',
+    '($f := function($o, $n){ $n = 0 ? $o : $f({"x": $o, "y": $o}, $n - 1) }; $f({"a": "bbbbbbbb"}, 40))',
+  ],
+  ['a template in a template', '($f := function(){ $eval("$f()") }; $f())'],
+]
+
+t.test('a template that does not end is ended, and the next one is not hurt', async (t) => {
+  const { render } = rendererFor(t, { timeoutMs: 200 })
+  for (const [name, template] of EVIL) {
+    const before = performance.now()
+    const answer = await render(template, body)
+    const tookMs = performance.now() - before
+    t.match(answer, { ok: false }, `${name}: ${answer.ok ? answer.text.slice(0, 80) : answer.error}`)
+    t.ok(tookMs < 5000, `${name}: ${Math.round(tookMs)} ms`)
+    t.same(await rendererFor(t).render('1', body), { ok: true, text: '1' })
+  }
+  t.same(await render('1', body), { ok: true, text: '1' }, 'the same renderer too')
+})
+
+t.test('a result has a largest size', async (t) => {
+  const { render } = rendererFor(t, { maxOutputBytes: 1000 })
+  t.match(await render('$pad("", 998)', body), { ok: true })
+  t.match(await render('$pad("", 999)', body), { ok: false, error: 'the result is larger than 1000 bytes' })
+  t.match(await render('$pad("", 400, "漢")', body), { ok: false, error: /larger/ }, 'in bytes')
+})
+
+t.test('a template that ran out of time rests, others do not', async (t) => {
+  const { render } = rendererFor(t, { timeoutMs: 100 })
+  const [, endless] = EVIL[0]!
+  t.match(await render(endless, body), { ok: false, error: /timeout|stopped/ })
+  t.match(await render(endless, body), { ok: false, error: /rests/ })
+  t.match(await render('1', body), { ok: true })
+  const awake = rendererFor(t, { timeoutMs: 100, restMs: 1 })
+  await awake.render(endless, body)
+  let again = await awake.render(endless, body)
+  while (!again.ok && again.error.includes('rests')) {
+    await setImmediate()
+    again = await awake.render(endless, body)
+  }
+  t.match(again, { ok: false, error: /timeout|stopped/ }, 'it has its turn again')
+})
+
+t.test('evaluations take turns, and no more wait than may', async (t) => {
+  const { render } = rendererFor(t, { maxWaiting: 3 })
+  const answers = await Promise.all(['1', '2', '3', '4'].map((text) => render(text, body)))
+  t.same(
+    answers.slice(0, 3).map((answer) => answer.ok && answer.text),
+    ['1', '2', '3'],
+  )
+  t.match(answers[3], { ok: false, error: /too many/ })
+  t.match(await render('5', body), { ok: true, text: '5' })
+})
+
+t.test('a closed renderer answers what waits, and nothing more', async (t) => {
+  const renderer = createTemplateRenderer()
+  const waiting = ['($f := function($x){ $f($x) }; $f(1))', '1'].map((text) => renderer.render(text, body))
+  renderer.close()
+  for (const answer of [...(await Promise.all(waiting)), await renderer.render('1', body)]) {
+    t.match(answer, { ok: false, error: /shutting down/ })
+  }
+})
+
+t.test(
+  'an evaluation dies with its parent, also in a regular expression',
+  { skip: process.platform !== 'linux' },
+  async (t) => {
+    const parent = `
+    import { createTemplateRenderer } from ${JSON.stringify(new URL('../../../src/core/format/template.js', import.meta.url).href)}
+    const renderer = createTemplateRenderer({ timeoutMs: 60_000 })
+    await renderer.render('1', {})
+    void renderer.render(${JSON.stringify(EVIL[6]![1])}, {})
+    setTimeout(() => process.kill(process.pid, 'SIGKILL'), 100)
+    process.stdout.write(String(process.pid))
+  `
+    const run = promisify(execFile)(process.execPath, ['--input-type=module', '-e', parent])
+    const { stdout } = await run.catch((error: { stdout: string }) => error)
+    t.match(stdout, /^\d+$/)
+    const deadline = Date.now() + 10_000
+    while ((await evaluatorsOf(stdout)) > 0 && Date.now() < deadline) {
+      await setImmediate()
+    }
+    t.equal(await evaluatorsOf(stdout), 0)
+  },
+)
+
+/** Processes that were started to evaluate templates for a parent; it is named in their program. */
+async function evaluatorsOf(parent: string): Promise<number> {
+  const pids = (await readdir('/proc')).filter((name) => /^\d+$/.test(name))
+  const commands = await Promise.all(pids.map((pid) => readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => '')))
+  return commands.filter((command) => command.includes(`process.ppid === ${parent} `)).length
+}
