@@ -14,14 +14,15 @@
 import { Ajv, type ErrorObject } from 'ajv'
 import formats from 'ajv-formats'
 import { isMap, isNode, isScalar, isSeq, LineCounter, parseDocument, type Document } from 'yaml'
+import { healthFields } from '../core/circuit/health-report.js'
 import { messageOf, Refusal, type FieldError } from '../core/platform/errors.js'
 import { isJsonObject, MAX_DEPTH, type Json, type JsonObject } from '../core/platform/json.js'
-import { memberPath } from '../core/filter/policy-error.js'
 import { HEALTHY } from '../core/circuit/health.js'
-import { healthFields, NOTHING_PRIVATE, WebhookCreate, type Webhook } from '../core/webhook/webhook.js'
+import { NOTHING_PRIVATE, WebhookCreate, type Webhook } from '../core/webhook/webhook.js'
 import { checkWebhook, revealPrivate } from '../core/webhook/webhook-check.js'
 import { secretFor } from '../routes/signing.js'
 import { resolveReferences } from './references.js'
+import { memberPath } from '../core/platform/json-pointer.js'
 
 /** A webhook as the file wants it. */
 export interface Desired {

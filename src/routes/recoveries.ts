@@ -12,7 +12,7 @@ import type { Database } from '../core/platform/database.js'
 import { Refusal } from '../core/platform/errors.js'
 import { PageOf, PageQuery } from '../core/platform/page.js'
 import { refTo } from '../core/platform/schema.js'
-import { findSubject } from '../core/webhook/webhook-store.js'
+import { findHealthReport } from '../core/circuit/health-store.js'
 import { audit } from './access.js'
 import { found, problemResponses } from './problems.js'
 import { dateOf } from './query.js'
@@ -44,7 +44,7 @@ export const recoveryRoutes: FastifyPluginAsyncTypebox<RecoveryRouteOptions> = a
     },
     async (request, reply) => {
       const { params, body } = request
-      const webhook = found(await findSubject(database, params.id), 'webhook')
+      const webhook = found(await findHealthReport(database, params.id), 'webhook')
       if (webhook.status === 'disabled') {
         throw new Refusal('conflict', 'This webhook is disabled: enable it, then recover.')
       }

@@ -5,6 +5,7 @@
  */
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { Type } from 'typebox'
+import { healthFields } from '../core/circuit/health-report.js'
 import type { Deliver } from '../core/delivery/deliver.js'
 import { DeliveryWithAttempts } from '../core/delivery/delivery.js'
 import { dropDeliveries } from '../core/delivery/delivery-store.js'
@@ -19,14 +20,7 @@ import { refTo } from '../core/platform/schema.js'
 import type { Sealer } from '../core/platform/secrets.js'
 import { HEALTHY, recoveringFrom } from '../core/circuit/health.js'
 import { writeHealth } from '../core/circuit/health-store.js'
-import {
-  healthFields,
-  NOTHING_PRIVATE,
-  WebhookView,
-  type Webhook,
-  WebhookCreate,
-  WebhookPatch,
-} from '../core/webhook/webhook.js'
+import { NOTHING_PRIVATE, WebhookView, type Webhook, WebhookCreate, WebhookPatch } from '../core/webhook/webhook.js'
 import { checkWebhook, revealPrivate, shown } from '../core/webhook/webhook-check.js'
 import {
   deleteWebhook,

@@ -1,5 +1,6 @@
 /** The health of webhooks in the database: columns of their lanes. */
 import type { Queryable } from '../platform/database.js'
+import { healthFields, type HealthReport } from './health-report.js'
 import { HEALTHY, type Health, type HealthState } from './health.js'
 
 /** The part of a row of `lanes` that is health. */
@@ -81,4 +82,30 @@ export async function countHealth(db: Queryable): Promise<Record<HealthState | '
   >
   for (const { state, count } of rows) counts[state] = Number(count)
   return counts
+}
+
+/** Disables an enabled webhook; one that was disabled before keeps its reason. */
+export async function disableWebhook(db: Queryable, id: string, reason: string, now: Date): Promise<boolean> {
+  const { rowCount } = await db.query(
+    `update webhooks set status = 'disabled', disabled_reason = $2, updated_at = $3 where id = $1 and status = 'enabled'`,
+    [id, reason, now],
+  )
+  return rowCount === 1
+}
+
+/** Tells every process that what it holds of the health of webhooks is old; and of a webhook, where one was disabled. */
+export async function markHealthChanged(tx: Queryable, { disabled }: { disabled: boolean }): Promise<void> {
+  await tx.query('update registry set health_version = health_version + 1, version = version + $1', [disabled ? 1 : 0])
+}
+
+export async function findHealthReport(db: Queryable, webhookId: string): Promise<HealthReport | undefined> {
+  const { rows } = await db.query<HealthRow & Omit<HealthReport, 'health' | 'failing_since' | 'last_failure'>>(
+    `select w.id, w.name, w.description, w.status, w.disabled_reason, ${HEALTH_COLUMNS}
+     from webhooks w join lanes l on l.webhook_id = w.id where w.id = $1`,
+    [webhookId],
+  )
+  const [row] = rows
+  if (!row) return undefined
+  const { id, name, description, status, disabled_reason: reason } = row
+  return { id, name, description, status, disabled_reason: reason, ...healthFields(healthOf(row)) }
 }

@@ -18,8 +18,7 @@ import {
   type HealthChange,
   type HealthState,
 } from './health.js'
-import { lockHealth, writeHealth } from './health-store.js'
-import { disableWebhook, findSubject, markHealthChanged } from '../webhook/webhook-store.js'
+import { disableWebhook, findHealthReport, lockHealth, markHealthChanged, writeHealth } from './health-store.js'
 
 /** What an attempt at a webhook came to. */
 export interface WebhookOutcome {
@@ -149,7 +148,7 @@ async function tell(tx: Queryable, told: readonly Told[], now: Date): Promise<st
   if (told.length === 0) return []
   const events: string[] = []
   for (const { webhookId, notice } of told) {
-    const webhook = notice && (await findSubject(tx, webhookId))
+    const webhook = notice && (await findHealthReport(tx, webhookId))
     // what ends after a webhook was disabled is no news
     const isNews = webhook?.status === 'enabled' || notice === 'webhook.disabled'
     if (webhook && isNews) events.push(await storeNotice(tx, notice, { webhookId, subject: { ...webhook }, now }))

@@ -4,7 +4,6 @@
  * Promise: empty exactly when the policy matches; bounded in number and length, whatever stands in the body.
  */
 import { isJsonObject, stringifyJson, type Json } from '../platform/json.js'
-import { memberPath } from './policy-error.js'
 import type { Leaf } from './operators.js'
 import {
   FAILS,
@@ -15,6 +14,7 @@ import {
   type Field,
   type FilterPolicy,
 } from './policy.js'
+import { memberPath } from '../platform/json-pointer.js'
 
 /** One field that did not match; `path` is a JSON pointer (RFC 6901) into the body, '' the body itself. */
 export interface Mismatch {

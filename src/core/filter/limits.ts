@@ -1,7 +1,8 @@
 /** How large a filter policy may be, asked before anything else looks at it. Pure. */
 import { isLosslessNumber } from 'lossless-json'
 import { isJsonObject } from '../platform/json.js'
-import { FilterPolicyError, memberPath } from './policy-error.js'
+import { FilterPolicyError } from './policy-error.js'
+import { memberPath } from '../platform/json-pointer.js'
 
 /** Strings, numbers, booleans and nulls in one policy. SNS counts combinations, at most 150; nothing is multiplied here. */
 const MAX_VALUES = 1000

@@ -5,8 +5,9 @@
  */
 import ipaddr from 'ipaddr.js'
 import { isJsonObject, type Json, type JsonNumber } from '../platform/json.js'
-import { FilterPolicyError, memberPath } from './policy-error.js'
+import { FilterPolicyError } from './policy-error.js'
 import { compareNumbers, isJsonNumber } from './number.js'
+import { memberPath } from '../platform/json-pointer.js'
 
 /** A value that is neither object nor list: what conditions look at. */
 export type Leaf = null | boolean | JsonNumber | string

@@ -13,8 +13,3 @@ export class FilterPolicyError extends Error {
     this.reason = reason
   }
 }
-
-/** The pointer to a member of what `path` points to. */
-export function memberPath(path: string, key: string | number): string {
-  return `${path}/${String(key).replaceAll('~', '~0').replaceAll('/', '~1')}`
-}

@@ -33,9 +33,10 @@
  * gives word for word.
  */
 import { isJsonObject, type Json, type JsonObject } from '../platform/json.js'
-import { FilterPolicyError, memberPath } from './policy-error.js'
+import { FilterPolicyError } from './policy-error.js'
 import { assertWithinLimits } from './limits.js'
 import { equalityTest, isOperatorName, onlyMember, operatorTest, type Leaf, type Test } from './operators.js'
+import { memberPath } from '../platform/json-pointer.js'
 
 /** A compiled policy, and each object in it: all fields match, and one of the alternatives if there are any. */
 export interface FilterPolicy {

@@ -5,10 +5,10 @@
  * Promise: every body that format.ts makes is one of these, and `relay.type` says which; more keys may come in any object.
  */
 import { Type, type Static } from 'typebox'
+import { HealthReport } from '../circuit/health-report.js'
 import { NOTICE_TYPES, TEST_EVENT_TYPE } from '../event/event.js'
 import { idPattern } from '../platform/id.js'
 import { nullableText, oneOf, Time } from '../platform/schema.js'
-import { WebhookView } from '../webhook/webhook.js'
 
 const context = (description: string) => Type.Unsafe<Record<string, unknown>>({ type: 'object', description })
 
@@ -104,16 +104,7 @@ export type SnsNotification = Static<typeof SnsNotification>
 
 /** A notice about a webhook: without its URL, which may hold a secret. */
 export const WebhookNotice = Type.Object({
-  webhook: Type.Pick(WebhookView, [
-    'id',
-    'name',
-    'description',
-    'status',
-    'disabled_reason',
-    'health',
-    'failing_since',
-    'last_failure',
-  ]),
+  webhook: HealthReport,
   relay: Type.Object({ ...origin, type: oneOf(NOTICE_TYPES) }),
 })
 export type WebhookNotice = Static<typeof WebhookNotice>

@@ -6,10 +6,10 @@
 import type { StoredEvent } from '../event/event.js'
 import { parseJson, stringifyJson, type JsonObject } from '../platform/json.js'
 import { cutBody } from './body.js'
+import type { FormatName } from './format-names.js'
 import type { FormatOptions } from './options.js'
 import { renderFormat } from './receivers.js'
 import { createTemplateRenderer } from './template.js'
-import type { Webhook } from '../webhook/webhook.js'
 
 /** A body, ready to be signed and sent as UTF-8. */
 export interface Outgoing {
@@ -28,7 +28,7 @@ export interface Renderer {
    * @param options the format's options, as they are to be used or as they may be shown
    */
   render(
-    webhook: Pick<Webhook, 'format'>,
+    webhook: { format: FormatName },
     event: StoredEvent,
     body: JsonObject,
     options: FormatOptions,

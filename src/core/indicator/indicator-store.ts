@@ -8,7 +8,6 @@ import { contextKey, type ContextValue } from '../alert/context.js'
 import type { Queryable } from '../platform/database.js'
 import { parseJson, stringifyJson } from '../platform/json.js'
 import { freeBefore, type Indicator, type Once } from './once.js'
-import type { Webhook } from '../webhook/webhook.js'
 
 interface IndicatorRow {
   path: string
@@ -61,7 +60,12 @@ export async function findIndicators(db: Queryable, webhookId: string, eventId: 
 }
 
 /** Forgets up to `limit` values that a webhook would be sent again anyway. */
-export async function deleteFreeIndicators(db: Queryable, webhook: Webhook, now: Date, limit: number): Promise<number> {
+export async function deleteFreeIndicators(
+  db: Queryable,
+  webhook: { id: string; once: Once | null },
+  now: Date,
+  limit: number,
+): Promise<number> {
   const before = webhook.once && freeBefore(webhook.once, now)
   if (!before) return 0
   const { rowCount } = await db.query(

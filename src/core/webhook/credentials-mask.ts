@@ -7,7 +7,7 @@
 import type { FieldError } from '../platform/errors.js'
 import { summariesOf, type CertificateSummary } from './certificate-pem.js'
 import type { Auth, Credentials, Headers, Tls, TlsTexts } from './credentials.js'
-import { memberPath } from '../filter/policy-error.js'
+import { memberPath } from '../platform/json-pointer.js'
 
 /** Stands for a secret. No secret can be this. */
 export const MASK = '********'

@@ -11,8 +11,8 @@ import type { FieldError } from '../platform/errors.js'
 import { oneOf } from '../platform/schema.js'
 import type { TlsMaterial } from '../platform/tls-agents.js'
 import { CertificateSummary, expiryOf, readCertificates, readPrivateKey } from './certificate-pem.js'
-import { memberPath } from '../filter/policy-error.js'
 import { webUrlProblem } from './web-url.js'
+import { memberPath } from '../platform/json-pointer.js'
 
 /** Name and value of headers sent with every attempt. */
 export const Headers = Type.Unsafe<Record<string, string>>({

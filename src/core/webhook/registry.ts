@@ -7,10 +7,11 @@
 import type { Audience, AudienceSource } from '../event/audience.js'
 import type { Queryable } from '../platform/database.js'
 import type { Sealer } from '../platform/secrets.js'
+import { healthFields } from '../circuit/health-report.js'
 import { wantsEvent } from './selection.js'
 import { HEALTHY } from '../circuit/health.js'
 import { listUnwell } from '../circuit/health-store.js'
-import { healthFields, type Target } from './webhook.js'
+import { type Target } from './webhook.js'
 import { listTargets, readRegistryVersion, type RegistryVersion } from './webhook-store.js'
 
 export interface RegistrySnapshot {

@@ -9,16 +9,10 @@ import { Refusal } from '../platform/errors.js'
 import { parseJson, stringifyJson, type JsonObject } from '../platform/json.js'
 import type { Sealer } from '../platform/secrets.js'
 import { parseFilterPolicy } from '../filter/policy.js'
+import { healthFields } from '../circuit/health-report.js'
 import { HEALTH_COLUMNS, healthOf, lockHealth, type HealthRow } from '../circuit/health-store.js'
 import type { Once } from '../indicator/once.js'
-import {
-  healthFields,
-  NOTHING_PRIVATE,
-  type PrivateFields,
-  type SigningSecret,
-  type Target,
-  type Webhook,
-} from './webhook.js'
+import { NOTHING_PRIVATE, type PrivateFields, type SigningSecret, type Target, type Webhook } from './webhook.js'
 
 interface WebhookRow extends HealthRow {
   id: string
@@ -105,20 +99,6 @@ function refuseTakenName(error: { code?: unknown }): never {
   throw new Refusal('conflict', `name ${detail}`, { errors: [{ path: '/name', detail }], cause: error })
 }
 
-/** Disables an enabled webhook; one that was disabled before keeps its reason. */
-export async function disableWebhook(db: Queryable, id: string, reason: string, now: Date): Promise<boolean> {
-  const { rowCount } = await db.query(
-    `update webhooks set status = 'disabled', disabled_reason = $2, updated_at = $3 where id = $1 and status = 'enabled'`,
-    [id, reason, now],
-  )
-  return rowCount === 1
-}
-
-/** Tells every process that what it holds of the health of webhooks is old; and of a webhook, where one was disabled. */
-export async function markHealthChanged(tx: Queryable, { disabled }: { disabled: boolean }): Promise<void> {
-  await tx.query('update registry set health_version = health_version + 1, version = version + $1', [disabled ? 1 : 0])
-}
-
 /** Its lane stays until what waited for it is dropped. */
 export async function deleteWebhook(db: Queryable, id: string): Promise<boolean> {
   const { rowCount } = await db.query(`with ${CHANGED} delete from webhooks where id = $1`, [id])
@@ -128,23 +108,6 @@ export async function deleteWebhook(db: Queryable, id: string): Promise<boolean>
 export async function findWebhook(db: Queryable, sealer: Sealer, id: string): Promise<Webhook | undefined> {
   const { rows } = await db.query<WebhookRow>(`select ${COLUMNS} ${FROM} where w.id = $1`, [id])
   return rows[0] && webhookOf(sealer, rows[0])
-}
-
-/** What a notice says of a webhook: not its URL, which may hold a secret. */
-export type Subject = Pick<
-  Webhook,
-  'id' | 'name' | 'description' | 'status' | 'disabled_reason' | 'health' | 'failing_since' | 'last_failure'
->
-
-export async function findSubject(db: Queryable, id: string): Promise<Subject | undefined> {
-  const { rows } = await db.query<WebhookRow>(
-    `select w.id, w.name, w.description, w.status, w.disabled_reason, ${HEALTH_COLUMNS} ${FROM} where w.id = $1`,
-    [id],
-  )
-  const [row] = rows
-  if (!row) return undefined
-  const { name, description, status, disabled_reason: reason } = row
-  return { id, name, description, status, disabled_reason: reason, ...healthFields(healthOf(row)) }
 }
 
 /** The webhook, locked until the transaction ends: a change is made on what is there, not on what was read before. */

@@ -9,23 +9,22 @@ import { EVENT_TYPES } from '../event/event.js'
 import { TOPIC_PATTERN } from '../platform/config.js'
 import { idPattern } from '../platform/id.js'
 import type { JsonObject } from '../platform/json.js'
-import { nullableText, nullableTime, oneOf, Time } from '../platform/schema.js'
+import { oneOf, Time } from '../platform/schema.js'
 import { Auth, Headers, Tls, type Credentials } from './credentials.js'
 import type { FilterPolicy } from '../filter/policy.js'
 import { FORMATS } from '../format/format-names.js'
 import { FormatOptions } from '../format/options.js'
-import { HEALTH_STATES, type Health } from '../circuit/health.js'
+import type { Health } from '../circuit/health.js'
+import { HealthReport } from '../circuit/health-report.js'
 import { Once } from '../indicator/once.js'
+
+const { name, description, status } = HealthReport.properties
 
 const url = Type.String({
   minLength: 1,
   maxLength: 2048,
   description:
     'Where changes go: an http or https URL without credentials and fragment, or the ARN of an SNS topic to publish to.',
-})
-const description = Type.String({ maxLength: 500, pattern: '^[^\\u0000]*$', description: 'For people.' })
-const status = oneOf(['enabled', 'disabled'], {
-  description: 'A disabled webhook gets no new events; its waiting retries are held until it is enabled again.',
 })
 const eventTypes = Type.Array(oneOf(EVENT_TYPES), {
   uniqueItems: true,
@@ -35,11 +34,6 @@ const topics = Type.Array(Type.String({ maxLength: 400, pattern: TOPIC_PATTERN.s
   maxItems: 100,
   uniqueItems: true,
   description: 'The topics it wants, ARNs with `*` allowed inside a part; empty: all.',
-})
-const name = Type.Unsafe<string | null>({
-  type: ['string', 'null'],
-  pattern: '^[A-Za-z0-9][A-Za-z0-9._ -]{0,98}[A-Za-z0-9]$',
-  description: 'What it is called, by one webhook alone: `alert-relay apply` knows it by its name.',
 })
 const filter = Type.Unsafe<JsonObject | null>({
   type: ['object', 'null'],
@@ -165,7 +159,7 @@ export const WebhookView = Type.Object(
     name,
     description,
     status,
-    disabled_reason: nullableText('Why it is disabled; null when enabled.'),
+    disabled_reason: HealthReport.properties.disabled_reason,
     event_types: eventTypes,
     topics,
     filter,
@@ -182,13 +176,9 @@ export const WebhookView = Type.Object(
     rate_per_second: ratePerSecond,
     order,
     coalesce,
-    health: oneOf(HEALTH_STATES, {
-      description:
-        'What its receiver shows. failing: after five failures in a row what is for it waits, with one probe at a time; ' +
-        'recovering: what waited is sent at a growing rate.',
-    }),
-    failing_since: nullableTime('The first failure after its last success; null when it is well.'),
-    last_failure: nullableText('What the last failure was; null when it is well.'),
+    health: HealthReport.properties.health,
+    failing_since: HealthReport.properties.failing_since,
+    last_failure: HealthReport.properties.last_failure,
     created_at: Time,
     updated_at: Time,
   },
@@ -219,16 +209,6 @@ export interface Target extends Webhook {
   policy: FilterPolicy | undefined
   /** As of when it was read. A change of its state is a change of the registry; a count of failures is none. */
   state: Health
-}
-
-/** The fields of a webhook that its receiver's health makes. */
-export function healthFields({ state, failingSince, lastFailure }: Health) {
-  const isWell = state === 'healthy'
-  return {
-    health: state,
-    failing_since: isWell ? null : (failingSince?.toISOString() ?? null),
-    last_failure: isWell ? null : lastFailure,
-  }
 }
 
 /** How long the secret before still signs after a rotation unless said otherwise: receivers change theirs within a day. */
