@@ -98,7 +98,7 @@ export async function perform({ scope, seconds, seed, ratePerSecond, keep }: Per
   tell('all is made well')
   const patienceMs = (DRAIN_PATIENCE_S + seconds * DRAIN_PATIENCE_PER_S) * 1000
   const drainMs = await drain({ flow, api, receivers, webhooks, patienceMs })
-  tell(drainMs === undefined ? 'patience is over' : 'drained')
+  tell(drainMs === undefined ? 'not drained in time' : 'drained')
 
   const facts = {
     ...(await collect(api, receivers, webhooks)),
@@ -157,7 +157,7 @@ interface DrainOptions {
   patienceMs: number
 }
 
-/** How long it took until all was received and the API knows of nothing pending; undefined when patience was over. */
+/** How long it took until all was received and the API knows of nothing pending; undefined when it took too long. */
 async function drain({ flow, api, receivers, webhooks, patienceMs }: DrainOptions): Promise<number | undefined> {
   const startedMs = Date.now()
   const isLate = () => Date.now() - startedMs > patienceMs

@@ -12,8 +12,8 @@ import { createAttempt } from './core/delivery/attempt.js'
 import { readBacklog } from './core/delivery/backlog.js'
 import { createAuthorizer } from './core/delivery/authorization.js'
 import { createDeliver } from './core/delivery/deliver.js'
-import { createGate } from './core/delivery/gate.js'
-import { createLanes } from './core/delivery/lanes.js'
+import { createLimiter } from './core/delivery/limiter.js'
+import { createDeliveryQueues } from './core/delivery/delivery-queues.js'
 import { createAccept } from './core/event/accept.js'
 import { createAcceptMatches } from './core/event/accept-matches.js'
 import type { Config } from './core/platform/config.js'
@@ -28,7 +28,7 @@ import { createSnsClient } from './core/platform/sns-client.js'
 import { createCertificateStore } from './core/sns/certificate.js'
 import { createSubscriptions } from './core/sns/subscriptions.js'
 import { createVerifier } from './core/sns/verify.js'
-import { createHealthNotes } from './core/circuit/transitions.js'
+import { createCircuitTransitions } from './core/circuit/transitions.js'
 import { createRegistry } from './core/webhook/registry.js'
 import { createRenderer } from './core/format/render.js'
 import { createHttp, createWorkerHttp } from './http.js'
@@ -140,25 +140,25 @@ async function compose(config: Config, log: Logger, closers: Closer[], close: Cl
   }
 }
 
-type WorkOptions = Omit<DispatchOptions, 'gate' | 'health' | 'lanes'> &
+type WorkOptions = Omit<DispatchOptions, 'limiter' | 'circuit' | 'deliveryQueues'> &
   UpkeepOptions & { queues: Queues; disableAfterMs: number; closers: Closer[] }
 
 function startWork(options: WorkOptions): Upkeep {
   const { database, queues, disableAfterMs, closers } = options
-  const health = createHealthNotes({ database, disableAfterMs })
-  const gate = createGate()
+  const circuit = createCircuitTransitions({ database, disableAfterMs })
+  const limiter = createLimiter()
   const holder = randomUUID()
-  const lanes = createLanes({ ...options, health, gate, holder })
-  const dispatcher = createDispatcher({ ...options, health, gate, lanes })
+  const deliveryQueues = createDeliveryQueues({ ...options, circuit, limiter, holder })
+  const dispatcher = createDispatcher({ ...options, circuit, limiter, deliveryQueues })
   const workers = [
     queues.startDispatch(dispatcher.dispatch, DISPATCH_CONCURRENCY),
-    queues.startWake(async ({ webhookId }) => lanes.wake(webhookId), WAKE_CONCURRENCY),
+    queues.startWake(async ({ webhookId }) => deliveryQueues.wake(webhookId), WAKE_CONCURRENCY),
   ]
   const upkeep = startUpkeep(options)
   closers.push(async () => {
     await upkeep.close()
     await Promise.all(workers.map((worker) => worker.close()))
-    await Promise.all([dispatcher.close(), lanes.close()])
+    await Promise.all([dispatcher.close(), deliveryQueues.close()])
   })
   return upkeep
 }

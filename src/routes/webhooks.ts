@@ -48,7 +48,7 @@ export const WebhookWithSecret = Type.Object(
   { ...WebhookView.properties, ...SigningAnswer.properties },
   { $id: 'WebhookWithSecret' },
 )
-/** Deliveries that a deletion drops itself; of more, its lane drops the rest. */
+/** Deliveries that a deletion drops itself; of more, its delivery queue drops the rest. */
 const DROPPED_AT_ONCE = 1000
 const tags = ['webhooks']
 

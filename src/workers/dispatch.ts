@@ -2,13 +2,14 @@
  * The dispatch queue: one job per batch of events.
  *
  * Promise: when a job is done, every enabled webhook that wants an event of it was tried or has a delivery that waits in its
- * lane, and that is written. A job that dies half-way is done again from the start: a receiver may get an event twice,
+ * delivery queue, and that is written. A job that dies half-way is done again from the start: a receiver may get an event twice,
  * never not at all. An event that cannot be dispatched now holds up no other: upkeep brings it back.
  *
  * A webhook that is well and has no limits of its own is tried at once. What has a limit, an order, an open circuit or finds
- * no place at the gate soon waits in its lane. A receiver that does not answer soon keeps nobody waiting: its delivery is
+ * no place at the limiter soon waits in its delivery queue. A receiver that does not answer soon keeps nobody waiting: its delivery is
  * written as under way, until the attempt must be over, and the outcome follows when it is there.
  */
+import { Semaphore } from 'async-mutex'
 import type { FastifyBaseLogger } from 'fastify'
 import { recallContexts, type AlertMemory } from '../core/alert/alert-store.js'
 import { bodyFor, changeOf, outcomeFor, type Deliver, type Delivered } from '../core/delivery/deliver.js'
@@ -18,8 +19,8 @@ import {
   type Dispatched,
   type EndedAttempt,
 } from '../core/delivery/delivery-store.js'
-import type { Gate } from '../core/delivery/gate.js'
-import type { Lanes } from '../core/delivery/lanes.js'
+import type { Limiter } from '../core/delivery/limiter.js'
+import type { DeliveryQueues } from '../core/delivery/delivery-queues.js'
 import { resultFor } from '../core/delivery/policy.js'
 import type { StoredEvent } from '../core/event/event.js'
 import { findUndispatched } from '../core/event/event-store.js'
@@ -27,13 +28,13 @@ import { createBatcher } from '../core/platform/batcher.js'
 import type { Database } from '../core/platform/database.js'
 import { newId } from '../core/platform/id.js'
 import type { Metrics } from '../core/platform/metrics.js'
-import { createOpen, createPatience, type Patience } from '../core/platform/patience.js'
-import { persist } from '../core/platform/persist.js'
+import { createDeadline, type Deadline } from '../core/platform/deadline.js'
+import { retryWhileUnavailable } from '../core/platform/retry.js'
 import { batchOf, leaveToUpkeep, type Batch, type Queues } from '../core/platform/queues.js'
 import { inSpan } from '../core/platform/tracing.js'
 import { wantsBody, wantsEvent } from '../core/webhook/selection.js'
 import { formatEvent, type EventContent } from '../core/format/body.js'
-import type { HealthNotes } from '../core/circuit/transitions.js'
+import type { CircuitTransitions } from '../core/circuit/transitions.js'
 import type { Registry } from '../core/webhook/registry.js'
 import type { Target } from '../core/webhook/webhook.js'
 
@@ -42,9 +43,9 @@ export interface DispatchOptions {
   queues: Pick<Queues, 'addDispatches' | 'addWakes'>
   registry: Registry
   deliver: Deliver
-  health: HealthNotes
-  gate: Gate
-  lanes: Pick<Lanes, 'wake'>
+  circuit: CircuitTransitions
+  limiter: Limiter
+  deliveryQueues: Pick<DeliveryQueues, 'wake'>
   metrics: Pick<Metrics, 'observeDispatch'>
   log: FastifyBaseLogger
 }
@@ -56,9 +57,9 @@ export interface Dispatcher {
 }
 
 /** A job waits so long for answers: most receivers have answered by then, and their outcome is written with the event. */
-const PATIENCE_MS = 150
-/** When no attempt began or ended for so long, the next events get their turn beside those that wait. */
-const HASTE_MS = 15
+const ANSWERS_MS = 150
+/** When no attempt began or ended for so long, the next step begins beside those that wait. */
+const STEP_MS = 15
 /** After its timeout and this long an attempt is given up: its process died. */
 const MARGIN_MS = 5_000
 
@@ -66,15 +67,15 @@ const MARGIN_MS = 5_000
 const ROUNDS = { most: 64, atOnce: 2 }
 /** Deliveries that are begun, and written, together: the events of a round that many webhooks want go in several steps. */
 const MOST_PARTS = 256
-/** Events and deliveries whose ends are waited for: beyond them no others are begun. */
-const MOST_OPEN = 512
+/** Events and deliveries under way, in all steps: beyond them no other step begins. */
+const MOST_UNDER_WAY = 512
 const WRITES = { most: 100, atOnce: 2 }
 
 /** One webhook's part in a dispatch. */
 interface Part {
   target: Target
   deliveryId: string
-  /** Undefined: it waits in its lane. */
+  /** Undefined: it waits in its delivery queue. */
   attempt: Promise<Delivered> | undefined
   /** Once it is there. */
   delivered: Delivered | undefined
@@ -91,7 +92,7 @@ interface Work {
 export function createDispatcher(options: DispatchOptions): Dispatcher {
   const { database, metrics, log } = options
   const late = new Set<Promise<void>>()
-  const open = createOpen(MOST_OPEN)
+  const underWay = new Semaphore(MOST_UNDER_WAY)
   const begin = createBatcher(
     async (batches: Batch[]) => {
       const works = await loadWork(
@@ -100,12 +101,14 @@ export function createDispatcher(options: DispatchOptions): Dispatcher {
       )
       const steps: Promise<void>[] = []
       for (const step of stepsOf(works)) {
-        const haste = createPatience(HASTE_MS)
-        const ended = dispatchTogether(step, haste)
+        // an event that more webhooks want than may be under way has the semaphore to itself
+        const weight = Math.min(sizeOf(step), MOST_UNDER_WAY)
+        await underWay.acquire(weight)
+        const deadline = createDeadline(STEP_MS)
+        const ended = dispatchTogether(step, deadline).finally(() => underWay.release(weight))
         steps.push(ended)
-        await open.add(sizeOf(step), ended)
-        await haste.or(ended)
-        haste.end()
+        await deadline.race(ended)
+        deadline.end()
       }
       const finished = Promise.all(steps)
       return batches.map(() => ({ finished }))
@@ -113,21 +116,21 @@ export function createDispatcher(options: DispatchOptions): Dispatcher {
     { ...ROUNDS, weightOf: ({ size }) => size },
   )
   const writeLate = createBatcher(async (ended: EndedAttempt[]) => {
-    await persist(() => recordAttempts(database, ended, new Date()))
+    await retryWhileUnavailable(() => recordAttempts(database, ended, new Date()))
     return ended
   }, WRITES)
 
-  async function dispatchTogether(works: readonly Work[], haste: Patience): Promise<void> {
-    const patience = createPatience(PATIENCE_MS)
-    const begun = await Promise.all(works.map((work) => tryEvent(work, patience, haste)))
-    patience.end()
+  async function dispatchTogether(works: readonly Work[], step: Deadline): Promise<void> {
+    const answers = createDeadline(ANSWERS_MS)
+    const begun = await Promise.all(works.map((work) => tryEvent(work, answers, step)))
+    answers.end()
     const done = begun.filter((dispatch) => dispatch !== undefined)
     const now = new Date()
     const records = done.map(({ event, parts }) => ({ event, results: parts.map((part) => dispatched(part, now)) }))
     const parts = done.flatMap(({ parts }) => parts)
     const ended = parts.filter(({ delivered }) => delivered)
     const others = parts.filter(({ delivered }) => !delivered)
-    await persist(() => recordDispatches(database, records, now))
+    await retryWhileUnavailable(() => recordDispatches(database, records, now))
     for (const { event } of done) metrics.observeDispatch((Date.now() - event.receivedAt.getTime()) / 1000)
     if (parts.length > 0) {
       const events = done.filter(({ parts }) => parts.length > 0)
@@ -136,21 +139,21 @@ export function createDispatcher(options: DispatchOptions): Dispatcher {
     }
     for (const part of others) {
       if (part.attempt) follow(part, part.attempt)
-      else options.lanes.wake(part.target.id)
+      else options.deliveryQueues.wake(part.target.id)
     }
     await conclude(options, ended)
   }
 
   /** Tries the webhooks that want an event. @returns undefined when that failed for a reason of ours */
-  async function tryEvent(work: Work, patience: Patience, haste: Patience) {
+  async function tryEvent(work: Work, answers: Deadline, step: Deadline) {
     const { event, wanted } = work
     const attributes = () => ({ 'alert_relay.event.id': event.id })
     const on = {
       begin() {
-        patience.renew()
-        haste.renew()
+        answers.extend()
+        step.extend()
       },
-      end: () => haste.renew(),
+      end: () => step.extend(),
     }
     try {
       const parts = await inSpan({ name: 'dispatch event', parent: event.traceparent, attributes }, async () => {
@@ -160,7 +163,7 @@ export function createDispatcher(options: DispatchOptions): Dispatcher {
         const targets = wanted.filter((target) => wantsBody(target, content))
         const parts = await Promise.all(targets.map((target) => tryTarget(options, target, event, content, on)))
         const begun = parts.filter((part) => part !== undefined)
-        await patience.or(Promise.all(begun.map(({ attempt }) => attempt)))
+        await answers.race(Promise.all(begun.map(({ attempt }) => attempt)))
         return begun
       })
       return { event, parts }
@@ -230,7 +233,7 @@ function sizeOf(works: readonly Work[]): number {
 
 /** Begins an attempt, if it may be made now. Undefined when every indicator in the event was sent to the webhook before. */
 async function tryTarget(
-  { database, deliver, gate }: DispatchOptions,
+  { database, deliver, limiter }: DispatchOptions,
   target: Target,
   event: StoredEvent,
   content: EventContent,
@@ -239,10 +242,10 @@ async function tryTarget(
   const body = await bodyFor(database, target, event, content, new Date())
   if (!body) return undefined
   const part: Part = { target, deliveryId: newId('dlv'), attempt: undefined, delivered: undefined }
-  if (!isFree(target) || !(await gate.wait(target.id))) return part
+  if (!isFree(target) || !(await limiter.acquire(target.id))) return part
   on.begin()
   part.attempt = deliver({ target, event, body, number: 1, scheduleStart: 0 }).then((delivered) => {
-    gate.leave(target.id, resultFor(delivered.attempt.outcome))
+    limiter.release(target.id, resultFor(delivered.attempt.outcome))
     on.end()
     return (part.delivered = delivered)
   })
@@ -263,10 +266,12 @@ function dispatched({ target, deliveryId, attempt, delivered }: Part, now: Date)
   return { ...part, state, attempt: undefined, sealed: attempt !== undefined || !target.coalesce }
 }
 
-/** What ended attempts mean beyond their deliveries: the health of their webhooks, and when their lanes look again. */
-async function conclude({ queues, health, log }: DispatchOptions, parts: readonly Part[]): Promise<void> {
+/** What ended attempts mean beyond their deliveries: the health of their webhooks, and when their delivery queues look again. */
+async function conclude({ queues, circuit, log }: DispatchOptions, parts: readonly Part[]): Promise<void> {
   const ended = parts.flatMap(({ target, delivered }) => (delivered ? [{ target, ...delivered }] : []))
-  const notices = await persist(() => health.note(ended.map(({ target, attempt }) => outcomeFor(target, attempt))))
+  const notices = await retryWhileUnavailable(() =>
+    circuit.record(ended.map(({ target, attempt }) => outcomeFor(target, attempt))),
+  )
   await leaveToUpkeep(queues.addDispatches(notices.map(batchOf)), log)
   const wakes = ended.flatMap(({ target, state: { nextAttemptAt: at } }) => (at ? [{ webhookId: target.id, at }] : []))
   await leaveToUpkeep(queues.addWakes(wakes), log)

@@ -2,7 +2,7 @@
  * Upkeep: finds stored work that no queue knows and queues it again; takes the steps of recoveries; deletes what retention
  * lets go.
  *
- * Promise: whatever the queue's store lost, every event not dispatched has a job again, and every lane with something due
+ * Promise: whatever the queue's store lost, every event not dispatched has a job again, and every delivery queue with something due
  * is woken, within one interval. Job ids are derived, so what is queued already is queued once, also by two upkeeps at a
  * time. Everything is done in bounded batches: a backlog of millions takes more rounds, never longer ones.
  */
@@ -10,7 +10,7 @@ import type { FastifyBaseLogger } from 'fastify'
 import { AUDIT_KEPT_MS, deleteOldAuditEntries } from '../core/access/audit-store.js'
 import { deleteEndedWindows } from '../core/alert/window-store.js'
 import { bringForward } from '../core/delivery/delivery-store.js'
-import { findWaitingLanes, mendLanes } from '../core/delivery/lane-store.js'
+import { findDueQueues, repairQueues } from '../core/delivery/delivery-queue-store.js'
 import { stepRecovery } from '../core/delivery/recovery-store.js'
 import { deleteOldEvents, findWaitingBatches, type ArrivalPosition } from '../core/event/event-store.js'
 import { quietAlerts } from '../core/event/quiet.js'
@@ -90,8 +90,8 @@ async function upkeepRound(options: UpkeepOptions, sweep: (now: Date) => Promise
   const at = new Date(now())
   const done = {
     dispatches: await requeueDispatches(database, queues, new Date(now() - GRACE_MS)),
-    mended: onePass(await mendLanes(database, at)),
-    lanes: await wakeLanes(database, queues, new Date(now() + intervalMs)),
+    mended: onePass(await repairQueues(database, at)),
+    deliveryQueues: await wakeQueues(database, queues, new Date(now() + intervalMs)),
     early: onePass(await bringForward(database, new Date(now() + LONGEST_WAIT_MS), at, BATCH)),
     recoveries: await stepRecoveries(database, queues, registry, at),
     quiet: onePass(await makeQuiet(options, alertQuietAfterMs, at)),
@@ -124,16 +124,16 @@ async function requeueDispatches(database: Database, queues: UpkeepOptions['queu
   return { count, isMore: true }
 }
 
-/** Wakes every lane with something due before the next round; each wake-up has its own time. */
-async function wakeLanes(database: Database, queues: UpkeepOptions['queues'], before: Date): Promise<Done> {
+/** Wakes every delivery queue with something due before the next round; each wake-up has its own time. */
+async function wakeQueues(database: Database, queues: UpkeepOptions['queues'], before: Date): Promise<Done> {
   let after = ''
   let count = 0
   for (;;) {
-    const lanes = await findWaitingLanes(database, { before, after, limit: BATCH })
-    await queues.addWakes(lanes)
-    count += lanes.length
-    if (lanes.length < BATCH) return { count, isMore: false }
-    after = lanes.at(-1)!.webhookId
+    const due = await findDueQueues(database, { before, after, limit: BATCH })
+    await queues.addWakes(due)
+    count += due.length
+    if (due.length < BATCH) return { count, isMore: false }
+    after = due.at(-1)!.webhookId
   }
 }
 

@@ -4,8 +4,8 @@ import { healthFields } from '../../src/core/circuit/health-report.js'
 import { createAttempt } from '../../src/core/delivery/attempt.js'
 import { createAuthorizer } from '../../src/core/delivery/authorization.js'
 import { createDeliver } from '../../src/core/delivery/deliver.js'
-import { createGate } from '../../src/core/delivery/gate.js'
-import { workLane } from '../../src/core/delivery/lane.js'
+import { createLimiter } from '../../src/core/delivery/limiter.js'
+import { workQueue } from '../../src/core/delivery/delivery-queue.js'
 import { listDeliveries } from '../../src/core/delivery/delivery-list.js'
 import { createAccept } from '../../src/core/event/accept.js'
 import { findEvent } from '../../src/core/event/event-store.js'
@@ -14,11 +14,11 @@ import { createSnsClient } from '../../src/core/platform/sns-client.js'
 import { newId } from '../../src/core/platform/id.js'
 import { createMetrics } from '../../src/core/platform/metrics.js'
 import { createLogger } from '../../src/core/platform/logger.js'
-import { createBell } from '../../src/core/platform/bell.js'
+import { createSignal } from '../../src/core/platform/signal.js'
 import type { Batch, Wake } from '../../src/core/platform/queues.js'
 import { createSealer } from '../../src/core/platform/secrets.js'
 import { HEALTHY } from '../../src/core/circuit/health.js'
-import { createHealthNotes } from '../../src/core/circuit/transitions.js'
+import { createCircuitTransitions } from '../../src/core/circuit/transitions.js'
 import { createRenderer } from '../../src/core/format/render.js'
 import { createRegistry } from '../../src/core/webhook/registry.js'
 import { insertWebhook } from '../../src/core/webhook/webhook-store.js'
@@ -58,12 +58,12 @@ export async function workshop(t: Test, settings: { disableAfterMs?: number } = 
   })
   const registry = createRegistry({ database, sealer })
   const { disableAfterMs = 5 * 86_400_000 } = settings
-  const parts = { database, queues, registry, deliver, metrics, log, gate: createGate() }
-  /** Lanes that a dispatch found something for. */
+  const parts = { database, queues, registry, deliver, metrics, log, limiter: createLimiter() }
+  /** DeliveryQueues that a dispatch found something for. */
   const woken: string[] = []
   const process = (holder: string) => {
-    const health = createHealthNotes({ database, disableAfterMs, random: () => 0 })
-    const dispatcher = createDispatcher({ ...parts, health, lanes: { wake: (id) => void woken.push(id) } })
+    const circuit = createCircuitTransitions({ database, disableAfterMs, random: () => 0 })
+    const dispatcher = createDispatcher({ ...parts, circuit, deliveryQueues: { wake: (id) => void woken.push(id) } })
     return {
       /** Dispatches the batch of an event, and waits also for the attempts that its job does not wait for. */
       async dispatch({ eventId }: { eventId: string }) {
@@ -71,15 +71,15 @@ export async function workshop(t: Test, settings: { disableAfterMs?: number } = 
         await dispatcher.dispatch({ batchId, size: 1 })
         await dispatcher.close()
       },
-      /** Works a lane until nothing is due. */
+      /** Works a delivery queue until nothing is due. */
       work: (webhookId: string, isClosing = () => false) =>
-        workLane({ ...parts, health, holder, isClosing }, { webhookId, bell: createBell() }),
+        workQueue({ ...parts, circuit, holder, isClosing }, { webhookId, signal: createSignal() }),
     }
   }
   /** Makes everything that waits due, as if its time had come. */
   const makeDue = async () => {
     await database.query(`update deliveries set next_attempt_at = now() - interval '1 second' where status = 'pending'`)
-    await database.query(`update lanes set probe_at = now() - interval '1 second' where probe_at is not null`)
+    await database.query(`update delivery_queues set probe_at = now() - interval '1 second' where probe_at is not null`)
   }
   /** Two rounds of upkeep: what the first puts right the second sees. @param now milliseconds since 1970 */
   const runUpkeep = async (now = Date.now) => {

@@ -3,7 +3,7 @@ import type { AuditEntry } from '../../src/core/access/audit.js'
 import { AUDIT_KEPT_MS, deleteOldAuditEntries, insertAuditEntry } from '../../src/core/access/audit-store.js'
 import { keepPending } from '../../src/core/sns/topic-store.js'
 import type { Database, Queryable } from '../../src/core/platform/database.js'
-import { createHealthNotes } from '../../src/core/circuit/transitions.js'
+import { createCircuitTransitions } from '../../src/core/circuit/transitions.js'
 import { createSealer } from '../../src/core/platform/secrets.js'
 import { createRegistry } from '../../src/core/webhook/registry.js'
 import { startUpkeep } from '../../src/workers/upkeep.js'
@@ -72,10 +72,10 @@ t.test('what the relay does by itself has the actor relay', async (t) => {
   const { call, database, entries } = await openTestApi(t)
   const url = 'https://example.com/hook'
   const { id } = (await call(FULL_KEY, 'POST', '/v1/webhooks', { url })).json<{ id: string }>()
-  const notes = createHealthNotes({ database, disableAfterMs: 1000, random: () => 0 })
+  const notes = createCircuitTransitions({ database, disableAfterMs: 1000, random: () => 0 })
   const gone = { webhookId: id, state: 'healthy', failure: { reason: 'rejected: status 410', gone: true } } as const
-  await notes.note([gone])
-  await notes.note([gone])
+  await notes.record([gone])
+  await notes.record([gone])
   t.match(await entries('actor=relay'), [
     {
       ...{ actor: 'relay', action: 'webhook.disabled', target: id },

@@ -4,7 +4,7 @@ import { findRecovery, insertRecovery, stepRecovery } from '../../src/core/deliv
 import { createRegistry } from '../../src/core/webhook/registry.js'
 import { deleteWebhook } from '../../src/core/webhook/webhook-store.js'
 import { startUpkeep } from '../../src/workers/upkeep.js'
-import { editWebhook, standingOf, watched } from '../helpers/lane-process.js'
+import { editWebhook, standingOf, watched } from '../helpers/queue-process.js'
 import type { ReceivedRequest, Respond } from '../helpers/receiver.js'
 import { log, publishMany, workshop } from '../helpers/workshop.js'
 
@@ -32,13 +32,15 @@ t.test('recoveries', async (t) => {
     const { status, events_examined: examined, deliveries_queued: queued } = (await findRecovery(database, id))!
     return { status, examined, queued }
   }
-  const makeWell = () => database.query(`update lanes set health = 'healthy', probe_at = null, failures = 0`)
+  const makeWell = () => database.query(`update delivery_queues set health = 'healthy', probe_at = null, failures = 0`)
   const test = (rule: string, body: (t: Test) => Promise<void>) =>
     t.test(rule, async (t) => {
       await body(t)
       const { rows } = await database.query<{ id: string }>('select id from webhooks')
       for (const { id } of rows) await deleteWebhook(database, id)
-      for (const table of ['lanes', 'events', 'alerts', 'recoveries']) await database.query(`delete from ${table}`)
+      for (const table of ['delivery_queues', 'events', 'alerts', 'recoveries']) {
+        await database.query(`delete from ${table}`)
+      }
       shop.dispatches.length = shop.wakes.length = 0
     })
 
@@ -67,7 +69,7 @@ t.test('recoveries', async (t) => {
     const sent = receiver.received.length
     const { id } = await recover(webhook.id)
     t.same(await progress(id), { status: 'running', examined: 0, queued: 0 })
-    t.equal(await step(), webhook.id, 'this lane has something to do')
+    t.equal(await step(), webhook.id, 'this delivery queue has something to do')
     t.same(await progress(id), { status: 'done', examined: 5, queued: 2 })
     t.equal(await step(), undefined)
     await work(webhook.id)
@@ -171,7 +173,7 @@ t.test('recoveries', async (t) => {
 
   await test('changes that were folded into a delivery that is dead are delivered again, each of them', async (t) => {
     const { receiver, webhook } = await addWebhook(() => ({ status: 500 }), { coalesce: true, retry_schedule_s: [60] })
-    await database.query(`update lanes set health = 'failing', probe_at = now()`)
+    await database.query(`update delivery_queues set health = 'failing', probe_at = now()`)
     await publishMany(shop, [change('f', 1), change('f', 2), change('f', 3)])
     for (let attempt = 1; attempt <= 2; attempt++) {
       await makeDue()
@@ -261,7 +263,7 @@ t.test('recoveries', async (t) => {
     )
   })
 
-  await test('two upkeeps at once take the steps of a recovery, wake its lane and lose nothing', async (t) => {
+  await test('two upkeeps at once take the steps of a recovery, wake its delivery queue and lose nothing', async (t) => {
     const events = await publishMany(
       shop,
       Array.from({ length: 12 }, (_, i) => `text ${i}`),
@@ -279,12 +281,12 @@ t.test('recoveries', async (t) => {
     t.same(receiver.received.map(({ id }) => id).sort(), [...events].sort())
   })
 
-  await test('a crash after the commit of a failed attempt, before any wake-up: the lane is found by upkeep', async (t) => {
+  await test('a crash after the commit of a failed attempt, before any wake-up: the delivery queue is found by upkeep', async (t) => {
     const { webhook } = await addWebhook(() => ({ status: 500 }))
     await publishMany(shop, ['a'])
-    // the wake-up was never queued, and the process that worked the lane is dead
+    // the wake-up was never queued, and the process that worked the delivery queue is dead
     shop.wakes.length = 0
-    await database.query(`update lanes set holder = 'dead', held_until = now() - interval '1 second'`)
+    await database.query(`update delivery_queues set holder = 'dead', held_until = now() - interval '1 second'`)
     const at = Date.now() + 10_000
     await shop.runUpkeep(() => at)
     t.ok(shop.wakes.some(({ webhookId }) => webhookId === webhook.id))

@@ -112,7 +112,7 @@ t.test('410 Gone ends the delivery and disables the webhook; Retry-After and an 
   t.equal(gone.receiver.received.length, 1, 'it is left alone')
 })
 
-t.test('a lane that is woken again finds nothing to do; a deleted webhook gets nothing more', async (t) => {
+t.test('a delivery queue that is woken again finds nothing to do; a deleted webhook gets nothing more', async (t) => {
   const { publish, addWebhook, dispatch, work, process, makeDue, deliveriesOf, database } = await workshop(t)
   const { receiver, webhook } = await addWebhook((_request, count) => ({ status: count < 3 ? 500 : 200 }))
   const event = await publish('text')
@@ -127,7 +127,11 @@ t.test('a lane that is woken again finds nothing to do; a deleted webhook gets n
   await work(webhook.id)
   t.equal(receiver.received.length, 2)
   t.match(await deliveriesOf(event.id), [{ status: 'dropped', reason: 'the webhook was deleted' }])
-  t.equal((await database.query('select from lanes')).rowCount, 0, 'its lane is gone with the last of them')
+  t.equal(
+    (await database.query('select from delivery_queues')).rowCount,
+    0,
+    'its delivery queue is gone with the last of them',
+  )
   await work(newId('wh'))
 })
 

@@ -1,9 +1,9 @@
-/** The health of webhooks in the database: columns of their lanes. */
+/** The health of webhooks in the database: columns of their delivery queues. */
 import type { Queryable } from '../platform/database.js'
 import { healthFields, type HealthReport } from './health-report.js'
 import { HEALTHY, type Health, type HealthState } from './health.js'
 
-/** The part of a row of `lanes` that is health. */
+/** The part of a row of `delivery queues` that is health. */
 export interface HealthRow {
   health: HealthState
   failures: number
@@ -14,9 +14,9 @@ export interface HealthRow {
   recovering_since: Date | null
 }
 
-/** Columns of `lanes l`. */
+/** Columns of `delivery_queues q`. */
 export const HEALTH_COLUMNS =
-  'l.health, l.failures, l.failing_since, l.last_failure, l.probes, l.probe_at, l.recovering_since'
+  'q.health, q.failures, q.failing_since, q.last_failure, q.probes, q.probe_at, q.recovering_since'
 
 export function healthOf(row: HealthRow): Health {
   return {
@@ -33,7 +33,7 @@ export function healthOf(row: HealthRow): Health {
 /** The health of every webhook that is not well, by id. */
 export async function listUnwell(db: Queryable): Promise<Map<string, Health>> {
   const { rows } = await db.query<HealthRow & { webhook_id: string }>(
-    `select l.webhook_id, ${HEALTH_COLUMNS} from lanes l where l.health <> 'healthy'`,
+    `select q.webhook_id, ${HEALTH_COLUMNS} from delivery_queues q where q.health <> 'healthy'`,
   )
   return new Map(rows.map((row) => [row.webhook_id, healthOf(row)]))
 }
@@ -41,7 +41,7 @@ export async function listUnwell(db: Queryable): Promise<Map<string, Health>> {
 /** A webhook's health, locked until the transaction ends. Locked before the webhook itself where both are. */
 export async function lockHealth(tx: Queryable, webhookId: string): Promise<Health | undefined> {
   const { rows } = await tx.query<HealthRow>(
-    `select ${HEALTH_COLUMNS} from lanes l where l.webhook_id = $1 for update`,
+    `select ${HEALTH_COLUMNS} from delivery_queues q where q.webhook_id = $1 for update`,
     [webhookId],
   )
   return rows[0] && healthOf(rows[0])
@@ -49,7 +49,7 @@ export async function lockHealth(tx: Queryable, webhookId: string): Promise<Heal
 
 export async function writeHealth(tx: Queryable, webhookId: string, health: Health): Promise<void> {
   await tx.query(
-    `update lanes set health = $2, failures = $3, failing_since = $4, last_failure = $5, probes = $6, probe_at = $7,
+    `update delivery_queues set health = $2, failures = $3, failing_since = $4, last_failure = $5, probes = $6, probe_at = $7,
        recovering_since = $8
      where webhook_id = $1`,
     [
@@ -67,14 +67,17 @@ export async function writeHealth(tx: Queryable, webhookId: string, health: Heal
 
 /** Lets a failing webhook be probed now: for an operator who asks for an attempt. */
 export async function probeNow(db: Queryable, webhookIds: readonly string[], now: Date): Promise<void> {
-  await db.query(`update lanes set probe_at = $2 where webhook_id = any($1) and health = 'failing'`, [webhookIds, now])
+  await db.query(`update delivery_queues set probe_at = $2 where webhook_id = any($1) and health = 'failing'`, [
+    webhookIds,
+    now,
+  ])
 }
 
 /** How many webhooks are in each state of health, and how many are disabled. */
 export async function countHealth(db: Queryable): Promise<Record<HealthState | 'disabled', number>> {
   const { rows } = await db.query<{ state: HealthState | 'disabled'; count: bigint }>(
-    `select case w.status when 'disabled' then 'disabled' else l.health end as state, count(*) as count
-     from webhooks w join lanes l on l.webhook_id = w.id group by 1`,
+    `select case w.status when 'disabled' then 'disabled' else q.health end as state, count(*) as count
+     from webhooks w join delivery_queues q on q.webhook_id = w.id group by 1`,
   )
   const counts = { [HEALTHY.state]: 0, failing: 0, recovering: 0, disabled: 0 } as Record<
     HealthState | 'disabled',
@@ -101,7 +104,7 @@ export async function markHealthChanged(tx: Queryable, { disabled }: { disabled:
 export async function findHealthReport(db: Queryable, webhookId: string): Promise<HealthReport | undefined> {
   const { rows } = await db.query<HealthRow & Omit<HealthReport, 'health' | 'failing_since' | 'last_failure'>>(
     `select w.id, w.name, w.description, w.status, w.disabled_reason, ${HEALTH_COLUMNS}
-     from webhooks w join lanes l on l.webhook_id = w.id where w.id = $1`,
+     from webhooks w join delivery_queues q on q.webhook_id = w.id where w.id = $1`,
     [webhookId],
   )
   const [row] = rows

@@ -29,17 +29,17 @@ export interface WebhookOutcome {
   failure: Pick<Failure, 'reason' | 'gone'> | null
 }
 
-export interface HealthNotes {
+export interface CircuitTransitions {
   /**
    * Writes what outcomes mean, in their order.
    * @returns the ids of the notices that it made: events to be dispatched
    */
-  note(outcomes: readonly WebhookOutcome[]): Promise<string[]>
+  record(outcomes: readonly WebhookOutcome[]): Promise<string[]>
   /** Says that a recovering webhook was sent what waited, or is past its ramp. */
   settle(webhookId: string, drain: { empty: boolean }): Promise<string[]>
 }
 
-export interface HealthNotesOptions {
+export interface CircuitTransitionsOptions {
   database: Database
   /** Nothing but failures for this long disables a webhook. */
   disableAfterMs: number
@@ -47,12 +47,12 @@ export interface HealthNotesOptions {
   random?: () => number
 }
 
-export function createHealthNotes({
+export function createCircuitTransitions({
   database,
   disableAfterMs,
   now = () => new Date(),
   random = Math.random,
-}: HealthNotesOptions): HealthNotes {
+}: CircuitTransitionsOptions): CircuitTransitions {
   /** Webhooks where this process saw a success since its last failure there. */
   const succeeded = new Set<string>()
 
@@ -74,7 +74,7 @@ export function createHealthNotes({
   }
 
   return {
-    async note(outcomes) {
+    async record(outcomes) {
       const telling = tellingOf(outcomes)
       if (telling.length === 0) return []
       // In one order, so that two batches with the same webhooks wait for each other and never for ever.

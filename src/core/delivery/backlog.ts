@@ -14,9 +14,9 @@ export async function readBacklog(db: Queryable, queues: Pick<Queues, 'counts'>,
          (select count(*) from (select 1 from deliveries where status = 'pending' limit ${BOUND}) d) as deliveries,
          least(
            (select received_at from undispatched order by batch_id limit 1),
-           (select min(due.at) from lanes l cross join lateral (
+           (select min(due.at) from delivery_queues q cross join lateral (
               select next_attempt_at as at from deliveries d
-              where d.webhook_id = l.webhook_id and d.status = 'pending' order by next_attempt_at limit 1) due)
+              where d.webhook_id = q.webhook_id and d.status = 'pending' order by next_attempt_at limit 1) due)
          ) as oldest`,
     ),
     countHealth(db),

@@ -1,5 +1,5 @@
 /**
- * One attempt at one webhook and what it means for the delivery: what dispatch, lanes and a test share.
+ * One attempt at one webhook and what it means for the delivery: what dispatch, delivery queues and a test share.
  *
  * Promise: it never throws for anything a receiver does.
  */
@@ -10,7 +10,7 @@ import type { Queryable } from '../platform/database.js'
 import type { JsonObject } from '../platform/json.js'
 import type { Metrics } from '../platform/metrics.js'
 import { tlsMaterialOf } from '../webhook/credentials.js'
-import { formatEvent, withIndicators, type EventContent, type Folded } from '../format/body.js'
+import { formatEvent, withIndicators, type EventContent, type Coalesced } from '../format/body.js'
 import type { WebhookOutcome } from '../circuit/transitions.js'
 import { claimIndicators, findIndicators } from '../indicator/indicator-store.js'
 import { selectIndicators } from '../indicator/once.js'
@@ -114,7 +114,7 @@ export function createDeliver({
 }
 
 /** The content of an event, and of earlier changes that are sent with it; the same at every call. */
-export async function loadContent(db: Queryable, event: StoredEvent, folded?: Folded): Promise<EventContent> {
+export async function loadContent(db: Queryable, event: StoredEvent, folded?: Coalesced): Promise<EventContent> {
   const change = changeOf(event)
   const memory = change && (await recallContext(db, { ...change, earlier: folded?.sequences }))
   return formatEvent(event, memory, folded)

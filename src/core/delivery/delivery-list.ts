@@ -34,8 +34,8 @@ interface ListedRow extends DeliveryRow {
   probe_at: Date | null
 }
 
-const SELECT = `select d.*, w.status as webhook_status, l.health, l.probe_at
-  from deliveries d left join webhooks w on w.id = d.webhook_id left join lanes l on l.webhook_id = d.webhook_id`
+const SELECT = `select d.*, w.status as webhook_status, q.health, q.probe_at
+  from deliveries d left join webhooks w on w.id = d.webhook_id left join delivery_queues q on q.webhook_id = d.webhook_id`
 
 /** A page of deliveries, newest first. */
 export async function listDeliveries(

@@ -260,9 +260,9 @@ export async function replayDeliveries(
 export async function bringForward(db: Queryable, latest: Date, now: Date, limit: number): Promise<number> {
   const { rowCount } = await db.query(
     `update deliveries d set next_attempt_at = $2 where id in (
-       select late.id from lanes l cross join lateral (
+       select late.id from delivery_queues q cross join lateral (
          select id from deliveries
-         where webhook_id = l.webhook_id and status = 'pending' and next_attempt_at > $1 limit $3) late
+         where webhook_id = q.webhook_id and status = 'pending' and next_attempt_at > $1 limit $3) late
        limit $3)`,
     [latest, now, limit],
   )

@@ -7,7 +7,7 @@
  * A delivery (one event for one webhook) is in one of five states:
  *
  *   pending    Not decided yet: its next attempt is due at `next_attempt_at`. When that time has come it is attempted as
- *              soon as its webhook's lane allows: not while the webhook is disabled or its circuit is open (but for one
+ *              soon as its webhook's delivery queue allows: not while the webhook is disabled or its circuit is open (but for one
  *              probe at a time), not beyond its limits, not before an earlier change of the same alert where order is
  *              asked for. Waiting uses up no slot. Entered when the event is dispatched, and again by a retry by hand, a
  *              replay or a recovery, which begin the schedule anew. Left only by an attempt's outcome, by folding, or by
@@ -75,7 +75,7 @@ export const RETRY_AFTER_LIMIT_S = 3600
 
 const UNANSWERED: ReadonlySet<AttemptOutcome> = new Set(['timeout', 'connection_failed'])
 
-/** An outcome as the gate counts it. */
+/** An outcome as the limiter counts it. */
 export function resultFor(outcome: AttemptOutcome): 'succeeded' | 'failed' | 'unanswered' {
   if (outcome === 'succeeded') return 'succeeded'
   return UNANSWERED.has(outcome) ? 'unanswered' : 'failed'

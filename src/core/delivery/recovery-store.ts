@@ -72,7 +72,7 @@ export async function listRecoveries(
 
 /**
  * Takes one step of a recovery that runs: looks at up to `limit` events and makes their deliveries due.
- * @returns the webhook whose lane has something to do; undefined: no recovery runs that nobody else works on
+ * @returns the webhook whose delivery queue has something to do; undefined: no recovery runs that nobody else works on
  */
 export async function stepRecovery(
   database: Database,

@@ -20,7 +20,7 @@ export interface EventContent {
 }
 
 /** Earlier changes of the same alert that a delivery carries besides its event's own (core/delivery/fold.ts). */
-export interface Folded {
+export interface Coalesced {
   /** Ascending. */
   sequences: bigint[]
   /** True when one of them made the alert. */
@@ -37,7 +37,7 @@ export interface Folded {
  * @param memory the alert's memory as of this event, the news of folded changes included; undefined when the event is no
  *   alert change
  */
-export function formatEvent(event: StoredEvent, memory: AlertMemory | undefined, folded?: Folded): EventContent {
+export function formatEvent(event: StoredEvent, memory: AlertMemory | undefined, folded?: Coalesced): EventContent {
   const payload = parseJson(event.payload)
   if (event.type === TEST_EVENT_TYPE) memory ??= claimedMemory(payload)
   if (event.webhookId !== null) return { carried: [], body: { webhook: payload, relay: relayOf(event) } }
@@ -52,7 +52,7 @@ export function formatEvent(event: StoredEvent, memory: AlertMemory | undefined,
     updated_alert: updatedAlert(payload.updated_alert, event, memory),
     incoming_rule_matches_context: incoming,
     context_diff: buildContext(memory.diff),
-    relay: { ...relayOf(event), ...foldedOf(event, folded), ...upstream },
+    relay: { ...relayOf(event), ...coalescedOf(event, folded), ...upstream },
   }
   return { carried: [...(isJsonObject(incoming) ? flattenContext(incoming) : []), ...memory.diff], body }
 }
@@ -98,14 +98,14 @@ function updatedAlert(alert: JsonObject, event: StoredEvent, memory: AlertMemory
   }
 }
 
-function incomingOf(payload: JsonObject, folded: Folded | undefined): Json {
+function incomingOf(payload: JsonObject, folded: Coalesced | undefined): Json {
   const { incoming_rule_matches_context: own = {} } = payload
   if (!folded) return own
   return buildContext(uniqueValues([...folded.incoming, ...(isJsonObject(own) ? flattenContext(own) : [])]))
 }
 
 /** What a delivery of several changes says of itself: to this receiver the alert is new if it was made by one of them. */
-function foldedOf(event: StoredEvent, folded: Folded | undefined): JsonObject {
+function coalescedOf(event: StoredEvent, folded: Coalesced | undefined): JsonObject {
   if (!folded) return {}
   const { sequences, isCreated, previousSeverity } = folded
   return {

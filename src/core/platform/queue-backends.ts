@@ -155,7 +155,7 @@ function connect(urls: string[], options: RedisOptions): Redis | Cluster {
   })
 }
 
-/** Resolves at the first connection; there is none within the patience: DATABASE and Redis may be started together. */
+/** Resolves at the first connection; there is none within the time limit: DATABASE and Redis may be started together. */
 async function ready(connection: Redis | Cluster): Promise<void> {
   if (connection.status === 'ready') return
   let last: unknown = new Error('no answer')

@@ -31,7 +31,7 @@ export function batchOf(eventId: string): Batch {
   return { batchId: eventId, size: 1 }
 }
 
-/** When something is due in a webhook's lane. */
+/** When something is due in a webhook's delivery queue. */
 export interface Wake {
   webhookId: string
   at: Date
@@ -196,7 +196,7 @@ async function add(queue: Queue, jobs: readonly NewJob[]): Promise<void> {
   else await queue.addBulk([...jobs])
 }
 
-/** In one second a lane is woken once: a job of that second is early for nothing that is due in it. */
+/** In one second a delivery queue is woken once: a job of that second is early for nothing that is due in it. */
 function wakeJob({ webhookId, at }: Wake): NewJob {
   const now = Date.now()
   const second = Math.ceil(Math.max(at.getTime(), now) / 1000)

@@ -1,5 +1,5 @@
 /**
- * Subscriptions: which topics may speak to us, and how a subscription begins and ends.
+ * Subscriptions: which topics are allowed, and how a subscription begins and ends.
  *
  * Promise: a topic's messages are taken only if SNS_TOPICS lists it or, without SNS_TOPICS, an operator approved it; no
  * URL is fetched but a checked ConfirmSubscription of that very topic; an UnsubscribeConfirmation is recorded, never

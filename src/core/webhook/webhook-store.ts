@@ -63,7 +63,7 @@ const FIELDS = [
   'updated_at',
 ]
 const COLUMNS = `${FIELDS.map((field) => `w.${field}`).join(', ')}, ${HEALTH_COLUMNS}`
-const FROM = 'from webhooks w join lanes l on l.webhook_id = w.id'
+const FROM = 'from webhooks w join delivery_queues q on q.webhook_id = w.id'
 /** Tells every process that what it holds of the registry is old. Part of every statement that changes it. */
 const CHANGED = 'changed as (update registry set version = version + 1)'
 
@@ -75,7 +75,7 @@ export async function insertWebhook(
   secrets: SigningSecret[],
 ): Promise<void> {
   const places = FIELDS.map((_, i) => `$${i + 1}`).join(', ')
-  const sql = `with lane as (insert into lanes (webhook_id) values ($1)), ${CHANGED}
+  const sql = `with queue as (insert into delivery_queues (webhook_id) values ($1)), ${CHANGED}
      insert into webhooks (${FIELDS.join(', ')}, secrets) values (${places}, $${FIELDS.length + 1})`
   const params = [...valuesOf(sealer, webhook), sealSecrets(sealer, webhook.id, secrets)]
   await db.query(sql, params).catch(refuseTakenName)
@@ -99,7 +99,7 @@ function refuseTakenName(error: { code?: unknown }): never {
   throw new Refusal('conflict', `name ${detail}`, { errors: [{ path: '/name', detail }], cause: error })
 }
 
-/** Its lane stays until what waited for it is dropped. */
+/** Its delivery queue stays until what waited for it is dropped. */
 export async function deleteWebhook(db: Queryable, id: string): Promise<boolean> {
   const { rowCount } = await db.query(`with ${CHANGED} delete from webhooks where id = $1`, [id])
   return rowCount === 1
@@ -128,7 +128,7 @@ export async function listWebhooks(
     ['w.id < ?', cursor],
     ['w.name = ?', filter.name],
     ['w.status = ?', filter.status],
-    ['l.health = ?', filter.health],
+    ['q.health = ?', filter.health],
   ])
   return queryPage(
     db,

@@ -1,9 +1,9 @@
 import t from 'tap'
 import type { HealthState } from '../../../src/core/circuit/health.js'
-import { createHealthNotes, type WebhookOutcome } from '../../../src/core/circuit/transitions.js'
+import { createCircuitTransitions, type WebhookOutcome } from '../../../src/core/circuit/transitions.js'
 import { findEvent } from '../../../src/core/event/event-store.js'
 import { deleteWebhook } from '../../../src/core/webhook/webhook-store.js'
-import { editWebhook, standingOf } from '../../helpers/lane-process.js'
+import { editWebhook, standingOf } from '../../helpers/queue-process.js'
 import { workshop } from '../../helpers/workshop.js'
 
 const DISABLE_AFTER_MS = 5 * 86_400_000
@@ -23,7 +23,7 @@ t.test('notices', async (t) => {
   const typesOf = async (ids: readonly string[]) =>
     Promise.all(ids.map(async (id) => (await findEvent(database, id))!.type))
   const notes = (settings: { now?: () => Date } = {}) =>
-    createHealthNotes({ database, disableAfterMs: DISABLE_AFTER_MS, random: () => 0, ...settings })
+    createCircuitTransitions({ database, disableAfterMs: DISABLE_AFTER_MS, random: () => 0, ...settings })
 
   await t.test(
     'go to webhooks that name their type, never to the one they are about, and without its URL',
@@ -83,12 +83,12 @@ t.test('notices', async (t) => {
 
   await t.test('outcomes count in their order: a success between failures ends their row', async (t) => {
     const { webhook } = await addWebhook(ok)
-    const { note } = notes()
+    const { record } = notes()
     const four = Array.from({ length: 4 }, () => outcome(webhook.id, 'failed'))
-    t.same(await note([...four, outcome(webhook.id, 'ok')]), [])
-    t.same(await note(four), [])
+    t.same(await record([...four, outcome(webhook.id, 'ok')]), [])
+    t.same(await record(four), [])
     t.match(await standingOf(database, webhook.id), { health: 'healthy' })
-    t.same(await typesOf(await note([outcome(webhook.id, 'failed')])), ['webhook.failing'])
+    t.same(await typesOf(await record([outcome(webhook.id, 'failed')])), ['webhook.failing'])
     t.match((await registry.current()).byId.get(webhook.id), { state: { state: 'failing', failures: 5 } })
   })
 
@@ -98,7 +98,7 @@ t.test('notices', async (t) => {
     const [one, two] = [notes(), notes()]
     // both ways round, so that two batches would wait for each other if they took their own order
     const batch = ids.flatMap((id) => Array.from({ length: 3 }, () => outcome(id, 'failed')))
-    const told = (await Promise.all([one.note(batch), two.note([...batch].reverse())])).flat()
+    const told = (await Promise.all([one.record(batch), two.record([...batch].reverse())])).flat()
     t.equal(told.length, 5)
     const about = await Promise.all(told.map(async (id) => (await findEvent(database, id))!.webhookId))
     t.same([...about].sort(), [...ids].sort())
@@ -108,17 +108,17 @@ t.test('notices', async (t) => {
     const { webhook } = await addWebhook(ok)
     const written = async () =>
       (
-        await database.query<{ lane: string; registry: string }>(
-          'select (select xmin::text from lanes where webhook_id = $1) as lane, (select xmin::text from registry) as registry',
+        await database.query<{ queue: string; registry: string }>(
+          'select (select xmin::text from delivery_queues where webhook_id = $1) as queue, (select xmin::text from registry) as registry',
           [webhook.id],
         )
       ).rows
-    const { note, settle } = notes()
+    const { record, settle } = notes()
     const before = await written()
-    t.same(await note(Array.from({ length: 9 }, () => outcome(webhook.id, 'ok'))), [])
+    t.same(await record(Array.from({ length: 9 }, () => outcome(webhook.id, 'ok'))), [])
     t.same(await written(), before)
-    await note(Array.from({ length: 5 }, () => outcome(webhook.id, 'failed')))
-    t.same(await note([outcome(webhook.id, 'ok', 'failing')]), [])
+    await record(Array.from({ length: 5 }, () => outcome(webhook.id, 'failed')))
+    t.same(await record([outcome(webhook.id, 'ok', 'failing')]), [])
     t.match(await standingOf(database, webhook.id), { health: 'recovering', failing_since: null })
     t.same(await settle(webhook.id, { empty: false }), [], 'the ramp is not over')
     t.same(await typesOf(await settle(webhook.id, { empty: true })), ['webhook.recovered'])
@@ -129,12 +129,12 @@ t.test('notices', async (t) => {
     const { webhook } = await addWebhook(ok)
     const start = Date.now()
     let now = start
-    const { note } = notes({ now: () => new Date(now) })
-    await note(Array.from({ length: 5 }, () => outcome(webhook.id, 'failed')))
+    const { record } = notes({ now: () => new Date(now) })
+    await record(Array.from({ length: 5 }, () => outcome(webhook.id, 'failed')))
     const told: string[] = []
     for (let day = 1; day <= 7; day++) {
       now = start + day * 86_400_000
-      told.push(...(await note([outcome(webhook.id, 'failed', 'failing')])))
+      told.push(...(await record([outcome(webhook.id, 'failed', 'failing')])))
       t.match(await standingOf(database, webhook.id), { status: day < 5 ? 'enabled' : 'disabled' }, `day ${day}`)
     }
     t.same(await typesOf(told), ['webhook.disabled'])
@@ -146,21 +146,21 @@ t.test('notices', async (t) => {
 
   await t.test('of a webhook that is disabled nothing more is told', async (t) => {
     const { webhook } = await addWebhook(ok)
-    const { note } = notes()
+    const { record } = notes()
     const late = Array.from({ length: 6 }, () => outcome(webhook.id, 'failed'))
-    t.same(await typesOf(await note([outcome(webhook.id, 'gone'), ...late, outcome(webhook.id, 'gone')])), [
+    t.same(await typesOf(await record([outcome(webhook.id, 'gone'), ...late, outcome(webhook.id, 'gone')])), [
       'webhook.disabled',
     ])
-    t.same(await note(late), [])
+    t.same(await record(late), [])
   })
 
   await t.test('of a webhook that was deleted meanwhile nothing is told', async (t) => {
     const { webhook } = await addWebhook(ok)
     await deleteWebhook(database, webhook.id)
     const five = Array.from({ length: 5 }, () => outcome(webhook.id, 'failed'))
-    t.same(await notes().note([...five, outcome(webhook.id, 'gone')]), [])
-    await database.query('delete from lanes where webhook_id = $1', [webhook.id])
-    t.same(await notes().note(five), [])
+    t.same(await notes().record([...five, outcome(webhook.id, 'gone')]), [])
+    await database.query('delete from delivery_queues where webhook_id = $1', [webhook.id])
+    t.same(await notes().record(five), [])
     t.same(await notes().settle(webhook.id, { empty: true }), [])
   })
 })

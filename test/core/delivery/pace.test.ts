@@ -1,7 +1,6 @@
-/** What bounds attempts in one process: the pace of one webhook, and the gate for all. */
+/** The pace of one webhook. */
 import fc from 'fast-check'
 import t from 'tap'
-import { createGate } from '../../../src/core/delivery/gate.js'
 import { placeAfter } from '../../../src/core/delivery/pace.js'
 
 const rate = fc.double({ min: 0.01, max: 1000, noNaN: true })
@@ -56,77 +55,4 @@ t.test('a place that is long free is taken at once; without a rate there is none
   t.same(placeAfter(500, 1000, 10), { at: 1000, next: 1100 })
   t.same(placeAfter(1050, 1000, 10), { at: 1050, next: 1150 })
   t.same(placeAfter(9_999_999, 1000, null), { at: 1000, next: 0 })
-})
-
-/** The window of a webhook that nothing is known of. */
-const FIRST_WINDOW = createGate().room('new')
-
-function fill(gate: ReturnType<typeof createGate>, webhookId: string): number {
-  let places = 0
-  while (gate.enter(webhookId)) places++
-  return places
-}
-
-t.test('webhooks that hang, however many, leave room for one that answers', async (t) => {
-  for (const hanging of [100, 500, 5000]) {
-    const gate = createGate()
-    gate.enter('answers')
-    gate.leave('answers', 'succeeded')
-    for (let i = 0; i < hanging; i++) fill(gate, `hangs-${i}`)
-    t.ok(gate.room('answers') > 0, `${hanging} hang`)
-    t.ok(gate.enter('answers'), `${hanging} hang`)
-  }
-})
-
-t.test('a window grows by one with each success up to its bound, is halved by each silence down to one', async (t) => {
-  const gate = createGate()
-  t.equal(fill(gate, 'a'), FIRST_WINDOW)
-  const pass = (result: 'succeeded' | 'failed' | 'unanswered', times: number) => {
-    for (let i = 0; i < times; i++) {
-      gate.enter('b')
-      gate.leave('b', result)
-    }
-    return gate.room('b')
-  }
-  t.same(
-    [pass('succeeded', 1), pass('failed', 5), pass('succeeded', 7), pass('succeeded', 1000)],
-    [1, 1, 8, 64 - FIRST_WINDOW].map((more) => FIRST_WINDOW + more),
-  )
-  t.same([pass('unanswered', 1), pass('unanswered', 1), pass('unanswered', 3), pass('unanswered', 100)], [32, 16, 2, 1])
-  t.equal(fill(gate, 'b'), 1)
-  gate.leave('b', 'succeeded')
-  t.equal(gate.room('b'), 2)
-  t.equal(gate.room('a'), 0, 'another webhook is none of its business')
-})
-
-t.test('a process makes a bounded number of attempts at once, and no place is lost or given twice', async (t) => {
-  const results = fc.constantFrom('succeeded' as const, 'failed' as const, 'unanswered' as const)
-  const move = fc.record({ webhook: fc.nat(30), result: fc.option(results, { nil: undefined }), times: fc.nat(70) })
-  fc.assert(
-    fc.property(fc.array(move, { maxLength: 100 }), (moves) => {
-      const gate = createGate()
-      const taken = new Map<string, number>()
-      for (const { webhook, result, times } of moves) {
-        const id = String(webhook)
-        for (let i = 0; i < times; i++) {
-          const held = taken.get(id) ?? 0
-          const room = gate.room(id)
-          if (room < 0 || held + room > 64) return false
-          if (result === undefined) {
-            if (gate.enter(id) !== room > 0) return false
-            if (room > 0) taken.set(id, held + 1)
-          } else if (held > 0) {
-            gate.leave(id, result)
-            taken.set(id, held - 1)
-          }
-        }
-      }
-      for (const [id, held] of taken) for (let i = 0; i < held; i++) gate.leave(id, 'succeeded')
-      return gate.room('new') === FIRST_WINDOW
-    }),
-  )
-  const gate = createGate()
-  let inAll = 0
-  for (let i = 0; i < 5000; i++) inAll += fill(gate, String(i))
-  t.ok(inAll <= 1024, `${inAll} at once`)
 })

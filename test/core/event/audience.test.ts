@@ -3,7 +3,7 @@ import { createAccept } from '../../../src/core/event/accept.js'
 import { findEvent, findWaitingBatches } from '../../../src/core/event/event-store.js'
 import { createRegistry } from '../../../src/core/webhook/registry.js'
 import { deleteWebhook } from '../../../src/core/webhook/webhook-store.js'
-import { editWebhook } from '../../helpers/lane-process.js'
+import { editWebhook } from '../../helpers/queue-process.js'
 import { workshop } from '../../helpers/workshop.js'
 
 const ALERTS = 'arn:aws:sns:us-east-1:123456789012:alerts'

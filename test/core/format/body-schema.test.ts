@@ -9,7 +9,7 @@ import { SAMPLE_CHANGE } from '../../../src/core/event/sample.js'
 import { stringifyJson, type JsonObject } from '../../../src/core/platform/json.js'
 import { AlertChange, SnsNotification, TestChange, WebhookNotice } from '../../../src/core/format/body-schema.js'
 import { cutBody, formatEvent, withIndicators } from '../../../src/core/format/body.js'
-import { createHealthNotes } from '../../../src/core/circuit/transitions.js'
+import { createCircuitTransitions } from '../../../src/core/circuit/transitions.js'
 import { workshop } from '../../helpers/workshop.js'
 import { storedEvent } from './inputs.js'
 
@@ -62,8 +62,8 @@ t.test('every body is what the document and the types say, and tells all of it',
 t.test('a notice as it is stored is what the types say', async (t) => {
   const { database, addWebhook } = await workshop(t)
   const { webhook } = await addWebhook(() => ({ status: 204 }))
-  const health = createHealthNotes({ database, disableAfterMs: 1 })
-  const [id] = await health.note([
+  const circuit = createCircuitTransitions({ database, disableAfterMs: 1 })
+  const [id] = await circuit.record([
     { webhookId: webhook.id, state: 'healthy', failure: { reason: 'rejected: status 410', gone: true } },
   ])
   const event = await findEvent(database, id!)

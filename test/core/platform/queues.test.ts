@@ -61,7 +61,7 @@ t.test('a handler that throws frees the id and is told of', async (t) => {
   t.equal(runs, 2)
 })
 
-t.test('a lane is woken at its time, once a second', async (t) => {
+t.test('a delivery queue is woken at its time, once a second', async (t) => {
   const queues = await open(t)
   const woken: string[] = []
   const done = latch<number>()

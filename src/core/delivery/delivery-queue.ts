@@ -1,49 +1,49 @@
 /**
- * A lane at work: one process sends what waits for one webhook.
+ * A delivery queue at work: one process sends what waits for one webhook.
  *
- * Promise: while this process holds the lane, the webhook's limits, its order and its circuit are kept here and nowhere
- * else; it begins no attempt when it may have lost the lane, and what it began is over before another may take it.
+ * Promise: while this process holds the delivery queue, the webhook's limits, its order and its circuit are kept here and nowhere
+ * else; it begins no attempt when it may have lost the delivery queue, and what it began is over before another may take it.
  *
- * A round: write down what ended, see whether the lane is still ours and the webhook still wanted, begin as many attempts as
+ * A round: write down what ended, see whether the delivery queue is still ours and the webhook still wanted, begin as many attempts as
  * its health and limits allow, wait until something ends or the next may begin. When nothing is due within a second it
  * leaves a wake-up behind and lets go.
  */
 import { setTimeout as pause } from 'node:timers/promises'
 import type { FastifyBaseLogger } from 'fastify'
-import type { Bell } from '../platform/bell.js'
+import type { Signal } from '../platform/signal.js'
 import type { Database } from '../platform/database.js'
-import { persist } from '../platform/persist.js'
+import { retryWhileUnavailable } from '../platform/retry.js'
 import { batchOf, leaveToUpkeep, type Queues } from '../platform/queues.js'
 import { outsideTraces } from '../platform/tracing.js'
 import { afterDrain, allowanceOf, type Allowance } from '../circuit/health.js'
-import type { HealthNotes } from '../circuit/transitions.js'
+import type { CircuitTransitions } from '../circuit/transitions.js'
 import type { Registry } from '../webhook/registry.js'
 import type { Target } from '../webhook/webhook.js'
 import { bodyFor, loadContent, outcomeFor, type Deliver, type Delivered } from './deliver.js'
 import { dropDeliveries, dropDelivery, recordAttempts } from './delivery-store.js'
-import { loadFolded, takeDue } from './fold.js'
-import type { Gate } from './gate.js'
+import { loadCoalesced, takeDue } from './coalesce.js'
+import type { Limiter } from './limiter.js'
 import {
-  deleteLane,
+  deleteQueue,
   nextDueAt,
   postponeBlocked,
-  releaseLane,
+  releaseLease,
   releaseNext,
-  renewLane,
-  takeLane,
+  renewLease,
+  acquireLease,
   type DueDelivery,
-  type Lane,
-} from './lane-store.js'
+  type Lease,
+} from './delivery-queue-store.js'
 import { placeAfter } from './pace.js'
 import { resultFor } from './policy.js'
 
-export interface LaneOptions {
+export interface QueueWorkerOptions {
   database: Database
   queues: Pick<Queues, 'addDispatches' | 'addWakes'>
   registry: Registry
   deliver: Deliver
-  health: HealthNotes
-  gate: Gate
+  circuit: CircuitTransitions
+  limiter: Limiter
   log: FastifyBaseLogger
   /** This process, among all. */
   holder: string
@@ -51,22 +51,22 @@ export interface LaneOptions {
   isClosing: () => boolean
 }
 
-/** Where a lane is worked: rung when there may be something new for it. */
-export interface LaneSite {
+/** Where a delivery queue is worked: rung when there may be something new for it. */
+export interface QueueSite {
   webhookId: string
-  bell: Bell
+  signal: Signal
 }
 
-/** A lane is held for this long, and renewed well before. */
+/** A delivery queue is held for this long, and renewed well before. */
 const HELD_MS = 15_000
 const RENEW_AFTER_MS = 5_000
 /** An attempt is over within its timeout and this long: its place in the pace, its body, its connection. */
 const ATTEMPT_MARGIN_MS = 3_000
-/** What comes within this time is waited for, holding the lane. */
+/** What comes within this time is waited for, holding the delivery queue. */
 const LINGER_MS = 1_000
-/** A webhook without a limit of its own, in its lane. */
+/** A webhook without a limit of its own, in its delivery queue. */
 const MOST_IN_FLIGHT = 32
-/** Looked at again soon: another change must be dispatched, or a place at the gate become free. */
+/** Looked at again soon: another change must be dispatched, or a place at the limiter become free. */
 const BLOCKED_MS = 100
 const BATCH = 1_000
 
@@ -75,17 +75,17 @@ interface Ended extends Delivered {
   due: DueDelivery
 }
 
-/** Works a lane until nothing is due, if it is free. Its attempts belong to the traces of their events. */
-export function workLane(options: LaneOptions, site: LaneSite): Promise<void> {
+/** Works a delivery queue until nothing is due, if it is free. Its attempts belong to the traces of their events. */
+export function workQueue(options: QueueWorkerOptions, site: QueueSite): Promise<void> {
   return outsideTraces(() => workUntraced(options, site))
 }
 
-async function workUntraced(options: LaneOptions, site: LaneSite): Promise<void> {
+async function workUntraced(options: QueueWorkerOptions, site: QueueSite): Promise<void> {
   const target = (await options.registry.current()).byId.get(site.webhookId)
   const heldMs = heldFor(target)
-  const lane = await takeLane(options.database, site.webhookId, options.holder, heldMs)
-  if (!lane) return
-  const work = new LaneWork(options, site, lane, heldMs)
+  const lease = await acquireLease(options.database, site.webhookId, options.holder, heldMs)
+  if (!lease) return
+  const work = new QueueWorker(options, site, lease, heldMs)
   try {
     while (!options.isClosing() && (await work.round()));
   } finally {
@@ -93,18 +93,18 @@ async function workUntraced(options: LaneOptions, site: LaneSite): Promise<void>
   }
 }
 
-/** Where attempts must not overlap with another holder's, the lane is held until the last one is over. */
+/** Where attempts must not overlap with another holder's, the delivery queue is held until the last one is over. */
 function heldFor(target: Target | undefined): number {
   if (!target) return HELD_MS
   const isStrict = target.max_in_flight !== null || target.rate_per_second !== null || target.order === 'alert'
   return isStrict || target.coalesce ? HELD_MS + target.timeout_ms + ATTEMPT_MARGIN_MS : HELD_MS
 }
 
-class LaneWork {
+class QueueWorker {
   private readonly inFlight = new Map<string, Promise<void>>()
   private readonly ended: Ended[] = []
   private failure: unknown
-  private lane: Lane
+  private lease: Lease
   private heldSinceMs = performance.now()
   /** With a rate: the first free place, in milliseconds since 1970. */
   private nextPlace: number
@@ -112,21 +112,21 @@ class LaneWork {
   private waiting = 0
   private turn: Promise<void> = Promise.resolve()
   private readonly webhookId: string
-  private readonly bell: Bell
+  private readonly signal: Signal
 
   constructor(
-    private readonly options: LaneOptions,
-    { webhookId, bell }: LaneSite,
-    lane: Lane,
+    private readonly options: QueueWorkerOptions,
+    { webhookId, signal }: QueueSite,
+    lease: Lease,
     private heldMs: number,
   ) {
     this.webhookId = webhookId
-    this.bell = bell
-    this.lane = lane
-    this.nextPlace = lane.nextSendAt?.getTime() ?? 0
+    this.signal = signal
+    this.lease = lease
+    this.nextPlace = lease.nextSendAt?.getTime() ?? 0
   }
 
-  /** @returns false when the lane is let go */
+  /** @returns false when the delivery queue is let go */
   async round(): Promise<boolean> {
     const { database, registry } = this.options
     if (this.failure !== undefined) throw this.failure
@@ -139,7 +139,7 @@ class LaneWork {
     const now = new Date()
     const limits = { maxInFlight: target.max_in_flight, ratePerSecond: target.rate_per_second }
     await this.settle({ empty: false })
-    const allowance = allowanceOf(this.lane.health, limits, MOST_IN_FLIGHT, now)
+    const allowance = allowanceOf(this.lease.health, limits, MOST_IN_FLIGHT, now)
     if (allowance.kind === 'wait') return this.waitUntil(allowance.until)
     const begun = await this.begin(target, allowance, now)
     if (this.inFlight.size > 0) return this.listen(LINGER_MS)
@@ -164,7 +164,7 @@ class LaneWork {
   private async begin(target: Target, allowance: Exclude<Allowance, { kind: 'wait' }>, now: Date) {
     const isProbe = allowance.kind === 'probe'
     const most = (isProbe ? 1 : allowance.maxInFlight) - this.inFlight.size
-    const room = Math.min(most, this.options.gate.room(this.webhookId))
+    const room = Math.min(most, this.options.limiter.available(this.webhookId))
     if (room <= 0) return 'full'
     const ratePerSecond = isProbe ? target.rate_per_second : allowance.ratePerSecond
     // no more than a second's worth waits for its place here
@@ -174,32 +174,32 @@ class LaneWork {
     if (places <= 0 || this.nextPlace - now.getTime() > LINGER_MS) return 'paced'
     // what has ended is not written down yet: to the database it is still due
     const skip = [...this.inFlight.keys(), ...this.ended.map(({ due }) => due.id)]
-    const { state } = this.lane.health
+    const { state } = this.lease.health
     const due = await takeDue(this.options.database, target, { state, skip, limit: Math.min(room, places), now })
     for (const delivery of due) {
-      // another process may hold the lane soon
+      // another process may hold the delivery queue soon
       if (performance.now() - this.heldSinceMs > HELD_MS) return 'full'
-      if (!this.options.gate.enter(this.webhookId)) return 'full'
+      if (!this.options.limiter.tryAcquire(this.webhookId)) return 'full'
       this.start(target, delivery, ratePerSecond)
     }
     return 'nothing is due'
   }
 
   private start(target: Target, due: DueDelivery, ratePerSecond: number | null): void {
-    const { gate } = this.options
+    const { limiter } = this.options
     const work = this.attempt(target, due, ratePerSecond).then(
       (delivered) => {
-        gate.leave(this.webhookId, delivered ? resultFor(delivered.attempt.outcome) : 'failed')
+        limiter.release(this.webhookId, delivered ? resultFor(delivered.attempt.outcome) : 'failed')
         if (delivered) this.ended.push({ ...delivered, target, due })
       },
       (error: unknown) => {
-        gate.leave(this.webhookId, 'failed')
+        limiter.release(this.webhookId, 'failed')
         this.failure = error
       },
     )
     const over = work.then(() => {
       this.inFlight.delete(due.id)
-      this.bell.ring()
+      this.signal.notify()
     })
     this.inFlight.set(due.id, over)
   }
@@ -210,7 +210,7 @@ class LaneWork {
     const { event, attemptCount, scheduleStart, replay } = due
     this.waiting++
     try {
-      const folded = due.carries ? await loadFolded(database, due.id) : undefined
+      const folded = due.carries ? await loadCoalesced(database, due.id) : undefined
       const content = await loadContent(database, event, folded)
       const body = await bodyFor(database, target, event, content, new Date())
       if (!body) {
@@ -239,28 +239,28 @@ class LaneWork {
   }
 
   private async recordEnded(): Promise<void> {
-    const { database, health } = this.options
+    const { database, circuit } = this.options
     const ended = this.ended.splice(0)
     if (ended.length === 0) return
     const now = new Date()
     const records = ended.map(({ due, attempt, state }) => ({ deliveryId: due.id, attempt, state }))
-    await persist(() => recordAttempts(database, records, now))
-    const state = this.lane.health.state
+    await retryWhileUnavailable(() => recordAttempts(database, records, now))
+    const state = this.lease.health.state
     const outcomes = ended.map(({ target, attempt }) => ({ ...outcomeFor(target, attempt), state }))
-    await this.dispatch(await persist(() => health.note(outcomes)))
+    await this.dispatch(await retryWhileUnavailable(() => circuit.record(outcomes)))
     if (state !== 'healthy' || outcomes.some(({ failure }) => failure !== null)) await this.renew()
     const over = ended.filter((one) => one.target.order === 'alert' && one.state.status !== 'pending')
     const alertIds = over.flatMap(({ due: { event } }) => event.alertId ?? [])
     if (alertIds.length > 0) await releaseNext(database, this.webhookId, alertIds, now)
   }
 
-  /** @returns false when another process holds the lane */
+  /** @returns false when another process holds the delivery queue */
   private async renew(): Promise<boolean> {
     const startedMs = performance.now()
-    const lane = await renewLane(this.options.database, this.webhookId, this.options.holder, this.held())
-    this.heldSinceMs = lane ? startedMs : -Infinity
-    if (lane) this.lane = lane
-    return lane !== undefined
+    const lease = await renewLease(this.options.database, this.webhookId, this.options.holder, this.held())
+    this.heldSinceMs = lease ? startedMs : -Infinity
+    if (lease) this.lease = lease
+    return lease !== undefined
   }
 
   private held() {
@@ -270,8 +270,8 @@ class LaneWork {
 
   /** A recovering webhook is well when its ramp is over or nothing waits any more. */
   private async settle(drain: { empty: boolean }): Promise<void> {
-    if (!afterDrain(this.lane.health, { ...drain, now: new Date() })) return
-    await this.dispatch(await this.options.health.settle(this.webhookId, drain))
+    if (!afterDrain(this.lease.health, { ...drain, now: new Date() })) return
+    await this.dispatch(await this.options.circuit.settle(this.webhookId, drain))
     await this.renew()
   }
 
@@ -281,24 +281,24 @@ class LaneWork {
   }
 
   private async listen(ms: number): Promise<true> {
-    await this.bell.wait(ms)
+    await this.signal.wait(ms)
     return true
   }
 
-  /** Holds the lane for a short time, or leaves a wake-up and lets go. */
+  /** Holds the delivery queue for a short time, or leaves a wake-up and lets go. */
   private async waitUntil(at: Date | undefined): Promise<boolean> {
     const waitMs = at ? at.getTime() - Date.now() : Infinity
     if (waitMs > LINGER_MS) return this.letGo(at)
     return this.listen(Math.max(0, waitMs))
   }
 
-  /** @returns true when somebody asked for the lane meanwhile: there is something to look at */
+  /** @returns true when somebody asked for the delivery queue meanwhile: there is something to look at */
   private async letGo(wakeAt: Date | undefined): Promise<boolean> {
     const { database, holder, queues, log } = this.options
     await Promise.all(this.inFlight.values())
     await this.recordEnded()
-    const wanted = await releaseLane(database, this.webhookId, holder, this.held())
-    if (wanted) this.lane = wanted
+    const wanted = await releaseLease(database, this.webhookId, holder, this.held())
+    if (wanted) this.lease = wanted
     else if (wakeAt) await leaveToUpkeep(queues.addWakes([{ webhookId: this.webhookId, at: wakeAt }]), log)
     return wanted !== undefined
   }
@@ -308,7 +308,7 @@ class LaneWork {
     await Promise.all(this.inFlight.values())
     this.ended.length = 0
     if ((await dropDeliveries(database, this.webhookId, new Date(), BATCH)) === BATCH) return true
-    await deleteLane(database, this.webhookId)
+    await deleteQueue(database, this.webhookId)
     return false
   }
 }

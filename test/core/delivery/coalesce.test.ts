@@ -1,13 +1,13 @@
 import fc from 'fast-check'
 import t, { type Test } from 'tap'
 import { flattenContext } from '../../../src/core/alert/context.js'
-import { foldWaiting, loadFolded } from '../../../src/core/delivery/fold.js'
+import { coalesceWaiting, loadCoalesced } from '../../../src/core/delivery/coalesce.js'
 import { replayDeliveries, restartDelivery } from '../../../src/core/delivery/delivery-store.js'
 import { deleteOldEvents, findEvent } from '../../../src/core/event/event-store.js'
 import type { JsonObject } from '../../../src/core/platform/json.js'
 import type { Webhook } from '../../../src/core/webhook/webhook.js'
 import { deleteWebhook } from '../../../src/core/webhook/webhook-store.js'
-import { laneProcess, type Answer } from '../../helpers/lane-process.js'
+import { queueProcess, type Answer } from '../../helpers/queue-process.js'
 import { workshop } from '../../helpers/workshop.js'
 
 type Shop = Awaited<ReturnType<typeof workshop>>
@@ -54,11 +54,11 @@ function receiver() {
   return receiver
 }
 
-/** One webhook that coalesces, two processes that work its lane, and a receiver. */
+/** One webhook that coalesces, two processes that work its delivery queue, and a receiver. */
 async function scene(shop: Shop, fields: Partial<Webhook> = {}) {
   const { database, publish, dispatch, addWebhook } = shop
   await database.query('delete from webhooks')
-  await database.query('delete from lanes')
+  await database.query('delete from delivery_queues')
   await database.query('delete from events')
   const { webhook } = await addWebhook(() => ({ status: 500 }), {
     coalesce: true,
@@ -67,7 +67,7 @@ async function scene(shop: Shop, fields: Partial<Webhook> = {}) {
   })
   await database.query('update registry set version = version + 1')
   const to = receiver()
-  const processes = ['one', 'two'].map((holder) => laneProcess(shop, holder, (input) => to.answer(input)))
+  const processes = ['one', 'two'].map((holder) => queueProcess(shop, holder, (input) => to.answer(input)))
   return {
     webhook,
     to,
@@ -78,23 +78,25 @@ async function scene(shop: Shop, fields: Partial<Webhook> = {}) {
     },
     /** Opens the circuit, as if five attempts had failed. */
     async fail() {
-      await database.query(`update lanes set health = 'failing', failures = 5, failing_since = now(), probe_at = now()`)
+      await database.query(
+        `update delivery_queues set health = 'failing', failures = 5, failing_since = now(), probe_at = now()`,
+      )
     },
-    /** Works the lane once, everything due, and the ramp nearly over: it is not what is looked at here. */
+    /** Works the delivery queue once, everything due, and the ramp nearly over: it is not what is looked at here. */
     async work(by = 0) {
       await database.query(
         `update deliveries set next_attempt_at = now() - interval '1 second' where status = 'pending'`,
       )
       await database.query(
-        `update lanes set probe_at = now() - interval '1 second', recovering_since = now() - interval '39 seconds'`,
+        `update delivery_queues set probe_at = now() - interval '1 second', recovering_since = now() - interval '39 seconds'`,
       )
       await processes[by]!.work(webhook.id).catch((error: Error) => {
         if (error.message !== 'the process died') throw error
       })
     },
-    /** The process that had the lane is no more, and its time is over. */
+    /** The process that had the delivery queue is no more, and its time is over. */
     async takeOver() {
-      await database.query(`update lanes set holder = 'dead', held_until = now() - interval '1 second'`)
+      await database.query(`update delivery_queues set holder = 'dead', held_until = now() - interval '1 second'`)
     },
     async pending() {
       return (await database.query(`select from deliveries where status = 'pending'`)).rowCount
@@ -246,11 +248,14 @@ t.test('folding', async (t) => {
       it.to.mode = 'down'
       await it.work()
       t.equal(it.to.sent, 1)
-      t.ok(await loadFolded(database, (await shop.deliveriesOf(b.id))[0]!.id), 'the second was sent with the first')
+      t.ok(await loadCoalesced(database, (await shop.deliveriesOf(b.id))[0]!.id), 'the second was sent with the first')
       const c = await it.publish('seal', [3])
       const options = { skip: [], inOrder: false, now: new Date() }
-      t.ok(await foldWaiting(database, { webhookId: it.webhook.id, alertId: 'seal' }, options))
-      t.notOk(await foldWaiting(database, { webhookId: it.webhook.id, alertId: 'seal' }, options), 'nothing is left')
+      t.ok(await coalesceWaiting(database, { webhookId: it.webhook.id, alertId: 'seal' }, options))
+      t.notOk(
+        await coalesceWaiting(database, { webhookId: it.webhook.id, alertId: 'seal' }, options),
+        'nothing is left',
+      )
       const [carrier] = await shop.deliveriesOf(c.id)
       for (const { id } of [a, b]) {
         t.match(await shop.deliveriesOf(id), [{ status: 'folded', folded_into: carrier!.id }])
@@ -269,7 +274,7 @@ t.test('folding', async (t) => {
     await it.publish('way', [4])
     const [first] = await shop.deliveriesOf(a.id)
     const fold = (options: { skip: string[]; inOrder: boolean }) =>
-      foldWaiting(database, { webhookId: it.webhook.id, alertId: 'way' }, { ...options, now: new Date() })
+      coalesceWaiting(database, { webhookId: it.webhook.id, alertId: 'way' }, { ...options, now: new Date() })
     t.notOk(await fold({ skip: [first!.id], inOrder: true }), 'the second has nobody to go with')
     t.ok(await fold({ skip: [], inOrder: true }))
     t.match(await shop.deliveriesOf(a.id), [{ folded_into: (await shop.deliveriesOf(b.id))[0]!.id }])
@@ -292,7 +297,7 @@ t.test('folding', async (t) => {
       [id, it.webhook.id],
     )
     const fold = () =>
-      foldWaiting(
+      coalesceWaiting(
         database,
         { webhookId: it.webhook.id, alertId: 'many' },
         { skip: [], inOrder: false, now: new Date() },

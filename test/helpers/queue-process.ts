@@ -1,16 +1,16 @@
 /**
- * For tests of lanes: a process that works them, with a receiver in memory (what it is sent is decided by the test, without a
+ * For tests of delivery queues: a process that works them, with a receiver in memory (what it is sent is decided by the test, without a
  * socket); a database that is watched; a webhook as an operator edits it and as it is written.
  */
 import { createDeliver } from '../../src/core/delivery/deliver.js'
 import type { AttemptInput, SendAttempt } from '../../src/core/delivery/attempt.js'
-import { createGate } from '../../src/core/delivery/gate.js'
-import { workLane, type LaneOptions } from '../../src/core/delivery/lane.js'
-import { createBell } from '../../src/core/platform/bell.js'
+import { createLimiter } from '../../src/core/delivery/limiter.js'
+import { workQueue, type QueueWorkerOptions } from '../../src/core/delivery/delivery-queue.js'
+import { createSignal } from '../../src/core/platform/signal.js'
 import type { Database, Queryable } from '../../src/core/platform/database.js'
 import { newId } from '../../src/core/platform/id.js'
 import { createMetrics } from '../../src/core/platform/metrics.js'
-import { createHealthNotes } from '../../src/core/circuit/transitions.js'
+import { createCircuitTransitions } from '../../src/core/circuit/transitions.js'
 import { log, type workshop } from './workshop.js'
 
 type Shop = Pick<Awaited<ReturnType<typeof workshop>>, 'database' | 'queues' | 'registry' | 'renderer' | 'authorizer'>
@@ -19,7 +19,7 @@ type Shop = Pick<Awaited<ReturnType<typeof workshop>>, 'database' | 'queues' | '
 export type Answer = (input: AttemptInput) => number | Promise<number>
 
 /** @param answer may throw: then the process dies of it before the attempt is written */
-export function laneProcess(shop: Shop, holder: string, answer: Answer, database: Database = shop.database) {
+export function queueProcess(shop: Shop, holder: string, answer: Answer, database: Database = shop.database) {
   const sendAttempt: SendAttempt = async (input) => {
     const startedAt = new Date()
     const statusCode = await answer(input)
@@ -36,7 +36,7 @@ export function laneProcess(shop: Shop, holder: string, answer: Answer, database
     }
   }
   const metrics = createMetrics(() => Promise.reject(new Error('not read')))
-  const options: Omit<LaneOptions, 'isClosing'> = {
+  const options: Omit<QueueWorkerOptions, 'isClosing'> = {
     database,
     queues: shop.queues,
     registry: shop.registry,
@@ -48,16 +48,16 @@ export function laneProcess(shop: Shop, holder: string, answer: Answer, database
       metrics,
       random: () => 0,
     }),
-    health: createHealthNotes({ database, disableAfterMs: 5 * 86_400_000, random: () => 0 }),
-    gate: createGate(),
+    circuit: createCircuitTransitions({ database, disableAfterMs: 5 * 86_400_000, random: () => 0 }),
+    limiter: createLimiter(),
     log,
     holder,
   }
   return {
     options,
-    /** Works a lane until nothing is due. */
+    /** Works a delivery queue until nothing is due. */
     work: (webhookId: string, isClosing = () => false) =>
-      workLane({ ...options, isClosing }, { webhookId, bell: createBell() }),
+      workQueue({ ...options, isClosing }, { webhookId, signal: createSignal() }),
   }
 }
 
@@ -99,8 +99,8 @@ interface Standing {
 /** How a webhook is doing, as it is written. */
 export async function standingOf(db: Queryable, id: string): Promise<Standing | undefined> {
   const { rows } = await db.query<Standing>(
-    `select w.status, w.disabled_reason, l.health, l.failing_since, l.last_failure
-     from webhooks w join lanes l on l.webhook_id = w.id where w.id = $1`,
+    `select w.status, w.disabled_reason, q.health, q.failing_since, q.last_failure
+     from webhooks w join delivery_queues q on q.webhook_id = w.id where w.id = $1`,
     [id],
   )
   return rows[0]

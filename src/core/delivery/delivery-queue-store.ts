@@ -1,8 +1,8 @@
 /**
- * Lanes in the database: who works on what waits for a webhook, and what is due there.
+ * DeliveryQueues in the database: who works on what waits for a webhook, and what is due there.
  *
- * Promise: of all processes one at a time holds a lane, by the database's clock, so that theirs may differ; whoever asks
- * for a lane that is held leaves a note, and the holder looks once more before it lets go.
+ * Promise: of all processes one at a time holds a delivery queue, by the database's clock, so that theirs may differ; whoever asks
+ * for a delivery queue that is held leaves a note, and the holder looks once more before it lets go.
  */
 import type { StoredEvent } from '../event/event.js'
 import { eventOf, type EventRow } from '../event/event-store.js'
@@ -10,88 +10,88 @@ import type { Queryable } from '../platform/database.js'
 import type { Health } from '../circuit/health.js'
 import { HEALTH_COLUMNS, healthOf, type HealthRow } from '../circuit/health-store.js'
 
-/** What its holder needs of a lane. */
-export interface Lane {
+/** What its holder needs of a delivery queue. */
+export interface Lease {
   health: Health
   /** With a rate: no attempt before this time. */
   nextSendAt: Date | null
 }
 
-interface LaneRow extends HealthRow {
+interface LeaseRow extends HealthRow {
   next_send_at: Date | null
   mine: boolean
 }
 
-const LANE_COLUMNS = `${HEALTH_COLUMNS}, l.next_send_at, l.holder is not distinct from $2 as mine`
+const LEASE_COLUMNS = `${HEALTH_COLUMNS}, q.next_send_at, q.holder is not distinct from $2 as mine`
 
 /**
- * Takes a lane that is free, or whose holder's time is over.
- * @returns undefined when another process holds it (it is told that somebody asked), or when there is no such lane
+ * Takes a delivery queue that is free, or whose holder's time is over.
+ * @returns undefined when another process holds it (it is told that somebody asked), or when there is no such delivery queue
  */
-export async function takeLane(
+export async function acquireLease(
   db: Queryable,
   webhookId: string,
   holder: string,
   heldMs: number,
-): Promise<Lane | undefined> {
-  const isFree = '(l.holder is null or l.holder = $2 or l.held_until < now())'
-  const { rows } = await db.query<LaneRow>(
-    `update lanes l set
+): Promise<Lease | undefined> {
+  const isFree = '(q.holder is null or q.holder = $2 or q.held_until < now())'
+  const { rows } = await db.query<LeaseRow>(
+    `update delivery_queues q set
        wanted = not ${isFree},
-       holder = case when ${isFree} then $2 else l.holder end,
-       held_until = case when ${isFree} then ${inMs('$3')} else l.held_until end
-     where l.webhook_id = $1 returning ${LANE_COLUMNS}`,
+       holder = case when ${isFree} then $2 else q.holder end,
+       held_until = case when ${isFree} then ${inMs('$3')} else q.held_until end
+     where q.webhook_id = $1 returning ${LEASE_COLUMNS}`,
     [webhookId, holder, heldMs],
   )
-  return laneOf(rows[0])
+  return leaseOf(rows[0])
 }
 
-/** Holds a lane for longer. @returns undefined when it is lost */
-export async function renewLane(
+/** Holds a delivery queue for longer. @returns undefined when it is lost */
+export async function renewLease(
   db: Queryable,
   webhookId: string,
   holder: string,
   { heldMs, nextSendAt }: { heldMs: number; nextSendAt: Date | null },
-): Promise<Lane | undefined> {
-  const { rows } = await db.query<LaneRow>(
-    `update lanes l set held_until = ${inMs('$3')}, next_send_at = $4
-     where l.webhook_id = $1 and l.holder = $2 returning ${LANE_COLUMNS}`,
+): Promise<Lease | undefined> {
+  const { rows } = await db.query<LeaseRow>(
+    `update delivery_queues q set held_until = ${inMs('$3')}, next_send_at = $4
+     where q.webhook_id = $1 and q.holder = $2 returning ${LEASE_COLUMNS}`,
     [webhookId, holder, heldMs, nextSendAt],
   )
-  return laneOf(rows[0])
+  return leaseOf(rows[0])
 }
 
 /**
- * Lets a lane go, unless somebody asked for it meanwhile.
- * @returns the lane, when it is still held: there is something to look at
+ * Lets a delivery queue go, unless somebody asked for it meanwhile.
+ * @returns the delivery queue, when it is still held: there is something to look at
  */
-export async function releaseLane(
+export async function releaseLease(
   db: Queryable,
   webhookId: string,
   holder: string,
   { heldMs, nextSendAt }: { heldMs: number; nextSendAt: Date | null },
-): Promise<Lane | undefined> {
-  const { rows } = await db.query<LaneRow>(
-    `update lanes l set
-       holder = case when l.wanted then l.holder end,
-       held_until = case when l.wanted then ${inMs('$3')} end,
+): Promise<Lease | undefined> {
+  const { rows } = await db.query<LeaseRow>(
+    `update delivery_queues q set
+       holder = case when q.wanted then q.holder end,
+       held_until = case when q.wanted then ${inMs('$3')} end,
        wanted = false,
        next_send_at = $4
-     where l.webhook_id = $1 and l.holder = $2 returning ${LANE_COLUMNS}`,
+     where q.webhook_id = $1 and q.holder = $2 returning ${LEASE_COLUMNS}`,
     [webhookId, holder, heldMs, nextSendAt],
   )
-  return laneOf(rows[0])
+  return leaseOf(rows[0])
 }
 
-export async function deleteLane(db: Queryable, webhookId: string): Promise<void> {
-  await db.query('delete from lanes where webhook_id = $1', [webhookId])
+export async function deleteQueue(db: Queryable, webhookId: string): Promise<void> {
+  await db.query('delete from delivery_queues where webhook_id = $1', [webhookId])
 }
 
 function inMs(parameter: string): string {
   return `now() + ${parameter}::double precision * interval '1 millisecond'`
 }
 
-function laneOf(row: LaneRow | undefined): Lane | undefined {
+function leaseOf(row: LeaseRow | undefined): Lease | undefined {
   return row?.mine ? { health: healthOf(row), nextSendAt: row.next_send_at } : undefined
 }
 
@@ -191,39 +191,39 @@ export async function releaseNext(
   )
 }
 
-/** A lane with something to do. */
-export interface WaitingLane {
+/** A delivery queue with something to do. */
+export interface DueQueue {
   webhookId: string
   at: Date
 }
 
-/** Lanes that nobody holds and that have something due before `before`, or are to be dropped or settled. */
-export async function findWaitingLanes(
+/** DeliveryQueues that nobody holds and that have something due before `before`, or are to be dropped or settled. */
+export async function findDueQueues(
   db: Queryable,
   { before, after, limit }: { before: Date; after: string; limit: number },
-): Promise<WaitingLane[]> {
+): Promise<DueQueue[]> {
   const { rows } = await db.query<{ webhook_id: string; at: Date }>(
-    `select l.webhook_id, coalesce(greatest(due.at, l.probe_at, l.next_send_at), $1) as at
-     from lanes l left join webhooks w on w.id = l.webhook_id left join lateral (
+    `select q.webhook_id, coalesce(greatest(due.at, q.probe_at, q.next_send_at), $1) as at
+     from delivery_queues q left join webhooks w on w.id = q.webhook_id left join lateral (
        select next_attempt_at as at from deliveries d
-       where d.webhook_id = l.webhook_id and d.status = 'pending' order by next_attempt_at limit 1) due on true
-     where l.webhook_id > $2 and (l.held_until is null or l.held_until < now())
+       where d.webhook_id = q.webhook_id and d.status = 'pending' order by next_attempt_at limit 1) due on true
+     where q.webhook_id > $2 and (q.held_until is null or q.held_until < now())
        and (w.id is null or w.status = 'enabled' and (
-         l.health = 'recovering' or due.at < $1 and (l.probe_at is null or l.probe_at < $1)))
-     order by l.webhook_id limit $3`,
+         q.health = 'recovering' or due.at < $1 and (q.probe_at is null or q.probe_at < $1)))
+     order by q.webhook_id limit $3`,
     [before, after, limit],
   )
   return rows.map((row) => ({ webhookId: row.webhook_id, at: row.at }))
 }
 
 /** No webhook waits longer: five minutes to a probe and a fifth, a hundred seconds to a place in its pace. */
-const LONGEST_LANE_WAIT = `interval '10 minutes'`
+const LONGEST_WAIT = `interval '10 minutes'`
 
 /**
- * Puts lanes right. One without a webhook is made again for what was written after it was gone, so that it is dropped; one
+ * Puts delivery queues right. One without a webhook is made again for what was written after it was gone, so that it is dropped; one
  * whose times are further ahead than any rule sets them, by a clock that ran ahead, may go on now.
  */
-export async function mendLanes(db: Queryable, now: Date): Promise<number> {
+export async function repairQueues(db: Queryable, now: Date): Promise<number> {
   const { rowCount: made } = await db.query(
     `with recursive waiting as (
        (select webhook_id from deliveries where status = 'pending' order by webhook_id limit 1)
@@ -232,16 +232,16 @@ export async function mendLanes(db: Queryable, now: Date): Promise<number> {
                where d.status = 'pending' and d.webhook_id > w.webhook_id order by d.webhook_id limit 1)
        from waiting w where w.webhook_id is not null
      )
-     insert into lanes (webhook_id) select webhook_id from waiting where webhook_id is not null
+     insert into delivery_queues (webhook_id) select webhook_id from waiting where webhook_id is not null
      on conflict (webhook_id) do nothing`,
   )
   const { rowCount: early } = await db.query(
-    `update lanes set
-       probe_at = case when probe_at > $1::timestamptz + ${LONGEST_LANE_WAIT} then $1 else probe_at end,
-       next_send_at = case when next_send_at > $1::timestamptz + ${LONGEST_LANE_WAIT} then $1 else next_send_at end,
+    `update delivery_queues set
+       probe_at = case when probe_at > $1::timestamptz + ${LONGEST_WAIT} then $1 else probe_at end,
+       next_send_at = case when next_send_at > $1::timestamptz + ${LONGEST_WAIT} then $1 else next_send_at end,
        recovering_since = least(recovering_since, $1)
-     where probe_at > $1::timestamptz + ${LONGEST_LANE_WAIT} or next_send_at > $1::timestamptz + ${LONGEST_LANE_WAIT}
-       or recovering_since > $1::timestamptz + ${LONGEST_LANE_WAIT}`,
+     where probe_at > $1::timestamptz + ${LONGEST_WAIT} or next_send_at > $1::timestamptz + ${LONGEST_WAIT}
+       or recovering_since > $1::timestamptz + ${LONGEST_WAIT}`,
     [now],
   )
   return made + early

@@ -9,13 +9,13 @@ import { flattenContext, uniqueValues, type ContextValue } from '../alert/contex
 import { eventOf, type EventRow } from '../event/event-store.js'
 import type { Database, Queryable } from '../platform/database.js'
 import { isJsonObject, parseJson } from '../platform/json.js'
-import type { Folded } from '../format/body.js'
+import type { Coalesced } from '../format/body.js'
 import type { HealthState } from '../circuit/health.js'
 import type { Webhook } from '../webhook/webhook.js'
-import { listDue, type DueDelivery } from './lane-store.js'
+import { listDue, type DueDelivery } from './delivery-queue-store.js'
 
 /** A delivery carries so many changes at most: more wait for the next one. */
-const MOST_FOLDED = 1000
+const MOST_COALESCED = 1000
 /** Events that are read at a time to be put together. */
 const PAGE = 50
 
@@ -46,7 +46,7 @@ export async function takeDue(
     const alerts = new Set(due.flatMap(({ event: { alertId } }) => (alertId === null ? [] : [alertId])))
     let folded = false
     for (const alertId of alerts) {
-      if (await foldWaiting(database, { webhookId, alertId }, { skip, inOrder, now })) folded = true
+      if (await coalesceWaiting(database, { webhookId, alertId }, { skip, inOrder, now })) folded = true
     }
     if (folded) due = await list()
   }
@@ -63,7 +63,7 @@ export async function takeDue(
  * @param options.inOrder true: nothing is carried past a change that is not dispatched yet
  * @returns true when something was folded
  */
-export async function foldWaiting(
+export async function coalesceWaiting(
   database: Database,
   { webhookId, alertId }: { webhookId: string; alertId: string },
   { skip, inOrder, now }: { skip: readonly string[]; inOrder: boolean; now: Date },
@@ -77,7 +77,7 @@ export async function foldWaiting(
          and not d.replay and d.folded_into is null
          and (not $4 or not exists (
            select from undispatched u where u.alert_id = $2 and u.sequence < d.sequence))
-       order by d.sequence limit ${MOST_FOLDED} for update of d`,
+       order by d.sequence limit ${MOST_COALESCED} for update of d`,
       [webhookId, alertId, skip, inOrder],
     )
     const carrier = rows.findLast(({ sealed }) => !sealed)
@@ -91,7 +91,7 @@ export async function foldWaiting(
 /** The latest of them that are no more than one delivery may carry, together with what it and they carry already. */
 function fitting(carrier: WaitingRow, rows: readonly WaitingRow[]): WaitingRow[] {
   let changes = 1 + Number(carrier.folded)
-  const first = rows.findLastIndex(({ folded }) => (changes += 1 + Number(folded)) > MOST_FOLDED)
+  const first = rows.findLastIndex(({ folded }) => (changes += 1 + Number(folded)) > MOST_COALESCED)
   return rows.slice(first + 1)
 }
 
@@ -123,8 +123,8 @@ async function sealDeliveries(db: Queryable, ids: readonly string[]): Promise<vo
 }
 
 /** What a delivery carries besides its own change; undefined: nothing. */
-export async function loadFolded(db: Queryable, deliveryId: string): Promise<Folded | undefined> {
-  const folded: Folded = { sequences: [], isCreated: false, previousSeverity: null, incoming: [] }
+export async function loadCoalesced(db: Queryable, deliveryId: string): Promise<Coalesced | undefined> {
+  const folded: Coalesced = { sequences: [], isCreated: false, previousSeverity: null, incoming: [] }
   for (;;) {
     const after = folded.sequences.at(-1) ?? 0n
     const { rows } = await db.query<EventRow>(

@@ -1,12 +1,12 @@
 import t from 'tap'
 import { bringForward } from '../../../src/core/delivery/delivery-store.js'
 import {
-  findWaitingLanes,
-  releaseLane,
-  renewLane,
-  takeLane,
-  type WaitingLane,
-} from '../../../src/core/delivery/lane-store.js'
+  findDueQueues,
+  releaseLease,
+  renewLease,
+  acquireLease,
+  type DueQueue,
+} from '../../../src/core/delivery/delivery-queue-store.js'
 import { deleteWebhook } from '../../../src/core/webhook/webhook-store.js'
 import { workshop } from '../../helpers/workshop.js'
 
@@ -14,56 +14,67 @@ const HELD_MS = 15_000
 const HELD = { heldMs: HELD_MS, nextSendAt: null }
 const ok = () => ({ status: 200 })
 
-t.test('lanes', async (t) => {
+t.test('delivery queues', async (t) => {
   const { database, publish, addWebhook, dispatch } = await workshop(t)
-  const lane = async (webhookId: string, set: string) =>
-    database.query(`update lanes set ${set} where webhook_id = $1`, [webhookId])
+  const setQueue = async (webhookId: string, set: string) =>
+    database.query(`update delivery_queues set ${set} where webhook_id = $1`, [webhookId])
   const holderOf = async (webhookId: string) =>
-    (await database.query<{ holder: string | null }>('select holder from lanes where webhook_id = $1', [webhookId]))
-      .rows[0]!.holder
+    (
+      await database.query<{ holder: string | null }>('select holder from delivery_queues where webhook_id = $1', [
+        webhookId,
+      ])
+    ).rows[0]!.holder
 
-  await t.test('of many that ask at once, one has the lane; the others are told no, and leave a note', async (t) => {
-    const { webhook } = await addWebhook(ok)
-    const holders = Array.from({ length: 20 }, (_, i) => `process-${i}`)
-    const lanes = await Promise.all(holders.map((holder) => takeLane(database, webhook.id, holder, HELD_MS)))
-    t.equal(lanes.filter(Boolean).length, 1)
-    const winner = holders[lanes.findIndex(Boolean)]!
-    t.equal(await holderOf(webhook.id), winner)
-    t.ok(await renewLane(database, webhook.id, winner, HELD), 'it is held for longer')
-    t.ok(await releaseLane(database, webhook.id, winner, HELD), 'there is a note: it is still held')
-    t.equal(await holderOf(webhook.id), winner)
-    t.equal(await releaseLane(database, webhook.id, winner, HELD), undefined, 'the note was read')
-    t.equal(await holderOf(webhook.id), null)
-    t.ok(await takeLane(database, webhook.id, 'another', HELD_MS))
-    await deleteWebhook(database, webhook.id)
-  })
+  await t.test(
+    'of many that ask at once, one has the delivery queue; the others are told no, and leave a note',
+    async (t) => {
+      const { webhook } = await addWebhook(ok)
+      const holders = Array.from({ length: 20 }, (_, i) => `process-${i}`)
+      const leases = await Promise.all(holders.map((holder) => acquireLease(database, webhook.id, holder, HELD_MS)))
+      t.equal(leases.filter(Boolean).length, 1)
+      const winner = holders[leases.findIndex(Boolean)]!
+      t.equal(await holderOf(webhook.id), winner)
+      t.ok(await renewLease(database, webhook.id, winner, HELD), 'it is held for longer')
+      t.ok(await releaseLease(database, webhook.id, winner, HELD), 'there is a note: it is still held')
+      t.equal(await holderOf(webhook.id), winner)
+      t.equal(await releaseLease(database, webhook.id, winner, HELD), undefined, 'the note was read')
+      t.equal(await holderOf(webhook.id), null)
+      t.ok(await acquireLease(database, webhook.id, 'another', HELD_MS))
+      await deleteWebhook(database, webhook.id)
+    },
+  )
 
-  await t.test('a lane whose holder died is taken when its time is over, and is lost to the one before', async (t) => {
-    const { webhook } = await addWebhook(ok)
-    const next = new Date(Date.now() + 500)
-    await takeLane(database, webhook.id, 'one', HELD_MS)
-    await renewLane(database, webhook.id, 'one', { heldMs: HELD_MS, nextSendAt: next })
-    t.equal(await takeLane(database, webhook.id, 'two', HELD_MS), undefined)
-    await lane(webhook.id, `held_until = now() - interval '1 millisecond'`)
-    t.same((await takeLane(database, webhook.id, 'two', HELD_MS))!.nextSendAt, next, 'its pace goes on')
-    t.equal(await renewLane(database, webhook.id, 'one', HELD), undefined)
-    t.equal(await releaseLane(database, webhook.id, 'one', HELD), undefined)
-    t.equal(await holderOf(webhook.id), 'two', 'who lost it cannot give it away')
-    t.equal(await releaseLane(database, webhook.id, 'two', HELD), undefined, 'old notes count no more')
-    t.equal(await takeLane(database, 'wh_none', 'one', HELD_MS), undefined)
-    await deleteWebhook(database, webhook.id)
-  })
+  await t.test(
+    'a delivery queue whose holder died is taken when its time is over, and is lost to the one before',
+    async (t) => {
+      const { webhook } = await addWebhook(ok)
+      const next = new Date(Date.now() + 500)
+      await acquireLease(database, webhook.id, 'one', HELD_MS)
+      await renewLease(database, webhook.id, 'one', { heldMs: HELD_MS, nextSendAt: next })
+      t.equal(await acquireLease(database, webhook.id, 'two', HELD_MS), undefined)
+      await setQueue(webhook.id, `held_until = now() - interval '1 millisecond'`)
+      t.same((await acquireLease(database, webhook.id, 'two', HELD_MS))!.nextSendAt, next, 'its pace goes on')
+      t.equal(await renewLease(database, webhook.id, 'one', HELD), undefined)
+      t.equal(await releaseLease(database, webhook.id, 'one', HELD), undefined)
+      t.equal(await holderOf(webhook.id), 'two', 'who lost it cannot give it away')
+      t.equal(await releaseLease(database, webhook.id, 'two', HELD), undefined, 'old notes count no more')
+      t.equal(await acquireLease(database, 'wh_none', 'one', HELD_MS), undefined)
+      await deleteWebhook(database, webhook.id)
+    },
+  )
 
-  await t.test('upkeep finds every lane that has something to do, and no other', async (t) => {
+  await t.test('upkeep finds every delivery queue that has something to do, and no other', async (t) => {
     const start = Date.now()
-    await database.query('delete from lanes l where not exists (select from webhooks w where w.id = l.webhook_id)')
+    await database.query(
+      'delete from delivery_queues q where not exists (select from webhooks w where w.id = q.webhook_id)',
+    )
     const named = new Map<string, string>()
     const add = async (name: string, set = `health = 'healthy'`, status: 'enabled' | 'disabled' = 'enabled') => {
-      // with a limit everything waits in the lane
+      // with a limit everything waits in the delivery queue
       const { webhook } = await addWebhook(ok, { max_in_flight: 1 })
       named.set(webhook.id, name)
       return async () => {
-        await lane(webhook.id, set)
+        await setQueue(webhook.id, set)
         await database.query('update webhooks set status = $2 where id = $1', [webhook.id, status])
         return webhook.id
       }
@@ -88,9 +99,9 @@ t.test('lanes', async (t) => {
 
     const before = new Date(start + 5000)
     const find = async () => {
-      const found: WaitingLane[] = []
+      const found: DueQueue[] = []
       for (let after = ''; ; after = found.at(-1)!.webhookId) {
-        const page = await findWaitingLanes(database, { before, after, limit: 2 })
+        const page = await findDueQueues(database, { before, after, limit: 2 })
         found.push(...page)
         if (page.length < 2) return found
       }

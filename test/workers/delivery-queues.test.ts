@@ -1,10 +1,10 @@
 import { setTimeout as pause } from 'node:timers/promises'
 import t, { type Test } from 'tap'
-import { createLanes } from '../../src/core/delivery/lanes.js'
+import { createDeliveryQueues } from '../../src/core/delivery/delivery-queues.js'
 import { recordDispatches } from '../../src/core/delivery/delivery-store.js'
 import { newId } from '../../src/core/platform/id.js'
 import { deleteWebhook } from '../../src/core/webhook/webhook-store.js'
-import { editWebhook, laneProcess, standingOf, watched } from '../helpers/lane-process.js'
+import { editWebhook, queueProcess, standingOf, watched } from '../helpers/queue-process.js'
 import type { ReceivedRequest, Respond } from '../helpers/receiver.js'
 import { publishMany, workshop, type Shop } from '../helpers/workshop.js'
 
@@ -40,11 +40,11 @@ function busy(ms: number) {
   return { seen, respond }
 }
 
-/** Everything of one test is gone for the next: webhooks, lanes, events. */
+/** Everything of one test is gone for the next: webhooks, delivery queues, events. */
 async function clean({ database, dispatches, wakes }: Shop): Promise<void> {
   const { rows } = await database.query<{ id: string }>('select id from webhooks')
   for (const { id } of rows) await deleteWebhook(database, id)
-  await database.query('delete from lanes')
+  await database.query('delete from delivery_queues')
   await database.query('delete from events')
   await database.query('delete from alerts')
   dispatches.length = wakes.length = 0
@@ -58,13 +58,14 @@ async function statuses({ database }: Shop): Promise<Record<string, number>> {
 }
 
 async function holderOf({ database }: Shop, webhookId: string): Promise<string | null | undefined> {
-  const { rows } = await database.query<{ holder: string | null }>('select holder from lanes where webhook_id = $1', [
-    webhookId,
-  ])
+  const { rows } = await database.query<{ holder: string | null }>(
+    'select holder from delivery_queues where webhook_id = $1',
+    [webhookId],
+  )
   return rows[0]?.holder
 }
 
-t.test('lanes', async (t) => {
+t.test('delivery queues', async (t) => {
   const shop = await workshop(t)
   const { database, publish, addWebhook, dispatch, process, makeDue, woken } = shop
   const [one, two] = [process('one'), process('two')]
@@ -74,14 +75,14 @@ t.test('lanes', async (t) => {
       await clean(shop)
     })
 
-  await test('max_in_flight is never exceeded, also by two processes and when the lane passes between them', async (t) => {
+  await test('max_in_flight is never exceeded, also by two processes and when the delivery queue passes between them', async (t) => {
     const { seen, respond } = busy(25)
     const { receiver, webhook } = await addWebhook(respond, { max_in_flight: 3 })
     await publishMany(
       shop,
       Array.from({ length: 30 }, (_, i) => `text ${i}`),
     )
-    t.equal(receiver.received.length, 0, 'a first attempt waits in the lane like any other')
+    t.equal(receiver.received.length, 0, 'a first attempt waits in the delivery queue like any other')
     t.ok(woken.includes(webhook.id))
     await Promise.all([one.work(webhook.id, () => receiver.received.length >= 12), two.work(webhook.id)])
     t.ok(receiver.received.length >= 12)
@@ -91,7 +92,7 @@ t.test('lanes', async (t) => {
     t.equal(seen.most, 3, 'and all of it is used')
   })
 
-  await test('with a rate attempts are never closer than its interval, also when the lane passes to another process', async (t) => {
+  await test('with a rate attempts are never closer than its interval, also when the delivery queue passes to another process', async (t) => {
     const intervalMs = 50
     // from its place in the pace to where it is noted an attempt goes without waiting, yet not in no time
     const toleranceMs = 20
@@ -102,7 +103,7 @@ t.test('lanes', async (t) => {
     )
     const sent: number[] = []
     const [paced, other] = ['paced', 'other'].map((holder) =>
-      laneProcess(shop, holder, () => sent.push(performance.now()) && 200),
+      queueProcess(shop, holder, () => sent.push(performance.now()) && 200),
     )
     for (const [i, worker] of [paced, other, paced].entries()) {
       await worker!.work(webhook.id, () => sent.length >= 10 * (i + 1))
@@ -122,7 +123,7 @@ t.test('lanes', async (t) => {
     const slow = watched(database, async (sql, [alertId]) => {
       if (sql.includes('from alert_values') && alertId === 'slow') await pause(100)
     })
-    const worker = laneProcess(shop, 'slow', () => sent.push(performance.now()) && 200, slow)
+    const worker = queueProcess(shop, 'slow', () => sent.push(performance.now()) && 200, slow)
     await worker.work(webhook.id)
     t.equal(sent.length, 3)
     const gaps = sent.slice(1).map((at, i) => at - sent[i]!)
@@ -132,10 +133,10 @@ t.test('lanes', async (t) => {
   await test('a place in the pace that a clock ahead has left is waited for no longer than the interval', async (t) => {
     const { receiver, webhook } = await addWebhook(ok, { rate_per_second: 20 })
     await publishMany(shop, ['a', 'b'])
-    await database.query(`update lanes set next_send_at = now() + interval '1 year'`)
+    await database.query(`update delivery_queues set next_send_at = now() + interval '1 year'`)
     await one.work(webhook.id)
     t.equal(receiver.received.length, 2)
-    const { rows } = await database.query<{ at: Date }>('select next_send_at as at from lanes')
+    const { rows } = await database.query<{ at: Date }>('select next_send_at as at from delivery_queues')
     t.ok(rows[0]!.at.getTime() < Date.now() + 1000)
   })
 
@@ -275,38 +276,38 @@ t.test('lanes', async (t) => {
     t.same(await statuses(shop), { dead: 1, succeeded: 3 })
   })
 
-  await test('a lane whose holder died is taken over when its time is over, and goes on', async (t) => {
+  await test('a delivery queue whose holder died is taken over when its time is over, and goes on', async (t) => {
     const { receiver, webhook } = await addWebhook(ok, { max_in_flight: 1 })
     await publishMany(shop, ['a', 'b', 'c'])
-    await database.query(`update lanes set holder = 'dead', held_until = now() + interval '1 hour'`)
+    await database.query(`update delivery_queues set holder = 'dead', held_until = now() + interval '1 hour'`)
     await one.work(webhook.id)
     t.equal(receiver.received.length, 0, 'it may still be alive')
-    await database.query(`update lanes set held_until = now() - interval '1 second'`)
+    await database.query(`update delivery_queues set held_until = now() - interval '1 second'`)
     await one.work(webhook.id)
     t.equal(receiver.received.length, 3)
     t.equal(await holderOf(shop, webhook.id), null)
   })
 
-  await test('a holder that lost its lane writes what it began, and begins nothing more', async (t) => {
+  await test('a holder that lost its delivery queue writes what it began, and begins nothing more', async (t) => {
     const { webhook } = await addWebhook(ok, { max_in_flight: 1 })
     await publishMany(shop, ['a', 'b', 'c'])
     const sent: string[] = []
     const answer = async ({ event }: { event: { id: string } }) => {
       sent.push(event.id)
       if (sent.length > 1) return 200
-      await database.query(`update lanes set held_until = now() - interval '1 second'`)
-      await takeLaneBy('thief')
+      await database.query(`update delivery_queues set held_until = now() - interval '1 second'`)
+      await takeLeaseBy('thief')
       return 500
     }
-    const takeLaneBy = async (holder: string) =>
-      database.query("update lanes set holder = $1, held_until = now() + interval '1 hour'", [holder])
-    await laneProcess(shop, 'late', answer).work(webhook.id)
+    const takeLeaseBy = async (holder: string) =>
+      database.query("update delivery_queues set holder = $1, held_until = now() + interval '1 hour'", [holder])
+    await queueProcess(shop, 'late', answer).work(webhook.id)
     t.equal(sent.length, 1)
     t.equal((await database.query('select from attempts')).rowCount, 1)
     t.equal(await holderOf(shop, webhook.id), 'thief')
   })
 
-  await test('what comes between the last look and letting go is looked at: a note keeps the lane', async (t) => {
+  await test('what comes between the last look and letting go is looked at: a note keeps the delivery queue', async (t) => {
     const { webhook } = await addWebhook(ok, { max_in_flight: 1 })
     await publishMany(shop, ['a'])
     let late: string | undefined
@@ -321,13 +322,13 @@ t.test('lanes', async (t) => {
       sent.push(event.id)
       return 200
     }
-    await laneProcess(shop, 'racing', answer, racing).work(webhook.id)
+    await queueProcess(shop, 'racing', answer, racing).work(webhook.id)
     t.equal(sent.length, 2)
     t.equal(sent[1], late)
     t.equal(await holderOf(shop, webhook.id), null)
   })
 
-  await test('a process that stops begins nothing more, and lets go of the lane when what it began is over', async (t) => {
+  await test('a process that stops begins nothing more, and lets go of the delivery queue when what it began is over', async (t) => {
     const { opened, open } = latch()
     const { receiver, webhook } = await addWebhook(async () => opened.then(() => ({ status: 200 })), {
       max_in_flight: 2,
@@ -348,31 +349,31 @@ t.test('lanes', async (t) => {
     t.equal(receiver.received.length, 4)
   })
 
-  await test('the lanes of a process: one at a time for a webhook, told of what comes, closed when it is over', async (t) => {
+  await test('the delivery queues of a process: one at a time for a webhook, told of what comes, closed when it is over', async (t) => {
     const { opened, open } = latch()
     const { webhook } = await addWebhook(ok, { max_in_flight: 1 })
     await publishMany(shop, ['a'])
     const sent: string[] = []
     const begun = latch()
-    const { options } = laneProcess(shop, 'here', async ({ event }) => {
+    const { options } = queueProcess(shop, 'here', async ({ event }) => {
       sent.push(event.id)
       begun.open()
       await opened
       return 200
     })
-    const lanes = createLanes(options)
-    for (let i = 0; i < 3; i++) lanes.wake(webhook.id)
+    const queues = createDeliveryQueues(options)
+    for (let i = 0; i < 3; i++) queues.wake(webhook.id)
     await begun.opened
     const [later] = await publishMany(shop, ['b'])
-    lanes.wake(webhook.id)
-    lanes.wake(newId('wh'))
-    const closed = lanes.close()
-    lanes.wake(webhook.id)
+    queues.wake(webhook.id)
+    queues.wake(newId('wh'))
+    const closed = queues.close()
+    queues.wake(webhook.id)
     open()
     await closed
     t.equal(sent.length, 1, 'what is closing begins nothing')
     t.equal(await holderOf(shop, webhook.id), null)
-    const again = createLanes(options)
+    const again = createDeliveryQueues(options)
     again.wake(webhook.id)
     while ((await statuses(shop)).pending) await new Promise(setImmediate)
     await again.close()
@@ -405,7 +406,7 @@ t.test('lanes', async (t) => {
     t.equal(seen.most, 1)
   })
 
-  await test('a deleted webhook: what waited is dropped in batches, however much, and its lane is gone', async (t) => {
+  await test('a deleted webhook: what waited is dropped in batches, however much, and its delivery queue is gone', async (t) => {
     const { receiver, webhook } = await addWebhook(ok, { max_in_flight: 1 })
     const [event] = await publishMany(shop, ['a'])
     await database.query(
@@ -422,14 +423,14 @@ t.test('lanes', async (t) => {
     const counted = watched(database, async (sql) => {
       if (sql.includes(`'the webhook was deleted'`)) batches.push((await statuses(shop)).pending ?? 0)
     })
-    await laneProcess(shop, 'dropping', () => 200, counted).work(webhook.id)
+    await queueProcess(shop, 'dropping', () => 200, counted).work(webhook.id)
     t.same(batches, [2500, 1500, 500])
     t.same(await statuses(shop), { dropped: 2500 })
     t.equal(await holderOf(shop, webhook.id), undefined)
     t.equal(receiver.received.length, 0)
   })
 
-  await test('a delivery that was written after its webhook and lane were gone is dropped too', async (t) => {
+  await test('a delivery that was written after its webhook and delivery queue were gone is dropped too', async (t) => {
     const { webhook } = await addWebhook(ok, { max_in_flight: 1 })
     const event = await publish('a')
     await deleteWebhook(database, webhook.id)
@@ -453,8 +454,8 @@ t.test('lanes', async (t) => {
     )
     t.match(await standingOf(database, webhook.id), { health: 'failing' })
     await database.query(`update deliveries set next_attempt_at = now() + interval '1 year' where status = 'pending'`)
-    await database.query(`update lanes set probe_at = now() + interval '1 year' where health = 'failing'`)
-    await database.query(`update lanes set next_send_at = now() + interval '1 year' where health = 'healthy'`)
+    await database.query(`update delivery_queues set probe_at = now() + interval '1 year' where health = 'failing'`)
+    await database.query(`update delivery_queues set next_send_at = now() + interval '1 year' where health = 'healthy'`)
     receiver.respond = ok
     shop.wakes.length = 0
     await shop.runUpkeep()
@@ -472,7 +473,9 @@ t.test('lanes', async (t) => {
       shop,
       Array.from({ length: 5 }, (_, i) => `text ${i}`),
     )
-    await database.query(`update lanes set health = 'recovering', recovering_since = now() + interval '1 year'`)
+    await database.query(
+      `update delivery_queues set health = 'recovering', recovering_since = now() + interval '1 year'`,
+    )
     await one.work(webhook.id)
     t.equal(receiver.received.length, 5)
     t.match(await standingOf(database, webhook.id), { health: 'healthy' }, 'nothing waits any more')
