@@ -7,8 +7,8 @@ import { existsSync } from 'node:fs'
 import { parseArgs } from 'node:util'
 import closeWithGrace from 'close-with-grace'
 import type { App } from './app.js'
-import { CommandError, type CommandIo } from './commands/client.js'
-import { loadConfig, type Config } from './core/platform/config.js'
+import { CommandError, isUsageError, printable, UsageError, type Command, type ExitCode } from './commands/command.js'
+import { loadConfig, ROLES, type Config } from './core/platform/config.js'
 import { messageOf, Refusal, SettingError } from './core/platform/errors.js'
 import { createLogger } from './core/platform/logger.js'
 import { startTracing, wantsTraces } from './core/platform/tracing.js'
@@ -16,55 +16,68 @@ import { VERSION } from './core/platform/version.js'
 
 const USAGE = `alert-relay ${VERSION}
 
-  alert-relay serve [--role all|api|worker]   run the relay (settings: environment, or a .env file here)
-  alert-relay openapi                         print the API's document
-  alert-relay keys create|list|revoke         API keys of a running relay
-  alert-relay apply -f FILE                   make the webhooks of a running relay those of a file
-  alert-relay export                          print the webhooks of a running relay as such a file
-  alert-relay reseal                          change the encryption key, with every relay stopped
+  alert-relay [serve] [--role ${ROLES.join('|')}]   run the relay (settings: environment, or a .env file here)
+  alert-relay openapi                           print the API's document
+  alert-relay keys create|list|revoke           API keys of a running relay
+  alert-relay apply -f FILE                     make the webhooks of a running relay those of a file
+  alert-relay export                            print the webhooks of a running relay as such a file
+  alert-relay reseal                            change the encryption key, with every relay stopped
+  alert-relay --version
 
-  keys, apply, export and reseal say more with --help.
+  Each says more with --help. Results are on stdout, everything else on stderr.
+  Exit codes: 0 done; 1 failed, and stderr says why; 2 the command line is wrong, or \`apply --check\` found changes.
 `
 
-type Command = (args: string[], io: CommandIo) => Promise<number | void>
+const SERVE_USAGE = `
+  alert-relay [serve] [--role ${ROLES.join('|')}]
 
-/** What has arguments of its own; each returns its exit code, if that is not 0. */
+  Runs the relay until SIGTERM or SIGINT, and exits with 0 when what was under way is finished. Settings are environment
+  variables, or a .env file in the folder it starts in; --role goes before ROLE.
+`
+
+const serveCommand: Command = {
+  usage: SERVE_USAGE,
+  async run(args, { env }) {
+    const { role } = parseArgs({ args, options: { role: { type: 'string' } } }).values
+    if (role === undefined) return serve(loadConfig(env))
+    if (!ROLES.some((known) => known === role)) throw new UsageError(`--role must be ${ROLES.join(', ')}`)
+    return serve(loadConfig({ ...env, ROLE: role }))
+  },
+}
+
 const COMMANDS = new Map<string, () => Promise<Command>>([
-  ['keys', async () => (await import('./commands/keys.js')).runKeys],
-  ['apply', async () => (await import('./commands/apply.js')).runApply],
-  ['export', async () => (await import('./commands/export.js')).runExport],
-  ['reseal', async () => (await import('./commands/reseal.js')).runReseal],
+  ['serve', async () => serveCommand],
+  ['openapi', async () => (await import('./commands/openapi.js')).openapiCommand],
+  ['keys', async () => (await import('./commands/keys.js')).keysCommand],
+  ['apply', async () => (await import('./commands/apply.js')).applyCommand],
+  ['export', async () => (await import('./commands/export.js')).exportCommand],
+  ['reseal', async () => (await import('./commands/reseal.js')).resealCommand],
 ])
 
 /** What is under way may take this long to finish after a signal: the longest attempt and a margin. */
 const GRACE_MS = 40_000
 
 async function main(argv: string[]): Promise<void> {
-  const load = COMMANDS.get(argv[0] ?? '')
-  if (load) {
-    const run = await load()
-    if (existsSync('.env')) process.loadEnvFile('.env')
-    const io = { env: process.env, print, tell: (line: string) => process.stderr.write(`${line}\n`) }
-    process.exitCode = (await run(argv.slice(1), io)) ?? 0
-    return
-  }
-  const { values, positionals } = parseArgs({
-    args: argv,
-    allowPositionals: true,
-    options: { role: { type: 'string' }, help: { type: 'boolean', short: 'h' }, version: { type: 'boolean' } },
-  })
-  const [command = 'serve', ...rest] = positionals
-  if (values.version) return print(VERSION)
-  if (values.help || rest.length > 0 || !['serve', 'openapi'].includes(command)) return print(USAGE)
-  if (command === 'openapi') {
-    const { createDocument } = await import('./http.js')
-    return print(JSON.stringify(await createDocument(), null, 2))
-  }
+  const [first, ...rest] = argv
+  if (first === 'help') return main([...rest, '--help'])
+  if (first === '--help' || first === '-h') return print(USAGE)
+  if (first === '--version') return print(VERSION)
+  const isCommand = first !== undefined && !first.startsWith('-')
+  const [name, args] = isCommand ? [first, rest] : ['serve', argv]
+  const load = COMMANDS.get(name)
+  if (!load) return fail(new UsageError(`there is no command '${name}'`), USAGE)
+  const command = await load()
+  if (args.includes('--help') || args.includes('-h')) return print(command.usage)
   if (existsSync('.env')) process.loadEnvFile('.env')
-  return serve(loadConfig({ ...process.env, ...(values.role === undefined ? {} : { ROLE: values.role }) }))
+  try {
+    process.exitCode = await command.run(args, { env: process.env, print, tell })
+  } catch (error) {
+    fail(error, command.usage)
+  }
 }
 
-async function serve(config: Config): Promise<void> {
+/** @returns when it listens; from then on a signal ends the process, with 0 */
+async function serve(config: Config): Promise<ExitCode> {
   const log = createLogger(config.logLevel, { pretty: process.stdout.isTTY })
   const tracing = wantsTraces(process.env) ? await startTracing({ log }) : undefined
   const { createApp } = await import('./app.js')
@@ -80,6 +93,7 @@ async function serve(config: Config): Promise<void> {
   app.startWorkers()
   log.info({ address, role: config.role, version: VERSION }, 'listening')
   if (config.role !== 'worker') greet(address, app.newApiKey, config)
+  return 0
 }
 
 async function listen(app: App, { host, port }: Config): Promise<string> {
@@ -103,12 +117,26 @@ function print(text: string): void {
   process.stdout.write(`${text}\n`)
 }
 
-main(process.argv.slice(2)).catch((error: unknown) => {
-  const expected =
-    error instanceof SettingError ||
-    error instanceof Refusal ||
-    error instanceof CommandError ||
-    (error as { code?: string }).code?.startsWith('ERR_PARSE_ARGS')
-  process.stderr.write(`alert-relay: ${expected || !(error instanceof Error) ? messageOf(error) : error.stack}\n`)
-  process.exit(1)
-})
+function tell(text: string): void {
+  process.stderr.write(`${text}\n`)
+}
+
+/** Says what went wrong and exits, whatever still runs: one line where it was foreseen, then the usage where that helps. */
+function fail(error: unknown, usage = ''): never {
+  const isUsage = isUsageError(error)
+  const isForeseen =
+    isUsage || error instanceof SettingError || error instanceof Refusal || error instanceof CommandError
+  tell(`alert-relay: ${isForeseen || !(error instanceof Error) ? printable(messageOf(error)) : error.stack}`)
+  if (isUsage) tell(usage)
+  const code: ExitCode = isUsage ? 2 : 1
+  process.exit(code)
+}
+
+// a reader that has seen enough (`| head`) is no failure: the command goes on to its end
+for (const stream of [process.stdout, process.stderr]) {
+  stream.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code !== 'EPIPE') throw error
+  })
+}
+
+main(process.argv.slice(2)).catch(fail)

@@ -8,18 +8,20 @@ import { readFile } from 'node:fs/promises'
 import { parseArgs } from 'node:util'
 import { messageOf } from '../core/platform/errors.js'
 import type { WebhookView } from '../core/webhook/webhook.js'
-import { CLIENT_OPTIONS, CommandError, openClient, printable, type Client, type CommandIo } from './client.js'
+import { carryOut, secretPath } from './apply-changes.js'
+import { CLIENT_OPTIONS, openClient, type Client } from './client.js'
+import { CommandError, printable, UsageError, type Command, type CommandIo } from './command.js'
 import { describe, planChanges, type Change, type Current, type Plan } from './plan.js'
 import { readRegistryFile, type Desired } from './registry-file.js'
 
-export const APPLY_USAGE = `
+const USAGE = `
   alert-relay apply -f webhooks.yaml [--dry-run | --check] [--prune] [--force-secrets] [--show-secrets] [--url URL]
 
   Makes the webhooks of the relay at --url, by default the one here, those of the file. A webhook is known by its name;
   what the file leaves out of it has its default. \${env:NAME} in a text is the environment variable NAME.
 
   --dry-run        prints what would change, and changes nothing
-  --check          the same, and exits with 2 when something would
+  --check          the same, and exits with 2 when something would; a wrong command line is 2 too, with nothing on stdout
   --prune          deletes webhooks that the file does not name; those without a name are never touched
   --force-secrets  sends every secret again: the relay hides what it has, so those that it has count as the file's
   --show-secrets   prints the signing secrets of new webhooks
@@ -36,30 +38,28 @@ const OPTIONS = {
   prune: { type: 'boolean', default: false },
   'force-secrets': { type: 'boolean', default: false },
   'show-secrets': { type: 'boolean', default: false },
-  help: { type: 'boolean', short: 'h' },
 } as const
 
-/**
- * @returns the exit code: 2 when --check found something to change
- * @throws CommandError, SettingError, or what parseArgs throws: each one line for the person
- */
-export async function runApply(args: string[], io: CommandIo): Promise<number> {
-  const { values } = parseArgs({ args, options: OPTIONS })
-  const { url, file, prune } = values
-  if (values.help || file === undefined) {
-    io.print(APPLY_USAGE)
-    return file === undefined && !values.help ? 1 : 0
-  }
-  const desired = await readDesired(file, io)
-  const client = await openClient({ url, env: io.env })
-  const current = await readCurrent(client, desired)
-  const plan = planChanges(desired, current, { prune, forceSecrets: values['force-secrets'] })
-  for (const change of plan.changes) describe(change).forEach((line) => io.print(line))
-  note(plan, io)
-  const isDry = values['dry-run'] || values.check
-  if (!isDry) await carryOut(plan, { client, file, io, showSecrets: values['show-secrets'] })
-  io.print(summaryOf(plan, isDry))
-  return values.check && plan.changes.length > 0 ? 2 : 0
+/** What --check exits with, as scripts know it, when something would change. */
+const WOULD_CHANGE = 2
+
+export const applyCommand: Command = {
+  usage: USAGE,
+  async run(args, io) {
+    const { values } = parseArgs({ args, options: OPTIONS })
+    const { url, file, prune } = values
+    if (file === undefined) throw new UsageError('apply needs -f FILE')
+    const desired = await readDesired(file, io)
+    const client = await openClient({ url, env: io.env })
+    const current = await readCurrent(client, desired)
+    const plan = planChanges(desired, current, { prune, forceSecrets: values['force-secrets'] })
+    for (const change of plan.changes) describe(change).forEach((line) => io.print(line))
+    note(plan, io)
+    const isDry = values['dry-run'] || values.check
+    if (!isDry) await carryOut(plan.changes, { client, file, io, showSecrets: values['show-secrets'] })
+    io.print(summaryOf(plan, isDry))
+    return values.check && plan.changes.length > 0 ? WOULD_CHANGE : 0
+  },
 }
 
 async function readDesired(file: string, { env, tell }: CommandIo): Promise<Desired[]> {
@@ -99,74 +99,6 @@ function note({ unlisted, unnamed, hidden }: Plan, { tell }: CommandIo): void {
   if (unlisted.length > 0) tell(printable(`not in the file, left alone (--prune deletes): ${unlisted.join(', ')}`))
   if (unnamed > 0) tell(`without a name, left alone: ${unnamed}`)
   if (hidden > 0) tell(`secrets that the relay hides and that count as equal (--force-secrets sends them): ${hidden}`)
-}
-
-interface Carrying {
-  client: Client
-  file: string
-  io: CommandIo
-  showSecrets: boolean
-}
-
-async function carryOut({ changes }: Plan, { client, file, io, showSecrets }: Carrying): Promise<void> {
-  for (const [done, change] of changes.entries()) {
-    try {
-      const made = await carryOutOne(change, client)
-      if (made) tellSecret(made, { io, showSecrets })
-    } catch (error) {
-      if (!(error instanceof CommandError)) throw error
-      const name = nameOf(change)
-      io.tell(printable(`done: ${changes.slice(0, done).map(nameOf).join(', ') || 'nothing'}`))
-      io.tell(printable(`not done: ${changes.slice(done).map(nameOf).join(', ')}`))
-      const place = change.kind === 'delete' ? '' : `${file}:${change.desired.lineOf(pointerIn(error.message))}: `
-      throw new CommandError(printable(`${place}${name}: ${error.message}`), { cause: error })
-    }
-  }
-}
-
-interface Made {
-  id: string
-  name: string
-  /** Null where there is a public key instead. */
-  secret: string | null
-  public_key: string | null
-}
-
-/** @returns a webhook that was made with a secret of the relay's making */
-async function carryOutOne(change: Change, client: Client): Promise<Made | undefined> {
-  if (change.kind === 'delete') {
-    await client.request('DELETE', `/v1/webhooks/${change.id}`)
-    return undefined
-  }
-  if (change.kind === 'create') {
-    const made = await client.request<Made>('POST', '/v1/webhooks', change.desired.body)
-    return change.desired.secret === undefined ? made : undefined
-  }
-  const { id, patch, rotation } = change
-  if (patch) await client.request('PATCH', `/v1/webhooks/${id}`, patch)
-  if (rotation) await client.request('POST', `${secretPath(id)}/rotate`, rotation)
-  return undefined
-}
-
-function tellSecret({ id, name, secret, public_key: key }: Made, options: Pick<Carrying, 'io' | 'showSecrets'>): void {
-  const { io, showSecrets } = options
-  if (secret === null) io.print(`${name} signs with the key ${key}`)
-  else if (showSecrets) io.print(`${name} signs with ${secret}`)
-  else io.tell(`${name} is ${id}; its signing secret is at GET ${secretPath(id)}`)
-}
-
-function secretPath(id: string): string {
-  return `/v1/webhooks/${id}/secret`
-}
-
-function nameOf(change: Change): string {
-  return change.kind === 'delete' ? change.name : change.desired.name
-}
-
-/** A problem's detail begins with the field at fault: `url must ...`, or `body/url must ...` where its shape is wrong. */
-function pointerIn(detail: string): string {
-  const [field = ''] = detail.split(' ')
-  return `/${field.replace(/^body\/?/, '')}`
 }
 
 function summaryOf({ changes, unchanged }: Plan, isDry: boolean): string {

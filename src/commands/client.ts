@@ -8,15 +8,7 @@ import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { loadConfig } from '../core/platform/config.js'
 import { messageOf } from '../core/platform/errors.js'
-
-/** What a command is given of the process. */
-export interface CommandIo {
-  env: Record<string, string | undefined>
-  /** A line of the result. */
-  print(line: string): void
-  /** A line for the person alone, beside the result. */
-  tell(line: string): void
-}
+import { CommandError, printable, UsageError, type CommandIo } from './command.js'
 
 export interface Client {
   /**
@@ -26,11 +18,6 @@ export interface Client {
   request<Answer>(method: 'GET' | 'POST' | 'PATCH' | 'PUT' | 'DELETE', path: string, body?: object): Promise<Answer>
   /** Every entry of a list, page by page. */
   list<Entry>(path: string): AsyncGenerator<Entry>
-}
-
-/** A command that was not done; the message is what the person reads. */
-export class CommandError extends Error {
-  override readonly name = 'CommandError'
 }
 
 /** The option that every command that speaks to a relay takes, for `parseArgs`. */
@@ -43,7 +30,7 @@ const PAGE_SIZE = 200
  * The client of the relay at `url`, or of the one that runs here.
  *
  * Its key is RELAY_API_KEY, else the first of API_KEYS, else the one that the relay's first start left in DATA_DIR.
- * @throws CommandError when there is no key; SettingError
+ * @throws UsageError when `url` is not an http URL; CommandError when there is no key; SettingError
  */
 export async function openClient({ url, env }: { url: string | undefined; env: CommandIo['env'] }): Promise<Client> {
   const { port, apiKeys, dataDir } = loadConfig(env)
@@ -91,15 +78,10 @@ export function createClient({ url, key }: { url: string; key: string }): Client
   }
 }
 
-/** A person's text for a terminal: control characters would be commands to it. */
-export function printable(text: string): string {
-  return text.replace(/\p{Cc}/gu, '?')
-}
-
 function originOf(url: string): string {
   const { protocol, origin } = URL.canParse(url) ? new URL(url) : { protocol: '', origin: '' }
   if (protocol === 'http:' || protocol === 'https:') return origin
-  throw new CommandError('--url must be where a relay listens, such as http://127.0.0.1:8080')
+  throw new UsageError('--url must be where a relay listens, such as http://127.0.0.1:8080')
 }
 
 async function readFirstKey(dataDir: string): Promise<string> {

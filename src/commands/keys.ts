@@ -2,9 +2,10 @@
 import { parseArgs } from 'node:util'
 import { SCOPES, type ApiKey } from '../core/access/api-key.js'
 import { durationMs } from '../core/platform/duration.js'
-import { CLIENT_OPTIONS, CommandError, openClient, printable, type CommandIo } from './client.js'
+import { CLIENT_OPTIONS, openClient } from './client.js'
+import { printable, UsageError, type Command, type CommandIo, type ExitCode } from './command.js'
 
-export const KEYS_USAGE = `
+const USAGE = `
   alert-relay keys create --name NAME --scope ${SCOPES.join('|')} [--expires 90d] [--url URL]
   alert-relay keys list [--url URL]
   alert-relay keys revoke ID [--url URL]
@@ -12,25 +13,30 @@ export const KEYS_USAGE = `
   They speak to the relay at --url, by default the one here, with the key in RELAY_API_KEY, else API_KEYS, else DATA_DIR.
 `
 
-/** @throws CommandError, SettingError, or what parseArgs throws: each one line for the person */
-export async function runKeys(args: string[], io: CommandIo): Promise<void> {
-  const { values, positionals } = parseArgs({
-    args,
-    allowPositionals: true,
-    options: {
-      ...CLIENT_OPTIONS,
-      name: { type: 'string' },
-      scope: { type: 'string' },
-      expires: { type: 'string' },
-      help: { type: 'boolean', short: 'h' },
-    },
-  })
-  const [action, id, ...rest] = positionals
-  if (values.help || rest.length > 0) return io.print(KEYS_USAGE)
-  if (action === 'create' && id === undefined) return create(values, io)
-  if (action === 'list' && id === undefined) return list(values, io)
-  if (action === 'revoke' && id !== undefined) return revoke(id, values, io)
-  io.print(KEYS_USAGE)
+const OPTIONS = {
+  ...CLIENT_OPTIONS,
+  name: { type: 'string' },
+  scope: { type: 'string' },
+  expires: { type: 'string' },
+} as const
+
+export const keysCommand: Command = {
+  usage: USAGE,
+  async run(args, io) {
+    const { values, positionals } = parseArgs({ args, allowPositionals: true, options: OPTIONS })
+    const [action, id, ...rest] = positionals
+    if (action === undefined) throw new UsageError('keys needs create, list or revoke')
+    if (!['create', 'list', 'revoke'].includes(action)) throw new UsageError(`keys has no '${action}'`)
+    const surplus = action === 'revoke' ? rest[0] : id
+    if (surplus !== undefined) throw new UsageError(`keys ${action} does not take '${surplus}'`)
+    if (action === 'create') return create(values, io)
+    const { url, ...others } = values
+    const [option] = Object.keys(others)
+    if (option !== undefined) throw new UsageError(`keys ${action} does not take --${option}`)
+    if (action === 'list') return list(url, io)
+    if (id === undefined) throw new UsageError('keys revoke needs the ID of a key')
+    return revoke(id, url, io)
+  },
 }
 
 interface KeyOptions {
@@ -41,18 +47,21 @@ interface KeyOptions {
 }
 
 /** The key is the one line of the result, so that a script can take it; what a person needs to know is told beside. */
-async function create({ url, name, scope, expires }: KeyOptions, { env, print, tell }: CommandIo): Promise<void> {
-  if (name === undefined || scope === undefined) throw new CommandError('keys create needs --name and --scope')
+async function create({ url, name, scope, expires }: KeyOptions, { env, print, tell }: CommandIo): Promise<ExitCode> {
+  if (name === undefined || scope === undefined) throw new UsageError('keys create needs --name and --scope')
+  if (!SCOPES.some((known) => known === scope)) throw new UsageError(`--scope must be ${SCOPES.join(', ')}`)
+  const expiresAt = expires === undefined ? null : expiryOf(expires, new Date())
   const client = await openClient({ url, env })
-  const body = { name, scope, expires_at: expires === undefined ? null : expiryOf(expires, new Date()) }
+  const body = { name, scope, expires_at: expiresAt }
   const made = await client.request<ApiKey & { key: string }>('POST', '/v1/keys', body)
   print(made.key)
   tell(
     `${made.id}, scope ${made.scope}, ${made.expires_at ? `until ${made.expires_at}` : 'until it is revoked'}; shown this once`,
   )
+  return 0
 }
 
-async function list({ url }: KeyOptions, { env, print }: CommandIo): Promise<void> {
+async function list(url: string | undefined, { env, print }: CommandIo): Promise<ExitCode> {
   const client = await openClient({ url, env })
   const lines = [['id', 'scope', 'state', 'created', 'expires', 'last used', 'name']]
   for await (const key of client.list<ApiKey>('/v1/keys')) {
@@ -68,17 +77,19 @@ async function list({ url }: KeyOptions, { env, print }: CommandIo): Promise<voi
         .trimEnd(),
     )
   }
+  return 0
 }
 
-async function revoke(id: string, { url }: KeyOptions, { env, tell }: CommandIo): Promise<void> {
+async function revoke(id: string, url: string | undefined, { env, tell }: CommandIo): Promise<ExitCode> {
   const client = await openClient({ url, env })
   await client.request('DELETE', `/v1/keys/${encodeURIComponent(id)}`)
   tell(`${printable(id)} is revoked`)
+  return 0
 }
 
 function expiryOf(duration: string, now: Date): string {
   const ms = durationMs(duration)
-  if (ms === undefined) throw new CommandError('--expires must be a duration such as 12h or 90d')
+  if (ms === undefined) throw new UsageError('--expires must be a duration such as 12h or 90d')
   return new Date(now.getTime() + ms).toISOString()
 }
 

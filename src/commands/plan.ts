@@ -8,7 +8,7 @@ import { isJsonObject, type Json, type JsonObject } from '../core/platform/json.
 import { MASK } from '../core/webhook/credentials-mask.js'
 import { WebhookPatch, type WebhookView } from '../core/webhook/webhook.js'
 import { shown } from '../core/webhook/webhook-check.js'
-import { printable } from './client.js'
+import { printable } from './command.js'
 import { hasReference } from './references.js'
 import type { Desired } from './registry-file.js'
 

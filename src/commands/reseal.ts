@@ -12,15 +12,14 @@
 import { randomBytes } from 'node:crypto'
 import { access, link, open, readFile, rename, rm, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
-import { setTimeout as sleep } from 'node:timers/promises'
 import { parseArgs } from 'node:util'
 import { encryptionKeyOf, loadConfig, type Config } from '../core/platform/config.js'
-import { openDatabase, type Database, type Queryable } from '../core/platform/database.js'
-import { messageOf } from '../core/platform/errors.js'
-import { createSealer, fingerprint, loadEncryptionKey, type Sealer } from '../core/platform/secrets.js'
-import { CommandError, type CommandIo } from './client.js'
+import { openDatabase, type Database } from '../core/platform/database.js'
+import { fingerprint, loadEncryptionKey } from '../core/platform/secrets.js'
+import { CommandError, UsageError, type Command, type CommandIo, type ExitCode } from './command.js'
+import { readFingerprint, reseal } from './reseal-database.js'
 
-export const RESEAL_USAGE = `
+const USAGE = `
   NEW_ENCRYPTION_KEY=... alert-relay reseal      to a key of your own: 32 bytes, base64
   alert-relay reseal --generate                  to a new key in DATA_DIR, where the one before it is too
 
@@ -28,105 +27,31 @@ export const RESEAL_USAGE = `
   DATABASE_URL or DATA_DIR, and ENCRYPTION_KEY or the key in DATA_DIR.
 `
 
-/** The connections of a relay that was stopped just now are gone by then. */
-const LEAVING_MS = 3000
-const LEAVING_PAUSE_MS = 50
+export const resealCommand: Command = {
+  usage: USAGE,
+  async run(args, io) {
+    const { values } = parseArgs({ args, options: { generate: { type: 'boolean', default: false } } })
+    const given = encryptionKeyOf('NEW_ENCRYPTION_KEY', io.env.NEW_ENCRYPTION_KEY?.trim() ?? '')
+    if (given && values.generate) throw new UsageError('--generate and NEW_ENCRYPTION_KEY: one of the two must go')
+    if (values.generate) return resealToFile(loadConfig(io.env), io)
+    if (given) return resealTo(given, loadConfig(io.env), io)
+    throw new UsageError('reseal needs NEW_ENCRYPTION_KEY or --generate')
+  },
+}
 
-/** @throws CommandError, SettingError, or what parseArgs throws: each one line for the person; nothing is changed then */
-export async function runReseal(args: string[], { env, print, tell }: CommandIo): Promise<void> {
-  const options = { generate: { type: 'boolean', default: false }, help: { type: 'boolean', short: 'h' } } as const
-  const { values } = parseArgs({ args, options })
-  const given = encryptionKeyOf('NEW_ENCRYPTION_KEY', env.NEW_ENCRYPTION_KEY?.trim() ?? '')
-  if (values.help || (given === undefined && !values.generate)) return print(RESEAL_USAGE)
-  if (given && values.generate) throw new CommandError('--generate and NEW_ENCRYPTION_KEY: one of the two must go')
-  const config = loadConfig(env)
-  if (given) {
-    const sealed = await withDatabase(config, async (database) => reseal(database, await currentKey(config), given))
-    print(`resealed values: ${sealed}; the new key alone opens them`)
-    return tell('start every relay with ENCRYPTION_KEY set to what NEW_ENCRYPTION_KEY is now')
-  }
+async function resealTo(key: Buffer, config: Config, { print, tell }: CommandIo): Promise<ExitCode> {
+  const sealed = await withDatabase(config, async (database) => reseal(database, await currentKey(config), key))
+  print(`resealed values: ${sealed}; the new key alone opens them`)
+  tell('start every relay with ENCRYPTION_KEY set to what NEW_ENCRYPTION_KEY is now')
+  return 0
+}
+
+async function resealToFile(config: Config, { print, tell }: CommandIo): Promise<ExitCode> {
   if (config.encryptionKey) throw new CommandError('--generate is for a key in DATA_DIR, but ENCRYPTION_KEY is set')
-  const { sealed, kept } = await withDatabase(config, (database) => resealToFile(database, config))
+  const { sealed, kept } = await withDatabase(config, (database) => moveKey(database, config))
   print(`resealed values: ${sealed ?? 'those of an earlier run'}; the new key in ${keyPath(config)} alone opens them`)
   tell(`the key before it is kept in ${kept}: backups of the database from before need it`)
-}
-
-/**
- * Seals everything with another key.
- * @returns how many values it were
- * @throws CommandError when `from` is not the database's key, `to` is no other, a relay is connected, or a value does not
- *   open; nothing is changed then
- */
-export async function reseal(database: Database, from: Buffer, to: Buffer): Promise<number> {
-  if (from.equals(to)) throw new CommandError('the new encryption key is the current one')
-  return database.transaction(async (tx) => {
-    await requireAlone(database, tx)
-    // a relay that starts now waits here, and is refused then: its key is the old one
-    await tx.query('lock table webhooks, settings in access exclusive mode')
-    const known = await readFingerprint(tx)
-    if (known === undefined) throw new CommandError('nothing is sealed in this database: no relay ever started on it')
-    if (known !== fingerprint(from)) throw new CommandError('the current key is not the one that sealed this database')
-    const sealed = await resealWebhooks(tx, createSealer(from), createSealer(to))
-    await tx.query(`update settings set value = $1 where name = 'encryption_key'`, [fingerprint(to)])
-    return sealed
-  })
-}
-
-/** The sealed columns, and the contexts that core/webhook/webhook-store.ts binds them to. */
-async function resealWebhooks(tx: Queryable, from: Sealer, to: Sealer): Promise<number> {
-  let sealed = 0
-  const again = (value: Buffer, context: string) => {
-    sealed++
-    try {
-      return to.seal(from.open(value, context), context)
-    } catch (error) {
-      throw new CommandError(`nothing is resealed: ${messageOf(error)}`, { cause: error })
-    }
-  }
-  const { rows } = await tx.query<{ id: string }>('select id from webhooks order by id')
-  for (const { id } of rows) {
-    const found = await tx.query<{ secrets: Buffer; private: Buffer | null }>(
-      'select secrets, private from webhooks where id = $1',
-      [id],
-    )
-    const { secrets, private: fields } = found.rows[0]!
-    await tx.query('update webhooks set secrets = $2, private = $3 where id = $1', [
-      id,
-      again(secrets, id),
-      fields && again(fields, `${id}:private`),
-    ])
-  }
-  return sealed
-}
-
-/**
- * What runs now holds the old key. A server tells who is connected, also for a moment after they left; the embedded database
- * has one process anyway.
- */
-async function requireAlone({ kind }: Database, tx: Queryable): Promise<void> {
-  if (kind === 'embedded') return
-  const deadlineMs = performance.now() + LEAVING_MS
-  while (await isAnyConnected(tx)) {
-    if (performance.now() > deadlineMs) {
-      throw new CommandError('a relay is connected to this database: stop every one first')
-    }
-    await sleep(LEAVING_PAUSE_MS)
-  }
-}
-
-async function isAnyConnected(tx: Queryable): Promise<boolean> {
-  // in a transaction the view stays what it was when it was first read
-  await tx.query('select pg_stat_clear_snapshot()')
-  const { rows } = await tx.query(
-    `select from pg_stat_activity
-     where datname = current_database() and application_name = 'alert-relay' and pid <> pg_backend_pid() limit 1`,
-  )
-  return rows.length > 0
-}
-
-async function readFingerprint(db: Queryable): Promise<string | undefined> {
-  const { rows } = await db.query<{ value: string }>(`select value from settings where name = 'encryption_key'`)
-  return rows[0]?.value
+  return 0
 }
 
 async function withDatabase<T>(config: Config, work: (database: Database) => Promise<T>): Promise<T> {
@@ -139,7 +64,7 @@ async function withDatabase<T>(config: Config, work: (database: Database) => Pro
 }
 
 /** @returns `sealed`: undefined when an earlier run had done it and died before the files were in place */
-async function resealToFile(database: Database, config: Config): Promise<{ sealed: number | undefined; kept: string }> {
+async function moveKey(database: Database, config: Config): Promise<{ sealed: number | undefined; kept: string }> {
   const path = keyPath(config)
   const draft = `${path}.new`
   const current = await currentKey(config)

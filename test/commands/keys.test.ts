@@ -1,13 +1,14 @@
 import { createServer, type RequestListener } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import t, { type Test } from 'tap'
-import { runKeys } from '../../src/commands/keys.js'
+import { keysCommand } from '../../src/commands/keys.js'
 import { createTestApp, TEST_KEY } from '../helpers/app.js'
 
 /** Runs a command as the command line would. */
 async function run(args: string[], env: Record<string, string> = {}) {
   const [printed, told]: [string[], string[]] = [[], []]
-  await runKeys(args, { env, print: (line) => printed.push(line), tell: (line) => told.push(line) })
+  const io = { env, print: (line: string) => printed.push(line), tell: (line: string) => told.push(line) }
+  t.equal(await keysCommand.run(args, io), 0)
   return { printed, told }
 }
 
@@ -93,8 +94,17 @@ t.test('what cannot be done is one line that says how to mend it, without the ke
     t.notMatch(error?.message, /not-to-be/)
   }
   t.equal(seen, 0, 'a redirect is not followed')
-  for (const args of [[], ['--help'], ['explode'], ['revoke'], ['list', 'more'], ['revoke', 'a', 'b']]) {
-    t.match((await run(args, env)).printed, [/alert-relay keys create --name/], args.join(' '))
+  for (const [args, message] of [
+    [[], /^keys needs create, list or revoke$/],
+    [['explode'], /^keys has no 'explode'$/],
+    [['revoke'], /^keys revoke needs the ID of a key$/],
+    [['list', 'more'], /^keys list does not take 'more'$/],
+    [['create', 'more'], /^keys create does not take 'more'$/],
+    [['revoke', 'a', 'b'], /^keys revoke does not take 'b'$/],
+    [['revoke', 'a', '--expires', '1d'], /^keys revoke does not take --expires$/],
+    [['create', '--name', 'x', '--scope', 'all'], /^--scope must be read, write, admin$/],
+  ] as [string[], RegExp][]) {
+    await t.rejects(run(args, env), { name: 'UsageError', message }, args.join(' '))
   }
 })
 

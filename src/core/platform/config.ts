@@ -10,13 +10,16 @@ import { Type, type Static } from 'typebox'
 import { durationMs } from './duration.js'
 import { messageOf, SettingError } from './errors.js'
 
+export const ROLES = ['all', 'api', 'worker'] as const
+export type Role = (typeof ROLES)[number]
+
 const Environment = Type.Object({
   HOST: Type.String({ default: '127.0.0.1', minLength: 1 }),
   PORT: Type.Integer({ default: 8080, minimum: 0, maximum: 65535 }),
   DATA_DIR: Type.String({ default: './data', minLength: 1 }),
   DATABASE_URL: Type.String({ default: '' }),
   REDIS_URL: Type.String({ default: '' }),
-  ROLE: Type.Unsafe<Role>({ type: 'string', enum: ['all', 'api', 'worker'], default: 'all' }),
+  ROLE: Type.Unsafe<Role>({ type: 'string', enum: [...ROLES], default: 'all' }),
   SNS_TOPICS: Type.String({ default: '' }),
   SNS_EMULATOR: Type.String({ default: '' }),
   SNS_MAX_AGE_S: Type.Integer({ default: 4200, minimum: 60, maximum: 86400 }),
@@ -33,7 +36,6 @@ const Environment = Type.Object({
   }),
 })
 
-export type Role = 'all' | 'api' | 'worker'
 export type LogLevel = 'fatal' | 'error' | 'warn' | 'info' | 'debug' | 'trace' | 'silent'
 
 export interface Config {

@@ -1,0 +1,19 @@
+/** `alert-relay openapi`: prints the API's document, without a relay. */
+import { parseArgs } from 'node:util'
+import { createDocument } from '../http.js'
+import type { Command } from './command.js'
+
+const USAGE = `
+  alert-relay openapi > openapi.json
+
+  Prints the OpenAPI document of the API.
+`
+
+export const openapiCommand: Command = {
+  usage: USAGE,
+  async run(args, { print }) {
+    parseArgs({ args })
+    print(JSON.stringify(await createDocument(), null, 2))
+    return 0
+  },
+}
