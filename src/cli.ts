@@ -8,7 +8,7 @@ import { parseArgs } from 'node:util'
 import closeWithGrace from 'close-with-grace'
 import type { App } from './app.js'
 import { CommandError, isUsageError, printable, UsageError, type Command, type ExitCode } from './commands/command.js'
-import { loadConfig, ROLES, type Config } from './core/platform/config.js'
+import type { Config } from './core/platform/config.js'
 import { messageOf, Refusal, SettingError } from './core/platform/errors.js'
 import { createLogger } from './core/platform/logger.js'
 import { startTracing, wantsTraces } from './core/platform/tracing.js'
@@ -16,7 +16,7 @@ import { VERSION } from './core/platform/version.js'
 
 const USAGE = `alert-relay ${VERSION}
 
-  alert-relay [serve] [--role ${ROLES.join('|')}]   run the relay (settings: environment, or a .env file here)
+  alert-relay [serve] [--role all|api|worker]   run the relay (settings: environment, or a .env file here)
   alert-relay openapi                           print the API's document
   alert-relay keys create|list|revoke           API keys of a running relay
   alert-relay apply -f FILE                     make the webhooks of a running relay those of a file
@@ -29,7 +29,7 @@ const USAGE = `alert-relay ${VERSION}
 `
 
 const SERVE_USAGE = `
-  alert-relay [serve] [--role ${ROLES.join('|')}]
+  alert-relay [serve] [--role all|api|worker]
 
   Runs the relay until SIGTERM or SIGINT, and exits with 0 when what was under way is finished. Settings are environment
   variables, or a .env file in the folder it starts in; --role goes before ROLE.
@@ -39,6 +39,7 @@ const serveCommand: Command = {
   usage: SERVE_USAGE,
   async run(args, { env }) {
     const { role } = parseArgs({ args, options: { role: { type: 'string' } } }).values
+    const { loadConfig, ROLES } = await import('./core/platform/config.js')
     if (role === undefined) return serve(loadConfig(env))
     if (!ROLES.some((known) => known === role)) throw new UsageError(`--role must be ${ROLES.join(', ')}`)
     return serve(loadConfig({ ...env, ROLE: role }))

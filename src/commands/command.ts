@@ -1,6 +1,9 @@
 /** What a command is: arguments and a part of the process in, an exit code out; what it throws is a line for the person. */
 
-/** 0: done. 1: it failed, and said why on stderr. 2: the command line is wrong, and stderr has the usage; also what `apply --check` found to change. */
+/**
+ * 0: done. 1: it failed, and stderr says why. 2: the command line is wrong, and stderr has the usage; or `apply --check` found
+ * something to change. A union of numbers, so that a command cannot return what another function happened to return.
+ */
 export type ExitCode = 0 | 1 | 2
 
 export interface Command {

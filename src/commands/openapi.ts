@@ -1,6 +1,5 @@
 /** `alert-relay openapi`: prints the API's document, without a relay. */
 import { parseArgs } from 'node:util'
-import { createDocument } from '../http.js'
 import type { Command } from './command.js'
 
 const USAGE = `
@@ -13,6 +12,8 @@ export const openapiCommand: Command = {
   usage: USAGE,
   async run(args, { print }) {
     parseArgs({ args })
+    // the routes take a second to load
+    const { createDocument } = await import('../http.js')
     print(JSON.stringify(await createDocument(), null, 2))
     return 0
   },

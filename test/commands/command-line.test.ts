@@ -67,12 +67,9 @@ t.test('a wrong command line exits 2, with what is wrong and the usage on stderr
     wrong('keys', 'keys needs create, list or revoke\n', 'keys create'),
     wrong('keys explode', "keys has no 'explode'\n", 'keys create'),
     wrong('keys create --name x', 'keys create needs --name and --scope\n', 'keys create'),
-    wrong('keys create --name x --scope all', '--scope must be read, write, admin\n', 'keys create'),
     wrong('keys list --name x', 'keys list does not take --name\n', 'keys create'),
     wrong('keys revoke', 'keys revoke needs the ID of a key\n', 'keys create'),
-    wrong('keys revoke a b', "keys revoke does not take 'b'\n", 'keys create'),
     wrong('apply', 'apply needs -f FILE\n', 'apply -f'),
-    wrong('apply -f', "Option '-f, --file <value>' argument missing", 'apply -f'),
     wrong('export --url relay', '--url must be where a relay listens', 'export ', { RELAY_API_KEY: 'x' }),
     wrong('reseal', 'reseal needs NEW_ENCRYPTION_KEY or --generate\n', 'reseal --generate'),
     wrong('reseal --generate', '--generate and NEW_ENCRYPTION_KEY: one of the two', 'reseal --generate', {
@@ -89,8 +86,7 @@ t.test('help and version are results: on stdout, with 0', async (t) => {
   await check(t, [
     asked('--version', `${VERSION}\n`),
     ...['--help', 'help'].map((line) => asked(line, /^alert-relay \d(.*\n)+ {2}alert-relay reseal /)),
-    asked('help keys', /^\n {2}alert-relay keys create/),
-    asked('keys list --help', /^\n {2}alert-relay keys create/),
+    asked('help keys list', /^\n {2}alert-relay keys create/),
     asked('serve -h', /^\n {2}alert-relay \[serve\] \[--role/),
     asked('openapi --help', /^\n {2}alert-relay openapi/),
     asked('apply --help', /^\n {2}alert-relay apply -f/),
@@ -109,7 +105,6 @@ t.test('what fails exits 1, and says why in one line on stderr', async (t) => {
     failing('serve', 'PORT must be integer', { PORT: 'eighty' }),
     failing('', 'PORT must be integer', { PORT: 'eighty' }),
     failing('--role worker', 'ROLE=worker needs DATABASE_URL'),
-    failing('keys list', 'PORT must be integer', { PORT: 'eighty' }),
     failing('keys list', 'no key: set RELAY_API_KEY'),
     failing('apply -f none.yaml', 'none.yaml cannot be read: ENOENT', key),
     failing('apply -f right.yaml --url http://127.0.0.1:1', 'no relay answers at http://127.0.0.1:1: ', key),
@@ -122,11 +117,14 @@ t.test('what fails exits 1, and says why in one line on stderr', async (t) => {
   })
 })
 
-t.test('openapi prints the document that is committed, and may lose its reader', async (t) => {
-  const [read, unread] = await Promise.all([run(['openapi']), run(['openapi'], {}, false)])
-  t.match(read, { code: 0, stderr: /^$/ })
-  t.equal(read.stdout, await readFile(join(ROOT, 'openapi/openapi.json'), 'utf8'))
-  t.match(unread, { code: 0, stderr: /^$/ })
+t.test('openapi prints the document that is committed', async (t) => {
+  const { stdout, ...rest } = await run(['openapi'])
+  t.same(rest, { code: 0, stderr: '' })
+  t.equal(stdout, await readFile(join(ROOT, 'openapi/openapi.json'), 'utf8'))
+})
+
+t.test('a reader of stdout that is gone is no failure', async (t) => {
+  t.match(await run(['--help'], {}, false), { code: 0, stderr: /^$/ })
 })
 
 t.test('commands at a running relay, which stops with 0, and reseal after it', async (t) => {
@@ -141,7 +139,6 @@ t.test('commands at a running relay, which stops with 0, and reseal after it', a
   const reader = { ...settings, RELAY_API_KEY: made.stdout.trim() }
   await check(t, [
     { args: ['keys', 'list'], settings, code: 0, stdout: new RegExp(`^id .*\n${id} .*\n$`), stderr: /^$/ },
-    { args: ['keys', 'list'], settings: reader, code: 1, stdout: /^$/, stderr: /^alert-relay: This needs .*\n$/ },
     {
       ...{ args: ['apply', '-f', 'right.yaml'], settings: reader, code: 1 },
       ...{ stdout: /^\+ soar\n/, stderr: /^done: nothing\nnot done: soar\nalert-relay: .*needs .*write.*\n$/ },
