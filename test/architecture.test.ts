@@ -69,12 +69,12 @@ t.test('there is no cycle and no index.ts', async (t) => {
 
 t.test('every outside thing has one owner', async (t) => {
   const owners: [string, RegExp][] = [
-    ['bullmq', /^core\/platform\/(queues|queue-backends|pglite-pool)\.ts$/],
+    ['bullmq', /^core\/platform\/(queues|queue-worker|queue-backends|pglite-pool)\.ts$/],
     ['ioredis', /^core\/platform\/queue-backends\.ts$/],
-    ['pg', /^core\/platform\/database\.ts$/],
-    ['@electric-sql/pglite', /^core\/platform\/(database|pglite-pool)\.ts$/],
+    ['pg', /^core\/platform\/postgres\.ts$/],
+    ['@electric-sql/pglite', /^core\/platform\/(pglite|pglite-pool)\.ts$/],
     ['@fastify/fast-json-stringify-compiler', /^serializers\.ts$/],
-    ['undici', /^core\/platform\/(http-client|fetch-text)\.ts$/],
+    ['undici', /^core\/platform\/(http-client|connector|fetch-text)\.ts$/],
     ['env-schema', /^core\/platform\/config\.ts$/],
     ['@opentelemetry/api', /^core\/platform\/tracing\.ts$/],
     ['@opentelemetry/sdk-trace-node', /^core\/platform\/tracing\.ts$/],

@@ -64,12 +64,12 @@ const STEP_MS = 15
 const MARGIN_MS = 5_000
 
 /** Small batches that came meanwhile are worked on together: so many events; so many such rounds are begun at once. */
-const ROUNDS = { most: 64, atOnce: 2 }
+const ROUNDS = { maxWeight: 64, concurrency: 2 }
 /** Deliveries that are begun, and written, together: the events of a round that many webhooks want go in several steps. */
 const MOST_PARTS = 256
 /** Events and deliveries under way, in all steps: beyond them no other step begins. */
 const MOST_UNDER_WAY = 512
-const WRITES = { most: 100, atOnce: 2 }
+const WRITES = { maxWeight: 100, concurrency: 2 }
 
 /** One webhook's part in a dispatch. */
 interface Part {

@@ -31,7 +31,7 @@ export interface AcceptOptions {
  * at a time makes the batches large, and so the cost of each message small. Two changes of one alert take their turns, and
  * so do two copies of one message.
  */
-const BATCHES = { most: 64, atOnce: 1 }
+const BATCHES = { maxWeight: 64, concurrency: 1 }
 
 export function createAccept({ database, queues, audience, now = () => new Date() }: AcceptOptions): Accept {
   const known = createKnownValues()

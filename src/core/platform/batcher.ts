@@ -1,29 +1,31 @@
 /**
- * Batches: calls that come while earlier ones are under way are done together, in one statement instead of one each.
+ * Batches: calls that arrive while a batch runs are done together in the next one, with one statement instead of one
+ * each.
  *
- * Promise: nobody waits for a timer: what is alone is done at once. One call that fails does not fail the others: a batch
- * that fails is done again one by one, unless the failure is nobody's ('undecided').
+ * Guarantee: no call waits for a timer; a single call runs at once. A call that fails does not fail the others: the
+ * calls of a batch that fails are repeated one by one, unless the error is 'undecided', which no call has caused.
  */
 import { setImmediate } from 'node:timers/promises'
 import { Refusal } from './errors.js'
 
 export interface BatcherOptions<Input> {
-  /** A batch holds no more than so much: so many calls, unless they have weights. */
-  most: number
-  /** How much of a batch a call is; one that is more than a batch holds has one to itself. */
+  /** The weight of a full batch; without `weightOf`, its number of calls. */
+  maxWeight: number
+  /** The weight of a call, 1 by default; a call heavier than `maxWeight` has a batch of its own. */
   weightOf?: (input: Input) => number
-  /** Batches under way at once. */
-  atOnce: number
-  /** Two inputs with the same key never share a batch; undefined: they may. */
+  /** How many batches run at once. */
+  concurrency: number
+  /** Two inputs with the same key never share a batch; undefined: no key. */
   keyOf?: (input: Input) => string | undefined
 }
 
 /**
- * @param work does a batch; its outputs in the order of its inputs
+ * Makes a function that adds one input to a batch and resolves with its output.
+ * @param work runs a batch and returns its outputs in the order of the inputs
  */
 export function createBatcher<Input, Output>(
   work: (inputs: Input[]) => Promise<Output[]>,
-  { most, atOnce, weightOf = () => 1, keyOf = () => undefined }: BatcherOptions<Input>,
+  { maxWeight, concurrency, weightOf = () => 1, keyOf = () => undefined }: BatcherOptions<Input>,
 ): (input: Input) => Promise<Output> {
   interface Call {
     input: Input
@@ -31,9 +33,9 @@ export function createBatcher<Input, Output>(
     reject: (error: unknown) => void
   }
   let waiting: Call[] = []
-  let underWay = 0
+  let running = 0
 
-  function take(): Call[] {
+  function nextBatch(): Call[] {
     const batch: Call[] = []
     const rest: Call[] = []
     const keys = new Set<string>()
@@ -41,7 +43,7 @@ export function createBatcher<Input, Output>(
     for (const call of waiting) {
       const key = keyOf(call.input)
       const added = weightOf(call.input)
-      if ((weight > 0 && weight + added > most) || (key !== undefined && keys.has(key))) {
+      if ((weight > 0 && weight + added > maxWeight) || (key !== undefined && keys.has(key))) {
         rest.push(call)
         continue
       }
@@ -54,28 +56,28 @@ export function createBatcher<Input, Output>(
   }
 
   async function run(): Promise<void> {
-    // calls of the same turn of the event loop join
+    // Calls made in the same turn of the event loop join this batch.
     await setImmediate()
-    while (waiting.length > 0) await doBatch(take())
-    underWay--
+    while (waiting.length > 0) await runBatch(nextBatch())
+    running--
   }
 
-  async function doBatch(batch: Call[]): Promise<void> {
+  async function runBatch(batch: Call[]): Promise<void> {
     try {
       const outputs = await work(batch.map(({ input }) => input))
       batch.forEach(({ resolve }, i) => resolve(outputs[i]!))
     } catch (error) {
-      const isOurs = error instanceof Refusal && error.code === 'undecided'
-      if (isOurs || batch.length === 1) for (const { reject } of batch) reject(error)
-      else for (const call of batch) await doBatch([call])
+      const isUnavailable = error instanceof Refusal && error.code === 'undecided'
+      if (isUnavailable || batch.length === 1) for (const { reject } of batch) reject(error)
+      else for (const call of batch) await runBatch([call])
     }
   }
 
   return (input) =>
     new Promise((resolve, reject) => {
       waiting.push({ input, resolve, reject })
-      if (underWay < atOnce) {
-        underWay++
+      if (running < concurrency) {
+        running++
         void run()
       }
     })

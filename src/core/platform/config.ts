@@ -1,8 +1,8 @@
 /**
  * Settings: the environment, checked once at start.
  *
- * Promise: a wrong setting stops the process with one line that names it and says how to mend it; every default is here
- * and nowhere else; nothing else reads `process.env`.
+ * Guarantee: a wrong setting stops the process with one line that names it and says how to correct it. Every default is
+ * defined here and nowhere else.
  */
 import { envSchema } from 'env-schema'
 import ipaddr from 'ipaddr.js'
@@ -42,12 +42,12 @@ export interface Config {
   host: string
   port: number
   dataDir: string
-  /** A postgres:// URL; undefined: the embedded database in `dataDir`. */
+  /** A postgres:// URL; undefined: the embedded database in `dataDir` is used. */
   databaseUrl: string | undefined
-  /** redis:// or rediss:// URLs; none: the queue lives in the database; several: the nodes of a cluster. */
+  /** redis:// or rediss:// URLs; none: the queue is in the database; several: the nodes of a cluster. */
   redisUrls: string[]
   role: Role
-  /** Topic ARNs, `*` allowed inside a part; none: topics wait for approval. */
+  /** Patterns of topic ARNs, `*` allowed inside a part; none: topics need approval. */
   snsTopics: string[]
   /** One more origin (scheme://host:port) trusted for certificates and SubscribeURLs. */
   snsEmulator: string | undefined
@@ -59,14 +59,13 @@ export interface Config {
   /** CIDRs that webhooks may reach although they are not public. */
   allowPrivateTargets: string[]
   retentionDays: number
-  /** An alert without changes for this long is quiet, in milliseconds; undefined: alerts never are. */
+  /** An alert without changes for this long is quiet, in milliseconds; undefined: alerts are never marked quiet. */
   alertQuietAfterMs: number | undefined
-  /** A webhook that only fails for this long is disabled, in milliseconds. */
+  /** A webhook whose attempts all fail for this long is disabled, in milliseconds. */
   disableAfterMs: number
   logLevel: LogLevel
 }
 
-/** The shortest key that API_KEYS takes. */
 const MIN_API_KEY_LENGTH = 16
 
 /** A topic ARN, `*` allowed inside a part. */
@@ -74,8 +73,8 @@ export const TOPIC_PATTERN = /^arn:[\w*-]+:sns:[\w*-]+:[\d*]+:[\w*.-]+$/
 
 /**
  * Reads the settings.
- * @param environment as `process.env`; what is empty counts as not set
- * @throws SettingError naming the setting, in one line; a secret's value is never repeated
+ * @param environment as `process.env`; an empty value counts as not set
+ * @throws SettingError that names the setting, in one line; it never repeats a secret's value
  */
 export function loadConfig(environment: Record<string, string | undefined>): Config {
   const env = readEnvironment(environment)
@@ -114,7 +113,7 @@ function readEnvironment(environment: Record<string, string | undefined>): Stati
   }
 }
 
-/** env-schema says "env/PORT must be integer": name the setting as the operator wrote it. */
+/** env-schema's message is "env/PORT must be integer": the setting is named as the operator wrote it. */
 function settingMessage(error: unknown): string {
   const [first = 'a setting is wrong'] = messageOf(error).split(', env')
   const failed: unknown = (error as { errors?: unknown }).errors
@@ -175,9 +174,9 @@ function apiKey(text: string): string {
 }
 
 /**
- * The key in a setting.
- * @param name the setting's
- * @throws SettingError
+ * Parses an encryption key; undefined when the setting is empty.
+ * @param name the setting's name, for the error
+ * @throws SettingError when it is not 32 bytes in base64
  */
 export function encryptionKeyOf(name: string, text: string): Buffer | undefined {
   if (text === '') return undefined
@@ -211,7 +210,7 @@ function disableAfter(text: string): number {
   return ms
 }
 
-/** The embedded database belongs to one process: what needs several is refused here. */
+/** Refuses settings that need several processes: one process alone can open the embedded database. */
 function requireOneProcess(config: Config): void {
   if (config.redisUrls.length > 0) {
     throw new SettingError(

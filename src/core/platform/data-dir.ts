@@ -1,13 +1,13 @@
-/** One process per DATA_DIR: the embedded database cannot be shared. */
+/** The lock of DATA_DIR: two processes would damage the embedded database. */
 import { readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { SettingError } from './errors.js'
 
 /**
- * Takes the folder for this process. A lock whose process is gone (kill -9) is taken over; so is one with our own pid,
- * which is an earlier start's where pids repeat, as in containers.
- * @returns what gives it back
- * @throws SettingError when another process has it
+ * Locks the folder for this process. A lock whose process has ended (kill -9) is taken over; so is one with this
+ * process's pid, which is left from an earlier start where pids repeat, as in containers.
+ * @returns the function that removes the lock
+ * @throws SettingError when another process holds it
  */
 export async function acquireDataDir(dataDir: string): Promise<() => Promise<void>> {
   const path = join(dataDir, 'lock')

@@ -1,4 +1,4 @@
-/** Short texts from a URL that was checked before: certificates and subscription confirmations. */
+/** Fetches short texts from URLs that the caller has checked: certificates and subscription confirmations. */
 import { Agent, request } from 'undici'
 
 export interface FetchedText {
@@ -6,13 +6,13 @@ export interface FetchedText {
   body: string
 }
 
-/** Certificates come from a handful of hosts, and seldom. */
+/** A few connections are enough: certificates are fetched seldom and from few hosts. */
 const agent = new Agent({ connections: 4, connect: { timeout: 3000 } })
 
 /**
- * GETs a URL. Redirects are answers, not followed; proxies of the environment are not used.
- * @param limits.timeoutMs for everything, the last byte included
- * @throws Error when there is no answer in time or it is larger than `limits.maxBytes`
+ * Sends a GET. Redirects are not followed, and proxy variables are not read.
+ * @param limits.timeoutMs from the start to the last byte of the body
+ * @throws Error when the answer is not complete in time or larger than `limits.maxBytes`
  */
 export async function fetchText(url: URL, limits: { timeoutMs: number; maxBytes: number }): Promise<FetchedText> {
   const signal = AbortSignal.timeout(limits.timeoutMs)
@@ -21,7 +21,7 @@ export async function fetchText(url: URL, limits: { timeoutMs: number; maxBytes:
   let bytes = 0
   for await (const chunk of body as AsyncIterable<Buffer>) {
     bytes += chunk.length
-    // Leaving the loop destroys the body, and with it the connection.
+    // Leaving the loop destroys the body and its connection.
     if (bytes > limits.maxBytes) throw new Error(`${url.host} answered more than ${limits.maxBytes} bytes`)
     chunks.push(chunk)
   }

@@ -1,20 +1,14 @@
 /**
- * The SSRF wall: the only way out to webhooks, and the only owner of undici.
+ * The HTTP client for webhooks: one POST, with one deadline for all of it.
  *
- * Promise: no byte reaches an address that address.ts refuses, whatever a URL or a DNS server says; a try ends by its
- * deadline and holds a bounded amount of memory; whatever a receiver or the network does comes back as data.
- *
- * The wall has three gates, all in the connector, because every socket is made there: an address written in the URL
- * (node:net does not look those up), every answer of the DNS (the socket is given only those that passed, so a name
- * that changes its answer between check and use gains nothing), and the address of the peer once connected. Redirects
- * are never followed, proxy variables never read.
+ * Guarantee: connections go through connector.ts alone, redirects are not followed, and proxy variables are not read. A
+ * request ends by its deadline and uses a bounded amount of memory. What a receiver or the network does is returned as
+ * data.
  */
-import type { LookupAddress } from 'node:dns'
-import { lookup } from 'node:dns/promises'
-import { isIP, type LookupFunction } from 'node:net'
 import type { SecureContext } from 'node:tls'
-import { Agent, buildConnector, errors, type Dispatcher } from 'undici'
-import { createAddressRule, type AddressRule } from './address.js'
+import { Agent, errors, type Dispatcher } from 'undici'
+import { createAddressRule } from './address.js'
+import { createConnector, TargetRefused, type Resolve } from './connector.js'
 import { messageOf } from './errors.js'
 import { storable } from './text.js'
 import { createTlsAgents, type TlsMaterial } from './tls-agents.js'
@@ -22,23 +16,24 @@ import { createTlsAgents, type TlsMaterial } from './tls-agents.js'
 export interface HttpRequest {
   headers: Record<string, string>
   body: string | Buffer
-  /** For everything together: DNS, connect, TLS, sending, headers and body of the answer. */
+  /** From the DNS query to the last byte of the answer. */
   timeoutMs: number
-  /** For a receiver that asks for a client certificate, or whose own is from an authority that is not public. */
+  /** For a receiver that requires a client certificate, or whose certificate is not from a public authority. */
   tls?: TlsMaterial
-  /** How much of the answer's body is kept, 4 KiB unless told and never more than 64 KiB. */
+  /** How much of the answer's body is kept: 4 KiB by default, at most 64 KiB. */
   keepBytes?: number
 }
 
 /**
- * `timeout`: the deadline passed, or nobody answered the connection. `connection_failed`: no DNS answer, no connection,
- * no valid TLS, or it broke before an answer. `target_refused`: the wall. `invalid_response`: an answer that is not HTTP.
+ * `timeout`: the deadline passed, or the connection was not answered. `connection_failed`: no DNS answer, no
+ * connection, no valid TLS, or the connection broke before an answer. `target_refused`: connector.ts refused the
+ * address. `invalid_response`: an answer that is not HTTP.
  */
 export type HttpFailure = 'timeout' | 'connection_failed' | 'target_refused' | 'invalid_response'
 
 /**
- * `body`: its beginning as text, for people to read; what is not UTF-8, and NUL, became U+FFFD. `retryAfter`: that header,
- * as it came, if it is there once and short.
+ * `body`: its beginning as text; NUL and what is not UTF-8 became U+FFFD. `retryAfter`: that header as received, if it
+ * is there once and short.
  */
 type HttpResult =
   | { kind: 'response'; statusCode: number; retryAfter: string | null; body: string }
@@ -48,34 +43,30 @@ export type HttpOutcome = HttpResult & { durationMs: number }
 
 export interface HttpClient {
   /**
-   * One POST. The status decides, so it counts from the moment the headers are here: an answer whose body drips past
-   * the deadline, breaks off or is too long is still a `response`, with as much of the body as came.
-   * Never rejects.
+   * Sends one POST. Once the headers have arrived the result is a `response`, with as much of the body as was received,
+   * even if the body passes the deadline, breaks off or is too long. Never rejects.
    */
   post(url: string, request: HttpRequest): Promise<HttpOutcome>
-  /** Drops every connection; a post in flight ends as `connection_failed`, so drain first. */
+  /** Closes every connection; a post in flight ends as `connection_failed`. */
   close(): Promise<void>
 }
 
 export interface HttpClientOptions {
   /** CIDRs that may be reached although they are not public. */
   allowPrivateTargets: string[]
-  /** All addresses of a name; the operating system's resolver unless a test says otherwise. */
-  resolve?: (hostname: string) => Promise<LookupAddress[]>
+  /** Default: the operating system's resolver. */
+  resolve?: Resolve
 }
 
-/** Reading stops here and the connection is dropped; below it, a read to the end keeps the connection for the next try. */
+/** A longer body closes the connection; a shorter one is read to its end, so that the connection can be reused. */
 const MAX_BODY_BYTES = 64 * 1024
 const KEPT_BODY_BYTES = 4 * 1024
 const MAX_ERROR_LENGTH = 500
 
-/** A connection that is not there by now will not come; the try's own deadline may be earlier. */
-const CONNECT_TIMEOUT_MS = 10_000
-
 /**
- * Connections of one origin. An idle one closes after a few seconds whatever the receiver proposes, and undici forgets
- * an origin with its last connection: thousands of webhooks leave nothing behind. After so many requests a busy one is
- * replaced, so that a receiver that moved in the DNS is found again.
+ * The connections of one origin. An idle one closes after a few seconds, whatever the receiver's Keep-Alive header
+ * says; undici removes an origin with its last connection, so thousands of webhooks leave no state. A busy one is
+ * replaced after `maxRequestsPerClient`, so that a changed DNS answer is noticed.
  */
 const POOL = {
   connections: 128,
@@ -85,15 +76,16 @@ const POOL = {
   maxRequestsPerClient: 1_000,
 }
 
-export function createHttpClient({ allowPrivateTargets, resolve = resolveAll }: HttpClientOptions): HttpClient {
+export function createHttpClient({ allowPrivateTargets, resolve }: HttpClientOptions): HttpClient {
   const mayReach = createAddressRule(allowPrivateTargets)
-  // undici's own timeouts are off: a slow drip defeats them, and the deadline of the try covers all they do.
+  // undici's timeouts are off: a receiver that sends a byte now and then resets them, and the deadline covers all of
+  // it.
   const createAgent = (secureContext?: SecureContext) =>
     new Agent({
       ...POOL,
       headersTimeout: 0,
       bodyTimeout: 0,
-      connect: createConnector(mayReach, resolve, secureContext),
+      connect: createConnector({ mayReach, resolve, secureContext }),
     })
   const agents = createTlsAgents(createAgent)
   return {
@@ -121,7 +113,7 @@ function exchange(agent: Agent, url: string, request: HttpRequest): Promise<Http
     let controller: Dispatcher.DispatchController | undefined
     let ended = false
 
-    /** With the answer if its status is here, otherwise with this failure; only the first call counts. */
+    /** Resolves with the answer if its status was received, otherwise with this failure. Only the first call counts. */
     const end = (kind: HttpFailure, error: string) => {
       ended = true
       clearTimeout(timer)
@@ -129,17 +121,17 @@ function exchange(agent: Agent, url: string, request: HttpRequest): Promise<Http
       if (statusCode === undefined) resolve({ kind, error })
       else resolve({ kind: 'response', statusCode, retryAfter, body: textOf(chunks, keepBytes) })
     }
-    const giveUp = (kind: HttpFailure, error: string) => {
+    const abort = (kind: HttpFailure, error: string) => {
       end(kind, error)
       controller?.abort(new Error(error))
     }
-    // Not AbortSignal.timeout: its timer outlives the request, and undici notices a signal only once it is connected.
-    const timer = setTimeout(() => giveUp('timeout', `no answer within ${request.timeoutMs} ms`), request.timeoutMs)
+    // Not AbortSignal.timeout: its timer outlives the request, and undici observes a signal only once it is connected.
+    const timer = setTimeout(() => abort('timeout', `no answer within ${request.timeoutMs} ms`), request.timeoutMs)
 
     const handler: Dispatcher.DispatchHandler = {
       onRequestStart(started) {
         controller = started
-        if (ended) controller.abort(new Error('the deadline passed before the connection was there'))
+        if (ended) controller.abort(new Error('the deadline passed before the connection was made'))
       },
       onResponseStart(_, statusCode, headers) {
         if (statusCode < 200) return
@@ -149,7 +141,7 @@ function exchange(agent: Agent, url: string, request: HttpRequest): Promise<Http
       onResponseData(_, chunk) {
         if (answer.bytes < keepBytes) answer.chunks.push(chunk)
         answer.bytes += chunk.length
-        if (answer.bytes > MAX_BODY_BYTES) giveUp('invalid_response', 'the body is too long')
+        if (answer.bytes > MAX_BODY_BYTES) abort('invalid_response', 'the body is too long')
       },
       onResponseEnd: () => end('invalid_response', 'no status'),
       onResponseError: (_, error) => end(failureOf(error), errorText(error)),
@@ -162,7 +154,7 @@ function exchange(agent: Agent, url: string, request: HttpRequest): Promise<Http
   })
 }
 
-/** What has come of an answer. */
+/** What was received of an answer so far. */
 interface Answer {
   statusCode?: number
   retryAfter: string | null
@@ -174,62 +166,6 @@ function shortHeader(value: string | string[] | undefined): string | null {
   return typeof value === 'string' && value.length <= 100 ? value : null
 }
 
-class TargetRefused extends Error {
-  constructor(what: string) {
-    super(`${what}, not a public address; ALLOW_PRIVATE_TARGETS lists what else webhooks may reach`)
-  }
-}
-
-function createConnector(
-  mayReach: AddressRule,
-  resolve: Required<HttpClientOptions>['resolve'],
-  secureContext?: SecureContext,
-) {
-  const connect = buildConnector({
-    secureContext,
-    lookup: createLookup(mayReach, resolve),
-    timeout: CONNECT_TIMEOUT_MS,
-    // Makes node:net ask `lookup` for every address and try them in turn (RFC 8305), each for this long: the default
-    // of 250 ms is less than a connection around the world takes.
-    autoSelectFamily: true,
-    autoSelectFamilyAttemptTimeout: 1_000,
-  })
-  const guarded: buildConnector.connector = (options, callback) => {
-    if (isIP(options.hostname) !== 0 && !mayReach(options.hostname)) {
-      // In a later tick, like every other failure: undici is in the middle of asking for this connection.
-      process.nextTick(callback, new TargetRefused(`the target is ${options.hostname}`), null)
-      return
-    }
-    connect(options, (error, socket) => {
-      if (error) return callback(error, null)
-      const peer = socket.remoteAddress
-      if (peer !== undefined && mayReach(peer)) return callback(null, socket)
-      socket.destroy()
-      callback(peer ? new TargetRefused(`connected to ${peer}`) : new Error('closed as soon as connected'), null)
-    })
-  }
-  return guarded
-}
-
-/** A lookup that hands node:net the addresses that passed, all of them; the refused ones never leave this function. */
-function createLookup(mayReach: AddressRule, resolve: Required<HttpClientOptions>['resolve']): LookupFunction {
-  return (hostname, _options, callback) => {
-    resolve(hostname).then(
-      (answers) => {
-        const passed = answers.filter(({ address }) => mayReach(address))
-        if (passed.length > 0) return callback(null, passed)
-        const found = answers.map(({ address }) => address).join(', ') || 'nothing'
-        callback(new TargetRefused(`${hostname} resolves to ${found}`), [])
-      },
-      (error: Error) => callback(error, []),
-    )
-  }
-}
-
-function resolveAll(hostname: string): Promise<LookupAddress[]> {
-  return lookup(hostname, { all: true })
-}
-
 function failureOf(error: Error & { code?: string }): HttpFailure {
   if (error instanceof TargetRefused) return 'target_refused'
   if (error instanceof errors.ConnectTimeoutError || error.code === 'ETIMEDOUT') return 'timeout'
@@ -237,7 +173,10 @@ function failureOf(error: Error & { code?: string }): HttpFailure {
   return 'connection_failed'
 }
 
-/** What undici and node:net say names hosts, addresses and codes, never a path, a query or a header's value. */
+/**
+ * Safe to store: messages of undici and node:net have hosts, addresses and codes, never a path, a query or a header's
+ * value.
+ */
 function errorText(error: Error): string {
   const message = error instanceof AggregateError ? error.errors.map(messageOf).join('; ') : messageOf(error)
   return storable(message).slice(0, MAX_ERROR_LENGTH)

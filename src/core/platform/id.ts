@@ -1,4 +1,4 @@
-/** Identifiers: a prefix that names the kind and a UUIDv7 (RFC 9562) in hex, so that ids sort by the time they were made. */
+/** Identifiers: a prefix for the kind, and a UUIDv7 (RFC 9562) in hex, so that ids sort by creation time. */
 import { uuidv7obj } from 'uuidv7'
 
 export type IdPrefix = 'wh' | 'evt' | 'dlv' | 'att' | 'rec' | 'key' | 'aud'

@@ -1,21 +1,23 @@
 /**
- * Idempotency keys (IETF draft "The Idempotency-Key HTTP Header Field"): a request that is repeated with its key gets the
- * first answer, and has its effect once.
+ * Idempotency keys (IETF draft "The Idempotency-Key HTTP Header Field"): a request repeated with its key has its effect
+ * once and gets the first answer.
  *
- * Promise: the key, the effect and the answer are committed together; of two requests at once one waits for the other.
+ * Guarantee: the key, the effect and the answer are committed together; of two concurrent requests with one key, the
+ * second waits for the first.
  */
 import { createHash } from 'node:crypto'
 import type { Queryable } from './database.js'
 import { Refusal } from './errors.js'
 
-/** How long a key is remembered, in milliseconds. */
+/** How long a key is kept, in milliseconds. */
 export const IDEMPOTENCY_KEPT_MS = 24 * 3600 * 1000
 
 /**
- * Does the work, unless the key was used before.
- * @param key undefined: the work is done
- * @param request the request's content: another one with the same key is refused
- * @throws Refusal 'idempotency_mismatch'
+ * Runs the work, or returns the stored answer if the key was used before.
+ * @param tx the transaction that the work writes in
+ * @param key undefined: the work always runs
+ * @param request the request's content
+ * @throws Refusal 'idempotency_mismatch' when the key was used with other content
  */
 export async function once<Answer>(
   tx: Queryable,
@@ -46,7 +48,7 @@ async function firstAnswer<Answer>(tx: Queryable, key: string, digest: Buffer): 
   throw new Refusal('idempotency_mismatch', 'This Idempotency-Key was used with another body: use a new key.')
 }
 
-/** Forgets up to `limit` keys of before `before`. */
+/** Deletes up to `limit` keys created before `before`; returns how many. */
 export async function deleteOldKeys(db: Queryable, before: Date, limit: number): Promise<number> {
   const { rowCount } = await db.query(
     `delete from idempotency_keys where key in (

@@ -1,6 +1,6 @@
-/** JSON pointers (RFC 6901): where in a document something is. Pure. */
+/** JSON pointers (RFC 6901). Pure. */
 
-/** The pointer to a member of what `path` points to. */
+/** The pointer to a member or element of the value at `path`. */
 export function memberPath(path: string, key: string | number): string {
   return `${path}/${String(key).replaceAll('~', '~0').replaceAll('/', '~1')}`
 }

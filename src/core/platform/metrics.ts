@@ -1,23 +1,24 @@
 /**
  * Metrics in Prometheus' text format.
  *
- * Promise: labels come from fixed lists (results, outcomes, queues), never from outside: the number of series is bounded.
+ * Guarantee: label values are from fixed lists (results, outcomes, queues), never from a request, so the number of
+ * series is bounded.
  */
 import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client'
 
-/** From a local network to the longest attempt, in seconds. */
+/** From the latency of a local network to the longest attempt, in seconds. */
 const ATTEMPT_BUCKETS_S = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30]
-/** From at once to the end of the retry schedule, in seconds. */
+/** From 10 ms to the end of the retry schedule, in seconds. */
 const DELIVERY_BUCKETS_S = [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5, 30, 300, 3600, 36_000, 360_000]
 
-/** What is read when somebody scrapes. */
+/** What is read from the database and the queues at each scrape. */
 export interface Backlog {
-  /** Events that are not dispatched and deliveries that wait, each counted up to a bound. */
+  /** Undispatched events and pending deliveries, each counted up to a limit. */
   undispatchedEvents: number
   pendingDeliveries: number
-  /** How long the oldest of them is overdue, in seconds; 0 when nothing is. */
+  /** How long the oldest of them is overdue, in seconds; 0 when none is. */
   oldestDueS: number
-  /** Webhooks by state: of health, or disabled. */
+  /** Webhooks by health state, or disabled. */
   webhooks: Record<string, number>
   /** Jobs in the queues, by queue and state. */
   jobs: { queue: string; state: string; count: number }[]
@@ -25,44 +26,44 @@ export interface Backlog {
 
 export type Metrics = ReturnType<typeof createMetrics>
 
-/** Counters of one process; `readBacklog` is asked at each scrape. */
+/** Makes the metrics of one process; `readBacklog` is called at each scrape. */
 export function createMetrics(readBacklog: () => Promise<Backlog>) {
   const registry = new Registry()
   const registers = [registry]
   collectDefaultMetrics({ register: registry })
   const messages = new Counter({
     name: 'alert_relay_sns_messages_total',
-    help: 'Messages posted to /sns, by what became of them.',
+    help: 'Messages posted to /sns, by result.',
     labelNames: ['result'],
     registers,
   })
   const attempts = new Counter({
     name: 'alert_relay_attempts_total',
-    help: 'Attempts at webhooks, by outcome.',
+    help: 'Delivery attempts, by outcome.',
     labelNames: ['outcome'],
     registers,
   })
   const attemptSeconds = new Histogram({
     name: 'alert_relay_attempt_duration_seconds',
-    help: 'How long attempts took.',
+    help: 'Duration of delivery attempts.',
     buckets: ATTEMPT_BUCKETS_S,
     registers,
   })
   const deliverySeconds = new Histogram({
     name: 'alert_relay_delivery_latency_seconds',
-    help: 'From the arrival of an event to the answer of a receiver that took it.',
+    help: 'Time from the arrival of an event to the success of a delivery.',
     buckets: DELIVERY_BUCKETS_S,
     registers,
   })
   const dispatchSeconds = new Histogram({
     name: 'alert_relay_dispatch_latency_seconds',
-    help: 'From the arrival of an event to the record of its dispatch.',
+    help: 'Time from the arrival of an event to the record of its dispatch.',
     buckets: DELIVERY_BUCKETS_S,
     registers,
   })
   const certificates = new Counter({
     name: 'alert_relay_certificate_fetches_total',
-    help: "Fetches of SNS's signing certificates, by what became of them.",
+    help: "Fetches of SNS's signing certificates, by result.",
     labelNames: ['result'],
     registers,
   })
@@ -74,13 +75,13 @@ export function createMetrics(readBacklog: () => Promise<Backlog>) {
   })
   const backlog = new Gauge({
     name: 'alert_relay_backlog',
-    help: 'Work that is stored and not done, counted up to 100000.',
+    help: 'Stored work that is not done, counted up to 100000.',
     labelNames: ['kind'],
     registers,
   })
   const oldestDue = new Gauge({
     name: 'alert_relay_backlog_oldest_due_seconds',
-    help: 'How long the oldest work is overdue.',
+    help: 'How long the oldest undone work is overdue.',
     registers,
   })
   const jobs = new Gauge({
@@ -90,7 +91,7 @@ export function createMetrics(readBacklog: () => Promise<Backlog>) {
     registers,
   })
 
-  // Said from the start, so that a first one is seen as an increase.
+  // Exported as 0 from the start, so that increase() sees the first one.
   for (const result of ['fetched', 'failed']) certificates.inc({ result }, 0)
   for (const result of ['stored', 'undecided']) messages.inc({ result }, 0)
 
@@ -104,7 +105,7 @@ export function createMetrics(readBacklog: () => Promise<Backlog>) {
     countCertificateFetch: (result: 'fetched' | 'failed') => certificates.inc({ result }),
     observeDelivery: (seconds: number) => deliverySeconds.observe(seconds),
     contentType: registry.contentType,
-    /** The text. While the database or the queue does not answer, the backlog is what it was. */
+    /** The metrics as text. While the database or the queue does not answer, the backlog keeps its last values. */
     async scrape(): Promise<string> {
       const now = await readBacklog().catch(() => undefined)
       if (!now) return registry.metrics()

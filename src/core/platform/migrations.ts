@@ -1,8 +1,8 @@
 /**
  * Migrations: migrations/NNNN_name.sql, applied once each, in order.
  *
- * Promise: all that are missing are applied in one transaction under a lock, so that processes that start at once end up
- * with one schema; a database of a newer version is refused.
+ * Guarantee: all missing ones are applied in one transaction under a lock, so processes that start together get one
+ * schema. A database with migrations of a newer version is refused.
  */
 import { readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -14,6 +14,7 @@ const FOLDER = join(ROOT, 'migrations')
 /** The key of the advisory lock: "alrt". */
 const LOCK_KEY = 0x616c7274
 
+/** @throws SettingError when the database has a migration that this version does not know */
 export async function migrate(transaction: Transaction): Promise<void> {
   const names = (await readdir(FOLDER)).filter((name) => /^\d{4}_\w+\.sql$/.test(name)).sort()
   await transaction(async (tx) => {
@@ -32,7 +33,7 @@ export async function migrate(transaction: Transaction): Promise<void> {
   })
 }
 
-/** PGlite takes one statement a query. Migrations hold no semicolon inside a statement. */
+/** PGlite runs one statement per query. Migrations must have no semicolon inside a statement. */
 function statementsOf(sql: string): string[] {
   return sql
     .replace(/--.*$/gm, '')

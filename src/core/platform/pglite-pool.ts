@@ -1,4 +1,4 @@
-/** PGlite in the shape of a `pg` pool, as far as BullMQ's PostgreSQL backend needs one. */
+/** PGlite behind the interface of a `pg` pool, as far as BullMQ's PostgreSQL backend uses it. */
 import { EventEmitter } from 'node:events'
 import { setImmediate } from 'node:timers/promises'
 import type { PGlite } from '@electric-sql/pglite'
@@ -7,28 +7,28 @@ import type { PgNotification, PgPool, PgPoolClient, PgQueryResult } from 'bullmq
 export type { PGlite } from '@electric-sql/pglite'
 
 /**
- * PGlite answers without ever waiting for the outside: code that asks it again and again would keep sockets and timers from
- * their turn. So every query ends with one.
+ * PGlite answers without I/O, so a loop of queries would never let sockets and timers run: every query ends with a turn
+ * of the event loop.
  */
-export async function afterQuery(): Promise<void> {
+export async function yieldToEventLoop(): Promise<void> {
   await setImmediate()
 }
 
 /**
- * Every "connection" is the one engine. LISTEN and UNLISTEN go through PGlite's own listeners, so that a notification
- * reaches the client that asked for it.
+ * Every client uses the one engine. LISTEN and UNLISTEN go through PGlite's listeners, so that a notification reaches
+ * only the clients that listen on its channel.
  */
 export function createPglitePool(db: PGlite): PgPool {
   const events = new EventEmitter()
   const query = async <R>(text: string, params: readonly unknown[] = []): Promise<PgQueryResult<R>> => {
     if (params.length === 0) {
       const results = await db.exec(text)
-      await afterQuery()
+      await yieldToEventLoop()
       const last = results.at(-1)
       return { rows: (last?.rows ?? []) as R[], rowCount: last?.affectedRows ?? 0 }
     }
     const { rows, affectedRows } = await db.query<R>(text, [...params])
-    await afterQuery()
+    await yieldToEventLoop()
     return { rows, rowCount: rows.length || (affectedRows ?? 0) }
   }
   const pool = {
@@ -53,7 +53,7 @@ function createClient(db: PGlite, query: PgPoolClient['query']): PgPoolClient {
   const events = new EventEmitter()
   const channels = new Map<string, () => Promise<void>>()
   const client = {
-    // A client that is checked out is never lost: nothing to keep alive, and BullMQ may wait on it as long as it likes.
+    // BullMQ sets TCP keep-alive; the embedded engine has no socket.
     connection: { stream: { setKeepAlive: () => {} } },
     async query<R>(text: string, params?: readonly unknown[]): Promise<PgQueryResult<R>> {
       const [, verb, channel = ''] = /^(?:\s|--.*\n)*(LISTEN|UNLISTEN)\s+"?([^";\s]+)"?/i.exec(text) ?? []

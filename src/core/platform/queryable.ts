@@ -1,4 +1,6 @@
-/** What takes SQL: a database, or a transaction in it. */
+/** What runs SQL: a database, or a transaction in it. Types alone. */
+import type { PGlite } from './pglite-pool.js'
+
 export interface Queryable {
   /**
    * @param sql one statement, parameters as $1, $2, ...
@@ -9,3 +11,16 @@ export interface Queryable {
 
 /** Runs work between BEGIN and COMMIT; ROLLBACK when it throws. */
 export type Transaction = <T>(work: (tx: Queryable) => Promise<T>) => Promise<T>
+
+export interface Database extends Queryable {
+  readonly kind: 'embedded' | 'server'
+  /** The server's URL; undefined for the embedded engine. */
+  readonly url: string | undefined
+  /** The embedded engine itself, for the queue that shares it; undefined on a server. */
+  readonly embedded: PGlite | undefined
+  /** Uses one connection from BEGIN to COMMIT; no other query runs on it in between. */
+  transaction: Transaction
+  /** Rejects when the database does not answer. */
+  ping(): Promise<void>
+  close(): Promise<void>
+}

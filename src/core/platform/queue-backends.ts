@@ -1,7 +1,7 @@
 /**
- * Where the queues live: PGlite, PostgreSQL, or Redis (Valkey, Redis Cluster). One `QueueBackend` each, the same to use.
+ * The stores of the queues: PGlite, PostgreSQL, or Redis (Valkey, Redis Cluster), each as a `QueueBackend`.
  *
- * Promise: what produces fails within seconds when the store is down; what consumes waits for it for ever.
+ * Guarantee: producers fail within seconds when the store is down; consumers wait for it without limit.
  */
 import {
   createPostgresBackend,
@@ -28,18 +28,18 @@ export interface QueueBackend {
   close(): Promise<void>
 }
 
-/** A command of a producer that is not answered within this time fails. */
+/** How long a producer waits for the answer to a command. */
 export const PRODUCER_TIMEOUT_MS = 2000
-/** How long the store is tried at start, so that both may be started together. */
-const START_PATIENCE_MS = 10_000
+/** How long a connection is retried at start, so that the store and the relay may be started together. */
+const START_TIMEOUT_MS = 10_000
 const RECONNECT_MAX_MS = 2000
 const SCHEMA = 'bullmq'
 
-/** The queues on the database's own PGlite: one engine, one connection. */
+/** The queues in the embedded database, on the same engine. */
 export async function embeddedBackend(db: PGlite): Promise<QueueBackend> {
   const pool = createPglitePool(db)
   await runMigrations(pool, SCHEMA)
-  // Our tables first: BullMQ's names are singular, ours plural.
+  // Both schemas are searched, ours first. No name is in both: BullMQ's tables are singular, ours plural.
   await db.exec(`set search_path to public, ${SCHEMA}`)
   return {
     ...postgresConstructors(pool, pool),
@@ -50,7 +50,7 @@ export async function embeddedBackend(db: PGlite): Promise<QueueBackend> {
   }
 }
 
-/** The queues in a PostgreSQL server, on connections of their own. */
+/** The queues in a PostgreSQL server, on their own connections. */
 export async function postgresBackend(connectionString: string): Promise<QueueBackend> {
   const base = { connectionString, schema: SCHEMA, keepAlive: true, application_name: 'alert-relay queue' }
   await migrate({ ...base, max: 1, migrate: true })
@@ -66,7 +66,7 @@ export async function postgresBackend(connectionString: string): Promise<QueueBa
   }
 }
 
-/** Once for the process, and for as long as it takes: another process may be at it. */
+/** Applies BullMQ's migrations once per process, without a timeout: another process may be applying them. */
 async function migrate(connection: PostgresConnection): Promise<void> {
   const { queue } = postgresConstructors(connection, connection)
   const migration = queue('migration')
@@ -97,7 +97,7 @@ function postgresConstructors(producer: PostgresConnection, consumer: PostgresCo
 /**
  * The queues in Redis.
  * @param urls one node, or the nodes of a cluster
- * @param prefix in braces, so that a cluster keeps a queue's keys on one node
+ * @param prefix in braces (a hash tag), so that a cluster keeps a queue's keys on one node
  * @throws SettingError when Redis cannot be reached
  */
 export async function redisBackend(
@@ -155,27 +155,30 @@ function connect(urls: string[], options: RedisOptions): Redis | Cluster {
   })
 }
 
-/** Resolves at the first connection; there is none within the time limit: DATABASE and Redis may be started together. */
+/** @throws SettingError when there is no connection within START_TIMEOUT_MS */
 async function ready(connection: Redis | Cluster): Promise<void> {
   if (connection.status === 'ready') return
   let last: unknown = new Error('no answer')
   let timer: NodeJS.Timeout | undefined
-  const note = (error: unknown) => (last = error)
-  connection.on('error', note)
+  const onError = (error: unknown) => (last = error)
+  connection.on('error', onError)
   try {
     await new Promise<void>((resolve, reject) => {
       connection.once('ready', () => resolve())
-      timer = setTimeout(() => reject(last), START_PATIENCE_MS)
+      timer = setTimeout(() => reject(last), START_TIMEOUT_MS)
     })
   } catch (error) {
     throw new SettingError(`REDIS_URL cannot be reached: ${messageOf(error)}`, { cause: error })
   } finally {
     clearTimeout(timer)
-    connection.off('error', note)
+    connection.off('error', onError)
   }
 }
 
-/** Redis under memory pressure must refuse, not forget. Managed services forbid CONFIG: then nothing is said. */
+/**
+ * Redis that is out of memory must refuse writes, not evict keys. Managed services forbid CONFIG: then there is no
+ * warning.
+ */
 async function warnOfEviction(connection: Redis | Cluster, onError: (error: unknown) => void): Promise<void> {
   const answer = await connection.config('GET', 'maxmemory-policy').catch(() => undefined)
   const policy = Array.isArray(answer) ? answer[1] : undefined

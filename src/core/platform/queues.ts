@@ -1,11 +1,11 @@
 /**
- * The queues: an alarm clock for work that is stored in the database.
+ * The queues: their jobs start work that is stored in the database.
  *
- * Promise: a job carries ids, never the only copy of anything; ids of jobs are derived, so queueing a thing twice is
- * harmless; a job that is done or failed leaves no trace, so its id is free for upkeep to queue again.
+ * Guarantee: a job carries ids, never the only copy of anything. Job ids are derived from the work, so adding a job
+ * twice is harmless; a job that is done or failed is removed, so that upkeep can add its id again.
  */
 import { setTimeout as pause } from 'node:timers/promises'
-import type { Job, JobsOptions, Queue, Worker } from 'bullmq'
+import type { JobsOptions, Queue } from 'bullmq'
 import type { FastifyBaseLogger } from 'fastify'
 import type { Database } from './database.js'
 import { withDeadline } from './deadline.js'
@@ -16,13 +16,13 @@ import {
   PRODUCER_TIMEOUT_MS,
   redisBackend,
   type QueueBackend,
-  type Tuning,
 } from './queue-backends.js'
+import { REOPEN_DELAY_MS, startWorker, type Handler, type QueueWorker } from './queue-worker.js'
 
-/** Events that are dispatched by one job. */
+/** Events that one job dispatches. */
 export interface Batch {
   batchId: string
-  /** How many they are, or were when they were stored. */
+  /** How many events it has, or had when they were stored. */
   size: number
 }
 
@@ -38,22 +38,16 @@ export interface Wake {
 }
 
 export type WakeJob = Omit<Wake, 'at'>
-export type Handler<Data> = (data: Data) => Promise<void>
-
-export interface QueueWorker {
-  /** Takes no new job and waits for those under way. */
-  close(): Promise<void>
-}
 
 export interface Queues {
   /**
-   * Queues one job per batch; a batch that is queued or being dispatched already is left alone. A queue that holds many
-   * takes no more: what it leaves out waits in the database, and upkeep queues it when there is room.
+   * Adds one job per batch; a batch that is queued or being dispatched keeps its job. A full queue takes no jobs: the
+   * batches wait in the database, and upkeep queues them when there is room.
    */
   addDispatches(batches: readonly Batch[]): Promise<void>
   /**
-   * Queues delayed jobs, one per webhook and second. What is due later than in a minute is left to upkeep, so that the
-   * queue holds little of the future.
+   * Adds delayed jobs, one per webhook and second. What is due in more than a minute is left to upkeep, so that the
+   * queue stays small.
    */
   addWakes(wakes: readonly Wake[]): Promise<void>
   startDispatch(handler: Handler<Batch>, concurrency: number): QueueWorker
@@ -71,46 +65,23 @@ export interface QueuesOptions {
   redisUrls: string[]
   /** The first part of every key in Redis. */
   prefix?: string
-  /** Told of trouble in the background; what is told is tried again. */
+  /** Called with errors in the background; the work is tried again. */
   onError: (error: unknown) => void
 }
 
-/**
- * For work that is stored already and told to be taken: a queue that does not take the job is no reason to refuse it,
- * since upkeep queues it again.
- */
+/** Logs a failure to queue work that is stored and was answered as accepted: upkeep queues it again. */
 export async function leaveToUpkeep(queued: Promise<void>, log: FastifyBaseLogger): Promise<void> {
-  await queued.catch((error: unknown) => log.warn({ err: error }, 'not queued now: upkeep will'))
+  await queued.catch((error: unknown) => log.warn({ err: error }, 'could not be queued now; upkeep queues it later'))
 }
 
-/**
- * A stalled job (its process died) comes back after about this long. Stalling is no fault of the job: it may happen any
- * number of times. A retry is upkeep's matter, so a failed job is not tried again by the queue.
- */
-const TUNING: Tuning = {
-  lockDuration: 15_000,
-  stalledInterval: 5000,
-  // an idle worker looks again after a second, should a wake-up have been lost
-  drainDelay: 1,
-  maxStalledCount: 1_000_000,
-  removeOnComplete: { count: 0 },
-  removeOnFail: { count: 0 },
-}
 const JOB_OPTIONS = { removeOnComplete: true, removeOnFail: true, attempts: 1 }
 
-/**
- * A worker is asked to close; once no handler runs any more it is given this long. While its store is away BullMQ would wait
- * for ever; the job that it could not end comes back as stalled, and is found done.
- */
-const CLOSE_PATIENCE_MS = 3_000
+/** A producer is opened this many times at most; its store may be away at first. */
+const MAX_OPEN_TRIES = 5
 
-/** What could not begin, since its store was away, begins anew: a worker until it can, a producer so many times. */
-const OPEN_AGAIN_AFTER_MS = 1000
-const MOST_TRIES = 5
-
-/** The dispatch queue takes no more than about so many jobs, counted now and then. */
-const MOST_DISPATCHES = 20_000
-const COUNT_EVERY_MS = 500
+/** The approximate size of a full dispatch queue, in jobs, and how often they are counted. */
+const MAX_DISPATCH_JOBS = 20_000
+const COUNT_INTERVAL_MS = 500
 /** Wake-ups further ahead are left to upkeep. */
 const WAKE_HORIZON_MS = 60_000
 
@@ -118,25 +89,25 @@ export async function openQueues(options: QueuesOptions): Promise<Queues> {
   const { onError } = options
   const backend = await openBackend(options)
   const [dispatch, wake] = await openProducers(backend, onError)
-  const soon = <T>(work: Promise<T>) => withDeadline(work, PRODUCER_TIMEOUT_MS, 'the queue')
-  const isFull = createFullness(dispatch)
+  const timed = <T>(work: Promise<T>) => withDeadline(work, PRODUCER_TIMEOUT_MS, 'the queue')
+  const isFull = createFullCheck(dispatch)
 
   return {
     async addDispatches(batches) {
       if (batches.length === 0 || isFull()) return
-      await soon(add(dispatch, batches.map(dispatchJob)))
+      await timed(add(dispatch, batches.map(dispatchJob)))
     },
     async addWakes(wakes) {
       const near = wakes.filter(({ at }) => at.getTime() < Date.now() + WAKE_HORIZON_MS)
-      if (near.length > 0) await soon(add(wake, near.map(wakeJob)))
+      if (near.length > 0) await timed(add(wake, near.map(wakeJob)))
     },
-    startDispatch: (handler, concurrency) => startWorker(backend, 'dispatch', handler, concurrency, onError),
-    startWake: (handler, concurrency) => startWorker(backend, 'wake', handler, concurrency, onError),
-    counts: async () => (await soon(Promise.all([dispatch, wake].map(countJobs)))).flat(),
-    ping: () => soon(backend.ping()),
+    startDispatch: (handler, concurrency) => startWorker(backend, { name: 'dispatch', handler, concurrency, onError }),
+    startWake: (handler, concurrency) => startWorker(backend, { name: 'wake', handler, concurrency, onError }),
+    counts: async () => (await timed(Promise.all([dispatch, wake].map(countJobs)))).flat(),
+    ping: () => timed(backend.ping()),
     async close() {
-      await Promise.all([dispatch, wake].map((queue) => soon(queue.close()).catch(onError)))
-      await soon(backend.close()).catch(onError)
+      await Promise.all([dispatch, wake].map((queue) => timed(queue.close()).catch(onError)))
+      await timed(backend.close()).catch(onError)
     },
   }
 }
@@ -150,7 +121,7 @@ async function openProducers(backend: QueueBackend, onError: (error: unknown) =>
   }
 }
 
-/** A producer whose store did not answer when it began stays without it: it is made anew. */
+/** A BullMQ queue whose store did not answer at first never connects: it is replaced by a new one. */
 async function openProducer(backend: QueueBackend, name: string, onError: (error: unknown) => void): Promise<Queue> {
   for (let tries = 1; ; tries++) {
     const queue = backend.queue(name)
@@ -159,10 +130,10 @@ async function openProducer(backend: QueueBackend, name: string, onError: (error
       await queue.waitUntilReady()
       return queue
     } catch (error) {
-      if (tries === MOST_TRIES) throw error
+      if (tries === MAX_OPEN_TRIES) throw error
       onError(error)
       await queue.close().catch(onError)
-      await pause(OPEN_AGAIN_AFTER_MS)
+      await pause(REOPEN_DELAY_MS)
     }
   }
 }
@@ -189,14 +160,17 @@ function dispatchJob(batch: Batch): NewJob {
   return { name: 'dispatch', data: batch, opts: { ...JOB_OPTIONS, jobId: batch.batchId } }
 }
 
-/** PostgreSQL makes temporary tables for a bulk: dear for the one job that is nearly always added. */
+/** One job, the usual case, is not added by `addBulk`: in PostgreSQL that creates temporary tables. */
 async function add(queue: Queue, jobs: readonly NewJob[]): Promise<void> {
   const [first] = jobs
   if (jobs.length === 1 && first) await queue.add(first.name, first.data, first.opts)
   else await queue.addBulk([...jobs])
 }
 
-/** In one second a delivery queue is woken once: a job of that second is early for nothing that is due in it. */
+/**
+ * A delivery queue is woken once a second: the job id has the second in which the work is due, so further jobs of that
+ * second are dropped.
+ */
 function wakeJob({ webhookId, at }: Wake): NewJob {
   const now = Date.now()
   const second = Math.ceil(Math.max(at.getTime(), now) / 1000)
@@ -204,69 +178,20 @@ function wakeJob({ webhookId, at }: Wake): NewJob {
   return { name: 'wake', data: { webhookId }, opts: { ...JOB_OPTIONS, jobId: `${webhookId}.${second}`, delay } }
 }
 
-/** Whether the queue holds many jobs: counted in the background, so that nobody waits for it. */
-function createFullness(queue: Queue): () => boolean {
+/** Whether the queue is full, as last counted; the count runs in the background, so that no caller waits for it. */
+function createFullCheck(queue: Queue): () => boolean {
   let full = false
   let countedMs = -Infinity
   const count = async () => {
-    full = (await queue.getWaitingCount()) >= MOST_DISPATCHES
+    full = (await queue.getWaitingCount()) >= MAX_DISPATCH_JOBS
   }
   return () => {
     const nowMs = performance.now()
-    if (nowMs - countedMs > COUNT_EVERY_MS) {
+    if (nowMs - countedMs > COUNT_INTERVAL_MS) {
       countedMs = nowMs
-      // A queue that does not answer is not full: that it is away shall be seen.
+      // A queue that does not answer does not count as full, so that adding to it fails visibly.
       count().catch(() => (full = false))
     }
     return full
-  }
-}
-
-function startWorker<Data>(
-  backend: QueueBackend,
-  name: string,
-  handler: Handler<Data>,
-  concurrency: number,
-  onError: (error: unknown) => void,
-): QueueWorker {
-  const underWay = new Set<Promise<void>>()
-  const handle = (job: Job<Data>) => {
-    const work = handler(job.data).finally(() => underWay.delete(work))
-    underWay.add(work)
-    return work
-  }
-  let isClosing = false
-  let worker = open()
-
-  function open(): Worker<Data> {
-    const opened = backend.worker<Data>(name, handle, { ...TUNING, concurrency, autorun: false })
-    opened.on('error', onError)
-    opened.on('failed', (_job, error) => onError(error))
-    void run(opened)
-    return opened
-  }
-
-  /** A worker whose store was away when it began stays without it, and asks it without a pause. */
-  async function run(opened: Worker<Data>): Promise<void> {
-    try {
-      await opened.waitUntilReady()
-    } catch (error) {
-      onError(error)
-      await pause(OPEN_AGAIN_AFTER_MS, undefined, { ref: false })
-      if (isClosing) return
-      void opened.close().catch(onError)
-      worker = open()
-      return
-    }
-    await opened.run().catch(onError)
-  }
-
-  return {
-    async close() {
-      isClosing = true
-      const closed = worker.close().catch(onError)
-      const idle = Promise.allSettled(underWay).then(() => pause(CLOSE_PATIENCE_MS, undefined, { ref: false }))
-      await Promise.race([closed, idle])
-    },
   }
 }

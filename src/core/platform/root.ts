@@ -1,4 +1,4 @@
-/** The folder of this package, where its package.json is: a path. Node finds it by the package's own name. */
+/** The path of this package's folder, resolved by the package's own name (Node.js, "Self-referencing a package"). */
 import { dirname } from 'node:path'
 import { fileURLToPath } from 'node:url'
 

@@ -1,8 +1,8 @@
 /**
- * Keys: where they come from, what they seal, and who may pass.
+ * The keys of the relay: loading or making them, sealing values with them, and checking API keys.
  *
- * Promise: a key made at first start is on disk, whole and for its owner alone, before it is used, and two processes
- * that start at once end up with the same one; a sealed value opens only with its key and in its own place.
+ * Guarantee: a key made at first start is complete on disk and readable by its owner alone before it is used; two
+ * processes that start together get the same one. A sealed value opens only with its key and its context.
  */
 import { createCipheriv, createDecipheriv, createHash, createHmac, randomBytes, timingSafeEqual } from 'node:crypto'
 import { link, mkdir, readFile, rm, writeFile } from 'node:fs/promises'
@@ -12,11 +12,11 @@ import { messageOf, SettingError } from './errors.js'
 export interface Sealer {
   /**
    * Encrypts and authenticates.
-   * @param context what the value belongs to, such as the webhook's id: it opens with the same context alone, so a sealed
-   *   value copied to another row is worthless
+   * @param context what the value belongs to, such as the webhook's id. The value opens with the same context alone, so
+   *   a sealed value that is copied to another row does not open.
    */
   seal(plain: string, context: string): Buffer
-  /** @throws Error when the key or the context is another one, or the value is damaged */
+  /** @throws Error when the key or the context differs, or the value is damaged */
   open(sealed: Uint8Array, context: string): string
 }
 
@@ -29,8 +29,8 @@ const NONCE_BYTES = 12
 const TAG_BYTES = 16
 
 /**
- * The 32 bytes that seal secrets at rest: the setting, else the file `encryption-key` in `dataDir` (base64, as
- * ENCRYPTION_KEY would be), made at first start.
+ * Loads the 32 bytes that seal secrets at rest: the setting, else the file `encryption-key` in `dataDir` (base64, as in
+ * ENCRYPTION_KEY), which is made at first start.
  * @throws SettingError when the file is damaged or cannot be read or made
  */
 export async function loadEncryptionKey(config: {
@@ -50,8 +50,8 @@ export async function loadEncryptionKey(config: {
 }
 
 /**
- * The API keys with full rights: the setting, else the file `api-key` in `dataDir`, made at first start.
- * @returns `created`: true for the one process that made the key, which prints it
+ * Loads the API keys with full rights: the setting, else the file `api-key` in `dataDir`, which is made at first start.
+ * @returns `created`: true in the one process that made the key, which prints it
  * @throws SettingError when the file is damaged or cannot be read or made
  */
 export async function loadApiKeys(config: {
@@ -95,19 +95,19 @@ export function createSealer(key: Buffer): Sealer {
   }
 }
 
-/** A digest of the key that gives nothing of it away: stored, it tells a process that starts with another key. */
+/** A digest that does not reveal the key. It is stored, so that a start with another key is detected. */
 export function fingerprint(key: Buffer): string {
   return createHmac('sha256', key).update('alert-relay encryption key').digest('hex')
 }
 
-/** The key of an Authorization header (RFC 6750 section 2.1: `Bearer <key>`). */
+/** The key in an Authorization header (RFC 6750 section 2.1: `Bearer <key>`); undefined when there is none. */
 export function bearerOf(authorization: string | undefined): string | undefined {
   return /^Bearer +(\S+)$/i.exec(authorization ?? '')?.[1]
 }
 
 /**
- * Checks an Authorization header against the keys. Digests are compared, all of
- * them, so the time taken says nothing of a key or its length.
+ * Makes a check of Authorization headers against the keys. The digests of all keys are compared, so the time taken
+ * reveals neither a key nor its length.
  */
 export function createKeyCheck(keys: string[]): (authorization: string | undefined) => boolean {
   const digests = keys.map(sha256)
@@ -123,7 +123,7 @@ function sha256(text: string): Buffer {
   return createHash('sha256').update(text).digest()
 }
 
-/** The file's one line; if there is no file, it is made first, and `created` says by whom. */
+/** Reads the file's one line and makes the file if there is none; `created`: true when this call made it. */
 async function readOrMake(path: string, make: () => string): Promise<{ text: string; created: boolean }> {
   try {
     const text = await readLine(path)
@@ -145,8 +145,8 @@ async function readLine(path: string): Promise<string | undefined> {
 }
 
 /**
- * Makes a file that appears whole or not at all: written beside its place and linked there, which fails if another
- * process was first. (Opening the place itself exclusively would let that process read half a key.)
+ * Makes a file that appears complete or not at all: it is written to a temporary name and linked to `path`, which fails
+ * if another process was first. (Creating `path` exclusively would let another process read half a key.)
  * @returns false when another process was first
  */
 async function writeWhole(path: string, line: string): Promise<boolean> {

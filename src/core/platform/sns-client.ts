@@ -1,9 +1,9 @@
 /**
- * Publishing to SNS topics: the only owner of the AWS SDK.
+ * Publishing to SNS topics, through the AWS SDK. Credentials come from the SDK's default chain, an emulator's endpoint
+ * from AWS_ENDPOINT_URL_SNS.
  *
- * Promise: whatever AWS or the network does is an outcome, as for a webhook, never an exception. Credentials come from the
- * SDK's default chain, an emulator's endpoint from its AWS_ENDPOINT_URL_SNS; the SDK's own retries are off, since ours
- * are on record.
+ * Guarantee: what AWS or the network does is an outcome, as for a webhook, never an exception. The SDK does not retry:
+ * the relay does, and records each attempt.
  */
 import { PublishCommand, SNSClient, SNSServiceException } from '@aws-sdk/client-sns'
 import { messageOf } from './errors.js'
@@ -14,7 +14,7 @@ export interface Publication {
   message: string
   /** String attributes, by name. */
   attributes: Record<string, string>
-  /** For FIFO topics alone: what is ordered, and what is one message. */
+  /** Used for FIFO topics alone (MessageGroupId and MessageDeduplicationId). */
   groupId: string
   deduplicationId: string
   timeoutMs: number

@@ -1,39 +1,39 @@
 /**
- * Agents by TLS material: which connections may be shared.
+ * One agent (a pool of connections) for each TLS material.
  *
- * Promise: a connection or TLS session made with one identity, or with one idea of whom to trust, never serves another;
- * the agents kept are bounded, and none is dropped while something of it is in flight.
+ * Guarantee: a connection or TLS session made with one client certificate, or one set of trusted authorities, is never
+ * used with another. The number of agents is bounded, and no agent with a request in flight is destroyed.
  */
 import { createHash } from 'node:crypto'
 import { createSecureContext, type SecureContext } from 'node:tls'
 
 /** PEM texts. */
 export interface TlsMaterial {
-  /** Our certificate, with what leads from it to its authority, and its key without a passphrase. */
+  /** The client certificate with its intermediates, and its key without a passphrase. */
   cert?: string
   key?: string
-  /** Whom to trust instead of the public authorities: roots, intermediates or the very certificate. */
+  /** What is trusted instead of the public authorities: roots, intermediates or the receiver's own certificate. */
   ca?: string
 }
 
 export interface TlsAgents<Agent> {
   /**
-   * Works with the agent for this material, the plain one without.
-   * @param onUnfit makes the result when OpenSSL does not take the material; its messages quote none of it
+   * Runs the work with the agent for this material; undefined: with the default agent.
+   * @param onUnfit makes the result when OpenSSL does not accept the material; OpenSSL's messages quote none of it
    */
   use<T>(tls: TlsMaterial | undefined, work: (agent: Agent) => Promise<T>, onUnfit: (error: Error) => T): Promise<T>
-  /** Destroys every agent; afterwards all work gets the plain one, which says so. */
+  /** Destroys every agent; later work gets the default agent, whose requests fail because it is destroyed. */
   close(): Promise<void>
 }
 
-/** More are kept only while all of them are at work. */
+/** Exceeded only while all agents have requests in flight. */
 const MAX_AGENTS = 200
 
 export function createTlsAgents<Agent extends { destroy(): Promise<void> }>(
   createAgent: (secureContext?: SecureContext) => Agent,
 ): TlsAgents<Agent> {
-  const plain = createAgent()
-  /** The least recently used first. */
+  const defaultAgent = createAgent()
+  /** In order of use, the least recently used first. */
   const entries = new Map<string, { agent: Agent; inFlight: number }>()
   let closed = false
 
@@ -55,7 +55,7 @@ export function createTlsAgents<Agent extends { destroy(): Promise<void> }>(
 
   return {
     async use(tls, work, onUnfit) {
-      if (tls === undefined || closed) return work(plain)
+      if (tls === undefined || closed) return work(defaultAgent)
       let entry
       try {
         entry = entryFor(tls)
@@ -71,14 +71,17 @@ export function createTlsAgents<Agent extends { destroy(): Promise<void> }>(
     },
     async close() {
       closed = true
-      const agents = [plain, ...[...entries.values()].map(({ agent }) => agent)]
+      const agents = [defaultAgent, ...[...entries.values()].map(({ agent }) => agent)]
       entries.clear()
       await Promise.all(agents.map((agent) => agent.destroy()))
     },
   }
 }
 
-/** Parsed once for all connections. A partial chain: who lists an intermediate, or the very certificate, means it. */
+/**
+ * A partial chain is allowed, so that an intermediate or the receiver's own certificate may be trusted without its
+ * root.
+ */
 function secureContextOf({ cert, key, ca }: TlsMaterial): SecureContext {
   return createSecureContext({ cert, key, ca, allowPartialTrustChain: ca !== undefined })
 }

@@ -1,11 +1,10 @@
 /**
- * Traces (OpenTelemetry): an event's way from SNS to its receivers is one trace, in whatever process and however late a
- * part of it runs. The only owner of OpenTelemetry's packages.
+ * Traces (OpenTelemetry): what happens to an event from SNS to its receivers is one trace, in any process and at any
+ * time. Traces are on or off for a whole process, as OpenTelemetry is.
  *
- * Promise: without OTEL_* settings nothing but the small API is loaded, and a span costs one `if`. Spans hold ids and words
- * of fixed sets: no URL's path, no text of an error, nothing of an alert. A collector that is away costs spans alone.
- *
- * Like OpenTelemetry itself, traces are on or off for a whole process.
+ * Guarantee: without OTEL_* settings only OpenTelemetry's API package is loaded, and a span costs one `if`. Spans hold
+ * ids and words from fixed lists: no path of a URL, no text of an error, no content of an alert. While the collector is
+ * down, spans are lost and nothing else is affected.
  */
 import {
   context,
@@ -27,36 +26,38 @@ import { SettingError } from './errors.js'
 import { VERSION } from './version.js'
 
 export interface Tracing {
-  /** Sends what was not sent yet, for a few seconds at most, and turns traces off. Never rejects. */
+  /** Sends the remaining spans, for a few seconds at most, and turns traces off. Never rejects. */
   close(): Promise<void>
 }
 
 export interface TracingOptions {
   log: FastifyBaseLogger
-  /** Takes every span as it ends; a test's. Otherwise spans go in batches to where the environment says. */
+  /**
+   * Receives every span as it ends, for tests. Default: spans are sent in batches to the collector of the environment.
+   */
   exporter?: SpanExporter
 }
 
 export interface NewSpan {
-  /** One of a few. */
+  /** From a fixed list. */
   name: string
   kind?: 'internal' | 'client' | 'producer'
-  /** The trace that the work belongs to, as a `traceparent`; null or none: that of its caller. */
+  /** The trace that the work belongs to, as a `traceparent`; null or undefined: the trace of the caller. */
   parent?: string | null | undefined
-  /** Asked for only when traces are on. */
+  /** Called only when traces are on. */
   attributes?: () => Attributes
 }
 
-/** A span under way. */
+/** A span that has not ended. */
 export interface OpenSpan {
-  /** What tells others of it (W3C Trace Context); null when traces are off. */
+  /** Its W3C Trace Context, to pass on; null when traces are off. */
   traceparent: string | null
   set(attributes: Attributes): void
-  /** Says that the work failed. @param type what went wrong: one of a few words, or a status */
+  /** Marks the span as failed. @param type the kind of failure: a word from a fixed list, or a status */
   fail(type: string): void
 }
 
-/** What is there while traces are on. */
+/** Set while traces are on. */
 interface Instruments {
   queues: InstanceType<typeof import('bullmq-otel').BullMQOtel>
   http: InstanceType<typeof import('@fastify/otel').FastifyOtelInstrumentation>
@@ -65,7 +66,7 @@ interface Instruments {
 const SCOPE = 'alert-relay'
 const BULLMQ = 'bullmq'
 const CLOSE_TIMEOUT_MS = 5_000
-/** Requests that a trace begins with; not probes, scrapes and documents. */
+/** Requests that are traced; probes, scrapes and documents are not. */
 const TRACED_PATHS = /^\/(sns|v1)(?![\w-])/
 const KINDS = { internal: SpanKind.INTERNAL, client: SpanKind.CLIENT, producer: SpanKind.PRODUCER }
 const NO_SPAN: OpenSpan = { traceparent: null, set() {}, fail() {} }
@@ -73,9 +74,9 @@ const NO_SPAN: OpenSpan = { traceparent: null, set() {}, fail() {} }
 let instruments: Instruments | undefined
 
 /**
- * Whether the environment asks for traces: it names a collector or an exporter, and does not say that there be none.
+ * Whether the environment turns traces on: it names a collector or an exporter and does not disable them.
  * https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables/
- * @throws SettingError when it asks for what is not there
+ * @throws SettingError when it names an exporter or protocol that is not supported
  */
 export function wantsTraces(environment: Record<string, string | undefined>): boolean {
   const value = (name: string) => environment[name]?.trim() ?? ''
@@ -92,7 +93,7 @@ export function wantsTraces(environment: Record<string, string | undefined>): bo
   return true
 }
 
-/** Turns traces on. To be called before the application is built. The rest of OTEL_* is read by OpenTelemetry's SDK. */
+/** Turns traces on; must be called before the application is built. OpenTelemetry's SDK reads the rest of OTEL_*. */
 export async function startTracing({ log, exporter }: TracingOptions): Promise<Tracing> {
   const [sdk, { W3CTraceContextPropagator }, resources, otlp, bullmq, fastify] = await Promise.all([
     import('@opentelemetry/sdk-trace-node'),
@@ -103,7 +104,7 @@ export async function startTracing({ log, exporter }: TracingOptions): Promise<T
     import('@fastify/otel'),
   ])
   const warn = (message: string, ...details: unknown[]) =>
-    log.warn({ details: [message, ...details] }, 'traces: trouble')
+    log.warn({ details: [message, ...details] }, 'traces: a problem in OpenTelemetry')
   diag.setLogger({ error: warn, warn, info() {}, debug() {}, verbose() {} }, DiagLogLevel.WARN)
   const processor = exporter
     ? new sdk.SimpleSpanProcessor(exporter)
@@ -115,7 +116,7 @@ export async function startTracing({ log, exporter }: TracingOptions): Promise<T
       .merge(resources.detectResources({ detectors: [resources.envDetector] })),
     spanProcessors: [withoutNoise(processor)],
   })
-  // no baggage: what a stranger sends along with a request is not carried on
+  // No baggage propagator: baggage of unauthenticated requests must not be forwarded.
   provider.register({ propagator: new W3CTraceContextPropagator() })
   instruments = {
     queues: new bullmq.BullMQOtel({ tracerName: BULLMQ, version: VERSION }),
@@ -142,8 +143,8 @@ export async function startTracing({ log, exporter }: TracingOptions): Promise<T
 }
 
 /**
- * Does the work inside a span. Work that was found again (a retry, what upkeep brought back) has a caller of another trace:
- * it joins the trace it belongs to, with a link to its caller.
+ * Runs the work inside a span. A retry, or work that upkeep queued again, has a caller of another trace: its span joins
+ * the trace of its event (`parent`) and links to the caller.
  */
 export async function inSpan<T>(
   { name, kind = 'internal', parent, attributes }: NewSpan,
@@ -174,12 +175,12 @@ export async function inSpan<T>(
   }
 }
 
-/** The trace that is under way here, to be kept with what belongs to it; null when there is none. */
+/** The active trace as a `traceparent`, to be stored with an event; null when there is none. */
 export function activeTraceparent(): string | null {
   return instruments ? traceparentOf(context.active()) : null
 }
 
-/** For a loop that goes on when the work that began it is long over: it belongs to no trace. */
+/** Runs work outside any trace: a loop that outlives its caller must not stay in the trace of the caller. */
 export function outsideTraces<T>(work: () => T): T {
   return instruments ? context.with(ROOT_CONTEXT, work) : work()
 }
@@ -190,8 +191,9 @@ export function queueTelemetry(): { telemetry?: Instruments['queues'] } {
 }
 
 /**
- * Every request under /v1 and /sns is a span. To be called before the routes are added.
- * @param isKnown whether a request may say which trace it belongs to, and so that it be recorded: a stranger may not
+ * Makes every request under /v1 and /sns a span; must be called before the routes are added.
+ * @param isKnown whether a request is authenticated; the `traceparent` of one that is not is ignored, since it decides
+ *   whether spans are recorded
  */
 export async function traceRequests(
   http: FastifyInstance,
@@ -202,7 +204,7 @@ export async function traceRequests(
     if (request.headers.traceparent !== undefined && !(await isKnown(request))) delete request.headers.traceparent
   })
   await http.register(instruments.http.plugin())
-  // reading a body ends in another context
+  // Reading the body leaves the context of the span: it is entered again for the handler.
   http.addHook('preHandler', (request, _reply, done) => {
     context.with(request.opentelemetry().context ?? context.active(), done)
   })
@@ -224,7 +226,9 @@ function traceparentOf(of: Context): string | null {
   return carrier.traceparent ?? null
 }
 
-/** Without what BullMQ does for itself all day (looking for jobs, renewing locks), and without the texts of errors and results. */
+/**
+ * Drops BullMQ's internal spans (polling for jobs, renewing locks), and the texts of errors and results in all spans.
+ */
 function withoutNoise(processor: SpanProcessor): SpanProcessor {
   return {
     onStart: (span, parent) => processor.onStart(span, parent),

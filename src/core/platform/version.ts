@@ -1,4 +1,4 @@
-/** The version of this package, as package.json says it; read once. */
+/** The version of this package, from package.json. */
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { ROOT } from './root.js'

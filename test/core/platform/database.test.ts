@@ -1,23 +1,9 @@
 import t from 'tap'
 import { migrate } from '../../../src/core/platform/migrations.js'
-import { createReplanning, openDatabase } from '../../../src/core/platform/database.js'
+import { openDatabase } from '../../../src/core/platform/database.js'
 import { openTestDatabase, createTestDatabaseUrl, createTestDataDir } from '../../helpers/backends.js'
 
-t.test('a connection compiles no plans, and forgets them while it is young and every five seconds later', async (t) => {
-  let nowMs = 1000
-  const replanned = createReplanning(() => nowMs)
-  const at: number[] = []
-  const client = {
-    query: async (sql: string) => {
-      if (nowMs === 1000) t.equal(sql, 'set jit = off')
-      else at.push((nowMs - 1000) / 1000)
-    },
-  } as unknown as Parameters<typeof replanned>[0]
-  for (; nowMs <= 22_000; nowMs += 100) await replanned(client)
-  t.same(at, [0.5, 1, 2, 4, 8, 13, 18])
-})
-
-t.test('types go in and come out the same on every backend', async (t) => {
+t.test('every backend returns the types that it was given', async (t) => {
   const database = await openTestDatabase(t)
   const time = new Date('2026-01-02T03:04:05.678Z')
   const bytes = Buffer.of(0, 1, 254, 255)
@@ -42,11 +28,11 @@ t.test('types go in and come out the same on every backend', async (t) => {
   t.ok(Buffer.isBuffer(rows[0]!.bytes))
 })
 
-t.test('many rows are written by one statement from lists', async (t) => {
+t.test('one statement reads many rows from array parameters', async (t) => {
   const database = await openTestDatabase(t)
   const { rows } = await database.query(
     `select * from unnest($1::text[], $2::int[], $3::bigint[], $4::timestamptz[], $5::bytea[])
-       with ordinality as r (text, int, big, time, bytes, place)`,
+       with ordinality as r (text, int, big, time, bytes, position)`,
     [
       ['a', null, 'c"\\,{}'],
       [1, null, 3],
@@ -56,13 +42,13 @@ t.test('many rows are written by one statement from lists', async (t) => {
     ],
   )
   t.same(rows, [
-    { text: 'a', int: 1, big: 1n, time: new Date(0), bytes: Buffer.of(1), place: 1n },
-    { text: null, int: null, big: null, time: null, bytes: null, place: 2n },
-    { text: 'c"\\,{}', int: 3, big: 3n, time: new Date(1), bytes: Buffer.of(0, 255), place: 3n },
+    { text: 'a', int: 1, big: 1n, time: new Date(0), bytes: Buffer.of(1), position: 1n },
+    { text: null, int: null, big: null, time: null, bytes: null, position: 2n },
+    { text: 'c"\\,{}', int: 3, big: 3n, time: new Date(1), bytes: Buffer.of(0, 255), position: 3n },
   ])
 })
 
-t.test('rowCount counts what was changed', async (t) => {
+t.test('rowCount is the number of changed rows', async (t) => {
   const database = await openTestDatabase(t)
   const insert = `insert into settings (name, value) select n, 'v' from unnest($1::text[]) as n on conflict do nothing`
   t.equal((await database.query(insert, [['a', 'b']])).rowCount, 2)
@@ -72,7 +58,7 @@ t.test('rowCount counts what was changed', async (t) => {
   t.equal((await database.query(`delete from settings returning name`)).rowCount, 3)
 })
 
-t.test('a transaction is all or nothing, and nothing gets between', async (t) => {
+t.test('a transaction commits all of its statements or none, and no other query runs in between', async (t) => {
   const database = await openTestDatabase(t)
   const names = async () =>
     (await database.query<{ name: string }>('select name from settings order by name')).rows.map(({ name }) => name)
@@ -107,7 +93,7 @@ t.test('a transaction is all or nothing, and nothing gets between', async (t) =>
   await t.resolves(database.ping())
 })
 
-t.test('code that asks again and again leaves sockets and timers their turn', async (t) => {
+t.test('a loop of queries lets sockets and timers run', async (t) => {
   const database = await openTestDatabase(t)
   let turns = 0
   const timer = setInterval(() => turns++, 0)
@@ -121,7 +107,7 @@ t.test('code that asks again and again leaves sockets and timers their turn', as
   t.ok(turns > 0, 'in a transaction')
 })
 
-t.test('migrations are applied once, also by processes that start at once; a newer schema is refused', async (t) => {
+t.test('migrations are applied once, also by processes that start together; a newer schema is refused', async (t) => {
   const database = await openTestDatabase(t)
   const applied = async () => (await database.query('select name from schema_migrations')).rows.length
   const before = await applied()
@@ -135,7 +121,7 @@ t.test('migrations are applied once, also by processes that start at once; a new
   })
 })
 
-t.test('what was written is there when it is opened again', async (t) => {
+t.test('what was written is there after the database is opened again', async (t) => {
   const databaseUrl = await createTestDatabaseUrl(t)
   const dataDir = databaseUrl ? '' : await createTestDataDir(t)
   const first = await openDatabase({ databaseUrl, dataDir })

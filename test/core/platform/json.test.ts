@@ -10,13 +10,13 @@ import {
   type Json,
 } from '../../../src/core/platform/json.js'
 
-t.test('numbers come out as they came in', async (t) => {
+t.test('numbers keep every digit', async (t) => {
   const text =
     '{"big":12345678901234567890,"more":[9007199254740993,-9007199254740993],"float":0.10000000149011612,"huge":1e400}'
   t.equal(stringifyJson(parseJson(text)), text)
 })
 
-t.test('whatever stands around a number, it is read as lossless-json reads it', async () => {
+t.test('a number is read as lossless-json reads it, whatever surrounds it', async () => {
   const parts = [/(0|[1-9]\d{0,40})/, /(\.\d{1,30})?/, /([eE][+-]?\d{1,3})?/].map((part) => part.source).join('')
   const number = fc.stringMatching(new RegExp(`^-?${parts}$`))
   const text = fc.oneof(fc.string({ unit: fc.constantFrom(...'\\"[{1e,') }), fc.stringMatching(/^\d{20}$/))
@@ -41,7 +41,7 @@ t.test('hostile keys are data', async (t) => {
   t.equal(({} as Record<string, unknown>).polluted, undefined)
 })
 
-t.test('of a repeated key the last value counts', async (t) => {
+t.test('the last value of a repeated key counts', async (t) => {
   t.equal(stringifyJson(parseJson('{"a":1,"b":2,"a":{"c":3}}')), '{"a":{"c":3},"b":2}')
 })
 
@@ -54,25 +54,25 @@ t.test('nesting is bounded, and brackets in strings do not count', async (t) => 
   t.equal(stringifyJson(parseJson(brackets)), brackets)
 })
 
-t.test('what is no JSON is a SyntaxError', async (t) => {
+t.test('a text that is not JSON is a SyntaxError', async (t) => {
   for (const text of ['', '{', '{"a":1,}', 'nul', '01', '"\u0001"', 'NaN', "{'a':1}"]) {
     t.throws(() => parseJson(text), { name: 'SyntaxError' }, text)
   }
 })
 
-t.test('an integer is read exactly or not at all', async (t) => {
+t.test('integerOf returns an integer exactly, or undefined', async (t) => {
   t.equal(integerOf(parseJson('9223372036854775807')), 9223372036854775807n)
   t.equal(integerOf(parseJson('9223372036854775808')), undefined, 'beyond bigint')
   t.equal(integerOf(3), 3n)
   for (const other of [1.5, '3', null, undefined, true, [3]]) t.equal(integerOf(other as Json), undefined)
 })
 
-t.test('a number kept as text is no object', async (t) => {
+t.test('a LosslessNumber is no JSON object', async (t) => {
   t.equal(isJsonObject(parseJson('12345678901234567890')), false)
   t.equal(isJsonObject(parseJson('{}')), true)
 })
 
-t.test('any JSON survives', async () => {
+t.test('any JSON has the same meaning after parsing and writing', async () => {
   fc.assert(
     fc.property(fc.json(), (text) => {
       const once = stringifyJson(parseJson(text))

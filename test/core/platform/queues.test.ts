@@ -1,10 +1,11 @@
 import { setTimeout as pause } from 'node:timers/promises'
 import t, { type Test } from 'tap'
-import { batchOf, type Batch, type QueueWorker } from '../../../src/core/platform/queues.js'
+import type { QueueWorker } from '../../../src/core/platform/queue-worker.js'
+import { batchOf, type Batch } from '../../../src/core/platform/queues.js'
 import { openTestDatabase, openTestQueues, testRedisUrl } from '../../helpers/backends.js'
 import { until } from '../../helpers/until.js'
 
-const notInServer = { skip: (!process.env.TEST_DATABASE_URL || testRedisUrl) && 'the queue is in no server' }
+const notInServer = { skip: (!process.env.TEST_DATABASE_URL || testRedisUrl) && 'the queue is not in a server' }
 
 /** A latch: a promise that the test opens. */
 function latch<T = void>() {
@@ -21,7 +22,7 @@ async function open(t: Test) {
 const closing = (t: Test, ...workers: QueueWorker[]) =>
   t.teardown(() => Promise.all(workers.map((worker) => worker.close())))
 
-t.test('a job that is added many times runs once, and once more when it is added after it was done', async (t) => {
+t.test('a job that is added many times runs once, and runs again when it is added after it was done', async (t) => {
   const queues = await open(t)
   const ran: string[] = []
   await Promise.all(Array.from({ length: 5 }, () => queues.addDispatches(['evt_a', 'evt_b', 'evt_a'].map(batchOf))))
@@ -36,7 +37,7 @@ t.test('a job that is added many times runs once, and once more when it is added
   await queues.addDispatches([batchOf('evt_first')])
   await first.opened
   t.same(ran, ['evt_a', 'evt_b', 'evt_first'])
-  // One job at a time: when evt_first runs, evt_a is done. evt_first itself may be under way still.
+  // One job at a time: when evt_first runs, evt_a is done. evt_first itself may still run.
   await queues.addDispatches([batchOf('evt_a')])
   await queues.addDispatches([batchOf('evt_second')])
   await second.opened
@@ -44,7 +45,7 @@ t.test('a job that is added many times runs once, and once more when it is added
   t.same(queues.errors, [])
 })
 
-t.test('a handler that throws frees the id and is told of', async (t) => {
+t.test('a handler that throws frees the job id, and its error is reported', async (t) => {
   const queues = await open(t)
   let runs = 0
   const second = latch()
@@ -61,7 +62,7 @@ t.test('a handler that throws frees the id and is told of', async (t) => {
   t.equal(runs, 2)
 })
 
-t.test('a delivery queue is woken at its time, once a second', async (t) => {
+t.test('a delivery queue is woken when it is due, once a second', async (t) => {
   const queues = await open(t)
   const woken: string[] = []
   const done = latch<number>()
@@ -77,9 +78,9 @@ t.test('a delivery queue is woken at its time, once a second', async (t) => {
     { webhookId: 'wh_a', at: new Date(second - 200) },
     { webhookId: 'wh_last', at: new Date(second - 100) },
   ])
-  const late = (await done.opened) - (second - 100)
-  t.ok(late >= -5, `not early (${late} ms)`)
-  t.ok(late < 1000, `punctual (${late} ms)`)
+  const lateMs = (await done.opened) - (second - 100)
+  t.ok(lateMs >= -5, `not early (${lateMs} ms)`)
+  t.ok(lateMs < 1000, `at most a second late (${lateMs} ms)`)
   t.same(woken, ['wh_a', 'wh_last'])
 })
 
@@ -96,7 +97,7 @@ t.test('what is due later than in a minute is left to upkeep', async (t) => {
   )
 })
 
-t.test('a job that is under way is not queued again', async (t) => {
+t.test('a running job is not queued again', async (t) => {
   const queues = await open(t)
   const started = latch()
   const finish = latch()
@@ -114,7 +115,7 @@ t.test('a job that is under way is not queued again', async (t) => {
   t.equal(runs, 1)
 })
 
-t.test('closing a worker waits for the job under way', async (t) => {
+t.test('closing a worker waits for its running job', async (t) => {
   const queues = await open(t)
   const started = latch()
   const finish = latch()
@@ -132,7 +133,7 @@ t.test('closing a worker waits for the job under way', async (t) => {
   t.ok(finished)
 })
 
-t.test('two workers share the jobs: each runs once', async (t) => {
+t.test('two workers share the jobs, and each job runs once', async (t) => {
   const queues = await open(t)
   const ids = Array.from({ length: 60 }, (_, i) => `evt_${i}`)
   const ran: string[] = []
@@ -147,12 +148,12 @@ t.test('two workers share the jobs: each runs once', async (t) => {
   t.same(ran.sort(), ids.sort())
 })
 
-t.test('a queue that is there answers a ping', async (t) => {
+t.test('a queue whose store is up answers a ping', async (t) => {
   const queues = await open(t)
   await t.resolves(queues.ping())
 })
 
-t.test('a worker that could not begin begins anew', notInServer, async (t) => {
+t.test('a worker whose store was down at its start is opened again', notInServer, async (t) => {
   const database = await openTestDatabase(t)
   const queues = await openTestQueues(t, database)
   const ran = latch<string>()
@@ -167,7 +168,7 @@ t.test('a worker that could not begin begins anew', notInServer, async (t) => {
   t.equal(await ran.opened, 'evt_a')
 })
 
-t.test('queues that another process is migrating are waited for', notInServer, async (t) => {
+t.test('opening the queues waits for another process that migrates them', notInServer, async (t) => {
   const database = await openTestDatabase(t)
   await openTestQueues(t, database)
   const queues = await database.transaction(async (tx) => {

@@ -14,13 +14,13 @@ import {
 const KEY = Buffer.alloc(32, 7)
 
 t.test('the encryption key', async (t) => {
-  t.test('comes from the setting if there is one, and no file is made', async (t) => {
+  t.test('is the setting if it is set, and no file is made', async (t) => {
     const dataDir = t.testdir({})
     t.same(await loadEncryptionKey({ encryptionKey: KEY, dataDir }), KEY)
     t.same(await readdir(dataDir), [])
   })
 
-  t.test('is made at first start for its owner alone, and read again ever after', async (t) => {
+  t.test('is made at first start, readable by its owner alone, and read at later starts', async (t) => {
     const dataDir = join(t.testdir({}), 'not', 'there', 'yet')
     const key = await loadEncryptionKey({ encryptionKey: undefined, dataDir })
     t.equal(key.length, 32)
@@ -31,7 +31,7 @@ t.test('the encryption key', async (t) => {
     t.same(await readdir(dataDir), ['encryption-key'], 'no draft is left')
   })
 
-  t.test('many processes that start at once end up with one key', async (t) => {
+  t.test('is the same for many processes that start together', async (t) => {
     const dataDir = t.testdir({})
     const starting = Array.from({ length: 20 }, () => loadEncryptionKey({ encryptionKey: undefined, dataDir }))
     const keys = await Promise.all(starting)
@@ -39,7 +39,7 @@ t.test('the encryption key', async (t) => {
     t.same(await readdir(dataDir), ['encryption-key'])
   })
 
-  t.test('a damaged file stops the start with one line and is left as it is', async (t) => {
+  t.test('stops the start with one line when its file is damaged, and the file is not changed', async (t) => {
     for (const content of [
       '',
       'c2hvcnQ=',
@@ -55,7 +55,7 @@ t.test('the encryption key', async (t) => {
     }
   })
 
-  t.test('a directory that cannot be used stops the start with one line', async (t) => {
+  t.test('stops the start with one line when its directory cannot be used', async (t) => {
     const dataDir = join(t.testdir({ file: '' }), 'file')
     await t.rejects(loadEncryptionKey({ encryptionKey: undefined, dataDir }), {
       name: 'SettingError',
@@ -65,14 +65,14 @@ t.test('the encryption key', async (t) => {
 })
 
 t.test('the API keys', async (t) => {
-  t.test('come from the setting if there are some', async (t) => {
+  t.test('are those of the setting if it is set', async (t) => {
     const dataDir = t.testdir({})
     const keys = ['a'.repeat(16), 'b'.repeat(16)]
     t.same(await loadApiKeys({ apiKeys: keys, dataDir }), { keys, created: false })
     t.same(await readdir(dataDir), [])
   })
 
-  t.test('one is made at first start, and only its maker is told to show it', async (t) => {
+  t.test('are one key made at first start, which only the process that made it prints', async (t) => {
     const dataDir = t.testdir({})
     const starting = await Promise.all(Array.from({ length: 5 }, () => loadApiKeys({ apiKeys: [], dataDir })))
     const [key] = starting[0]?.keys ?? []
@@ -83,7 +83,7 @@ t.test('the API keys', async (t) => {
     t.equal((await stat(join(dataDir, 'api-key'))).mode & 0o777, 0o600)
   })
 
-  t.test('a damaged file stops the start instead of letting an empty key in', async (t) => {
+  t.test('stop the start when their file is damaged, so that an empty key is not accepted', async (t) => {
     for (const content of ['', '\n', 'ark_short', 'two\nlines']) {
       const dataDir = t.testdir({ 'api-key': content })
       await t.rejects(loadApiKeys({ apiKeys: [], dataDir }), {
@@ -97,7 +97,7 @@ t.test('the API keys', async (t) => {
 t.test('a sealed value', async (t) => {
   const sealer = createSealer(KEY)
 
-  t.test('opens with its key and context, whatever it holds', async () => {
+  t.test('opens with its key and context, whatever its text', async () => {
     fc.assert(
       fc.property(fc.string({ unit: 'grapheme' }), fc.string(), (plain, context) => {
         return createSealer(KEY).open(sealer.seal(plain, context), context) === plain
@@ -105,18 +105,18 @@ t.test('a sealed value', async (t) => {
     )
   })
 
-  t.test('opens from a plain Uint8Array, as a database gives it', async (t) => {
+  t.test('opens from a Uint8Array, as PGlite returns it', async (t) => {
     t.equal(sealer.open(new Uint8Array(sealer.seal('whsec_x', 'wh_1')), 'wh_1'), 'whsec_x')
   })
 
-  t.test('is different every time and shows nothing of the text', async (t) => {
+  t.test('is different every time and does not reveal the text', async (t) => {
     const [one, two] = [sealer.seal('whsec_secret', 'wh_1'), sealer.seal('whsec_secret', 'wh_1')]
     t.notSame(one, two)
     t.notOk(one.includes('whsec'))
     t.equal(one[0], 1, 'its first byte is the version')
   })
 
-  t.test('does not open in another place, with another key, damaged or cut short', async (t) => {
+  t.test('does not open with another context or key, damaged or truncated', async (t) => {
     const message = 'the sealed value of wh_1 does not open: another key, another context, or damaged'
     const sealed = sealer.seal('whsec_secret', 'wh_1')
     t.throws(() => sealer.open(sealer.seal('whsec_secret', 'wh_2'), 'wh_1'), { message })
@@ -130,14 +130,14 @@ t.test('a sealed value', async (t) => {
   })
 })
 
-t.test('a fingerprint is the same for the same key alone and gives nothing of it away', async (t) => {
+t.test('a fingerprint is the same for the same key alone and does not reveal it', async (t) => {
   t.equal(fingerprint(KEY), fingerprint(Buffer.from(KEY)))
   t.not(fingerprint(KEY), fingerprint(Buffer.alloc(32, 8)))
   t.match(fingerprint(KEY), /^[0-9a-f]{64}$/)
   t.notOk(fingerprint(KEY).includes(KEY.toString('hex').slice(0, 8)))
 })
 
-t.test('a key check lets the known keys pass and nothing else', async (t) => {
+t.test('a key check accepts the known keys and nothing else', async (t) => {
   const passes = createKeyCheck(['ark_first-key-000', 'second-key-=/+~!'])
   for (const header of ['Bearer ark_first-key-000', 'bearer  ark_first-key-000', 'BEARER second-key-=/+~!']) {
     t.ok(passes(header), header)
@@ -152,6 +152,6 @@ t.test('a key check lets the known keys pass and nothing else', async (t) => {
     t.notOk(passes(header), header)
   }
   t.notOk(passes(undefined))
-  t.notOk(createKeyCheck([])('Bearer '), 'no keys, nobody passes')
+  t.notOk(createKeyCheck([])('Bearer '), 'without keys, no header passes')
   t.notOk(createKeyCheck([])('Bearer undefined'))
 })

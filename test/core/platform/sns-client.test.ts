@@ -45,7 +45,7 @@ t.test('a change is published with the attributes that subscribers filter by', a
   t.equal(endpoint.published[1]!.groupId, 'alert-1', 'a FIFO topic keeps the order of an alert')
 })
 
-t.test('over 256 KiB the contexts are cut', async (t) => {
+t.test('a message over 256 KiB is published with its contexts cut', async (t) => {
   const { endpoint, attempt } = await setUp(t)
   await attempt('x'.repeat(256 * 1024 - 200))
   await attempt('x'.repeat(256 * 1024 - 10))
@@ -55,7 +55,7 @@ t.test('over 256 KiB the contexts are cut', async (t) => {
   )
 })
 
-t.test('what AWS or the network does is an outcome', async (t) => {
+t.test('an error of AWS or of the network is an outcome', async (t) => {
   const { endpoint, attempt } = await setUp(t)
   let requests = 0
   endpoint.respond = (_request, response) => {
@@ -66,7 +66,7 @@ t.test('what AWS or the network does is an outcome', async (t) => {
     )
   }
   t.match(await attempt('{}'), { outcome: 'rejected', statusCode: 404, responseBody: /NotFound.*Topic does not exist/ })
-  t.equal(requests, 1, 'the retries are ours alone')
+  t.equal(requests, 1, 'the SDK does not retry')
   endpoint.respond = () => {}
   t.match(await attempt('{}', { timeoutMs: 300 }), { outcome: 'timeout', statusCode: null, error: /300 ms/ })
   endpoint.respond = (request) => request.socket.destroy()

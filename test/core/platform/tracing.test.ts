@@ -9,8 +9,8 @@ import { createReceiver } from '../../helpers/receiver.js'
 import { createSnsPublisher, TEST_TOPIC } from '../../helpers/sns-publisher.js'
 import { log, workshop } from '../../helpers/workshop.js'
 
-const STRANGE_TRACE = '0af7651916cd43dd8448eb211c80319c'
-const STRANGE_PARENT = `00-${STRANGE_TRACE}-b7ad6b7169203331-01`
+const FOREIGN_TRACE = '0af7651916cd43dd8448eb211c80319c'
+const FOREIGN_PARENT = `00-${FOREIGN_TRACE}-b7ad6b7169203331-01`
 
 async function startTestTracing(t: Test) {
   const exporter = new InMemorySpanExporter()
@@ -26,7 +26,7 @@ const traceOf = (span: ReadableSpan) => span.spanContext().traceId
 const parentOf = (span: ReadableSpan) => span.parentSpanContext?.spanId
 const headerOf = (span: ReadableSpan) => `00-${traceOf(span)}-${span.spanContext().spanId}-01`
 
-/** A relay with its workers, a webhook, and SNS; `done` waits for what is under way. */
+/** A relay with its workers, a webhook, and SNS. */
 async function relay(t: Test) {
   const publisher = await createSnsPublisher()
   await publisher.serve()
@@ -40,7 +40,7 @@ async function relay(t: Test) {
   return { app, publisher, receiver }
 }
 
-t.test('traces are wanted when the environment names a collector or an exporter, and not otherwise', async (t) => {
+t.test('traces are on when the environment names a collector or an exporter, and off otherwise', async (t) => {
   t.equal(wantsTraces({}), false)
   t.equal(wantsTraces({ OTEL_EXPORTER_OTLP_ENDPOINT: ' ', OTEL_SERVICE_NAME: 'x' }), false)
   const endpoint = { OTEL_EXPORTER_OTLP_ENDPOINT: 'http://127.0.0.1:4318' }
@@ -57,7 +57,7 @@ t.test('traces are wanted when the environment names a collector or an exporter,
   t.throws(() => wantsTraces({ ...endpoint, OTEL_EXPORTER_OTLP_PROTOCOL: 'grpc' }), { message: /4318/ })
 })
 
-t.test('without traces nothing is registered, and a receiver gets no traceparent', async (t) => {
+t.test('with traces off nothing is registered, and a receiver gets no traceparent', async (t) => {
   const { publish, addWebhook, dispatch } = await workshop(t)
   const { receiver } = await addWebhook(() => ({ status: 200 }))
   const event = await publish('text')
@@ -69,20 +69,20 @@ t.test('without traces nothing is registered, and a receiver gets no traceparent
     outsideTraces(() => 1),
     1,
   )
-  const asked = () => t.fail('attributes are not asked for')
-  t.equal(await inSpan({ name: 'x', attributes: asked as never }, async ({ traceparent }) => traceparent), null)
+  const attributes = () => t.fail('attributes are not called')
+  t.equal(await inSpan({ name: 'x', attributes: attributes as never }, async ({ traceparent }) => traceparent), null)
   t.notOk(trace.getTracer('x').startSpan('x').isRecording())
   const within = context.with(context.active().setValue(Symbol.for('x'), 1), () => context.active())
   t.equal(within.getValue(Symbol.for('x')), undefined, 'no context manager')
 })
 
 t.test(
-  'a message of SNS, its storing, its dispatch and its attempt are one trace, and the receiver joins it',
+  'a message of SNS, its storing, its dispatch and its attempt are one trace, which the receiver joins',
   async (t) => {
     const { spans, named } = await startTestTracing(t)
     const { app, publisher, receiver } = await relay(t)
     const message = publisher.notification({ message: JSON.stringify(SAMPLE_CHANGE) })
-    const answer = await app.sns(message, { traceparent: STRANGE_PARENT })
+    const answer = await app.sns(message, { traceparent: FOREIGN_PARENT })
     t.equal(answer.statusCode, 200, answer.body)
     const { event_id: eventId } = answer.json<{ event_id: string }>()
     const [request] = await receiver.waitFor(1)
@@ -96,11 +96,11 @@ t.test(
       named('dispatch event'),
       named('POST'),
     ] as [ReadableSpan[], ReadableSpan[], ReadableSpan[], ReadableSpan[], ReadableSpan[], ReadableSpan[]]
-    const way = [intake, stored, added, job, dispatched, attempt] as ReadableSpan[]
-    t.same(new Set(way.map(traceOf)).size, 1, 'one trace')
-    t.not(traceOf(intake!), STRANGE_TRACE, 'a stranger does not say which')
-    const ids = way.map((span) => span.spanContext().spanId)
-    t.same(way.map(parentOf), [undefined, ...ids.slice(0, -1)])
+    const path = [intake, stored, added, job, dispatched, attempt] as ReadableSpan[]
+    t.same(new Set(path.map(traceOf)).size, 1, 'one trace')
+    t.not(traceOf(intake!), FOREIGN_TRACE, 'an unauthenticated request does not choose its trace')
+    const ids = path.map((span) => span.spanContext().spanId)
+    t.same(path.map(parentOf), [undefined, ...ids.slice(0, -1)])
     t.equal(request!.headers.traceparent, headerOf(attempt!))
     t.same(attempt!.attributes, {
       'http.request.method': 'POST',
@@ -121,27 +121,27 @@ t.test(
     const text = JSON.stringify(
       spans().map(({ name, attributes, events, status, links }) => ({ name, attributes, events, status, links })),
     )
-    t.notMatch(text, /secret/, 'no path and query of a webhook')
-    t.notMatch(text, new RegExp(SAMPLE_CHANGE.updated_alert.title), 'nothing of an alert')
+    t.notMatch(text, /secret/, 'no path or query of a webhook')
+    t.notMatch(text, new RegExp(SAMPLE_CHANGE.updated_alert.title), 'no content of an alert')
     t.ok(
       spans().every((span) => span.kind !== SpanKind.INTERNAL || parentOf(span)),
-      'and not what BullMQ does for itself',
+      'no internal spans of BullMQ',
     )
   },
 )
 
-t.test('a request with a key goes on with its trace; a refusal says its status and not its text', async (t) => {
+t.test('a request with a key continues its trace; the span of a refusal has its status and not its text', async (t) => {
   const { named } = await startTestTracing(t)
   const { app, publisher } = await relay(t)
-  const headers = { authorization: `Bearer ${TEST_KEY}`, traceparent: STRANGE_PARENT }
+  const headers = { authorization: `Bearer ${TEST_KEY}`, traceparent: FOREIGN_PARENT }
   await app.http.inject({ url: '/v1/events?alert_id=a-secret', headers })
-  await app.http.inject({ url: '/v1/alerts', headers: { traceparent: STRANGE_PARENT } })
+  await app.http.inject({ url: '/v1/alerts', headers: { traceparent: FOREIGN_PARENT } })
   await app.http.inject({ url: '/healthz', headers })
   const forged = { ...publisher.notification({ message: 'text' }), Message: 'a forged text' }
   t.equal((await app.sns(forged)).statusCode, 403)
-  t.equal(traceOf(named('GET /v1/events')[0]!), STRANGE_TRACE)
+  t.equal(traceOf(named('GET /v1/events')[0]!), FOREIGN_TRACE)
   t.equal(named('GET /v1/events')[0]!.attributes['url.path'], '/v1/events')
-  t.not(traceOf(named('GET /v1/alerts')[0]!), STRANGE_TRACE)
+  t.not(traceOf(named('GET /v1/alerts')[0]!), FOREIGN_TRACE)
   t.same(named('GET /healthz'), [])
   const [refused] = named('POST /sns')
   t.equal(refused!.attributes['http.response.status_code'], 403)
@@ -149,7 +149,7 @@ t.test('a request with a key goes on with its trace; a refusal says its status a
   t.same(refused!.events, [])
 })
 
-t.test('a retry, and what upkeep found, join the trace of their event', async (t) => {
+t.test('a retry, and a dispatch that upkeep queued, join the trace of their event', async (t) => {
   const { named } = await startTestTracing(t)
   const { publish, addWebhook, dispatch, work, makeDue, database } = await workshop(t)
   const { receiver, webhook } = await addWebhook((_, count) => ({ status: count === 1 ? 500 : 200 }))
@@ -158,7 +158,7 @@ t.test('a retry, and what upkeep found, join the trace of their event', async (t
   t.equal(event.traceparent, headerOf(stored!))
   t.equal((await findEvent(database, event.id))!.traceparent, event.traceparent)
 
-  // as a job that upkeep queued: its caller's trace is another
+  // A job that upkeep queued has a caller of another trace.
   await inSpan({ name: 'upkeep' }, () => dispatch({ eventId: event.id }))
   await makeDue()
   await inSpan({ name: 'wake' }, () => work(webhook.id))
@@ -183,7 +183,7 @@ t.test('a retry, and what upkeep found, join the trace of their event', async (t
   )
 })
 
-t.test('work that throws is a failed span without its text, and throws the same', async (t) => {
+t.test('work that throws is a failed span without the text of the error, which is thrown on', async (t) => {
   const { named } = await startTestTracing(t)
   const error = new TypeError('a secret')
   await t.rejects(

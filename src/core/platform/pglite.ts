@@ -1,0 +1,60 @@
+/** The embedded database: PGlite in DATA_DIR. */
+import { mkdir } from 'node:fs/promises'
+import { join } from 'node:path'
+import { PGlite, types as pglite, type Transaction as PgliteTransaction } from '@electric-sql/pglite'
+import { acquireDataDir } from './data-dir.js'
+import { messageOf, SettingError } from './errors.js'
+import { yieldToEventLoop } from './pglite-pool.js'
+import type { Database, Queryable } from './queryable.js'
+
+/**
+ * Opens the database in `dataDir`, which this process locks until `close`.
+ * @throws SettingError when the folder cannot be used or another process has locked it
+ */
+export async function openPglite(dataDir: string): Promise<Database> {
+  await mkdir(dataDir, { recursive: true, mode: 0o700 }).catch((error: unknown) => {
+    throw new SettingError(`DATA_DIR ${dataDir} cannot be made: ${messageOf(error)}`, { cause: error })
+  })
+  const release = await acquireDataDir(dataDir)
+  try {
+    const db = await PGlite.create(join(dataDir, 'db'), { parsers: { [pglite.INT8]: BigInt } })
+    return embeddedDatabase(db, release)
+  } catch (error) {
+    await release()
+    throw new SettingError(`the database in DATA_DIR ${dataDir} cannot be opened: ${messageOf(error)}`, {
+      cause: error,
+    })
+  }
+}
+
+function embeddedDatabase(db: PGlite, release: () => Promise<void>): Database {
+  const on = (target: PGlite | PgliteTransaction): Queryable => ({
+    async query<Row>(sql: string, params: readonly unknown[] = []) {
+      const { rows, affectedRows } = await target.query<Row>(sql, [...params])
+      await yieldToEventLoop()
+      for (const row of rows) asBuffers(row as Record<string, unknown>)
+      return { rows, rowCount: rows.length || (affectedRows ?? 0) }
+    },
+  })
+  return {
+    kind: 'embedded',
+    url: undefined,
+    embedded: db,
+    ...on(db),
+    transaction: (work) => db.transaction((tx) => work(on(tx))),
+    async ping() {
+      await db.query('select 1')
+    },
+    async close() {
+      await db.close()
+      await release()
+    },
+  }
+}
+
+/** PGlite returns bytea as Uint8Array, pg as Buffer. */
+function asBuffers(row: Record<string, unknown>): void {
+  for (const [key, value] of Object.entries(row)) {
+    if (value instanceof Uint8Array) row[key] = Buffer.from(value.buffer, value.byteOffset, value.byteLength)
+  }
+}
