@@ -1,11 +1,11 @@
 /** /v1/alerts: the memory of alerts. */
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { Type } from 'typebox'
-import { findAlert, listAlerts, listHeldValues } from '../core/alert/alert-list.js'
+import { findAlert, listAlerts, listAlertValues } from '../core/alert/alert-list.js'
 import { Alert, AlertWithContext } from '../core/alert/alert.js'
 import { buildContext } from '../core/alert/context.js'
 import { EventSummary } from '../core/event/event.js'
-import { listEvents } from '../core/event/event-store.js'
+import { listEvents } from '../core/event/event-list.js'
 import type { Database } from '../core/platform/database.js'
 import { stringifyJson, type Json } from '../core/platform/json.js'
 import { PageOf, PageQuery } from '../core/platform/page.js'
@@ -62,7 +62,7 @@ export const alertRoutes: FastifyPluginAsyncTypebox<AlertRouteOptions> = async (
     },
     async ({ params }) => {
       const alert = found(await findAlert(database, params.id), 'alert')
-      const values = await listHeldValues(database, params.id)
+      const values = await listAlertValues(database, params.id)
       return { ...alert, context: buildContext(values), values }
     },
   )

@@ -1,4 +1,4 @@
-/** Alerts as the API shows them, out of the database. */
+/** Alerts as the API shows them, read from the database. */
 import type { Queryable } from '../platform/database.js'
 import { parseJson, type Json } from '../platform/json.js'
 import { conditionsOf, queryPage, type Page, type PageRequest } from '../platform/page.js'
@@ -16,11 +16,11 @@ interface AlertRow {
   quiet_at: Date | null
 }
 
-/** What narrows a list of alerts; everything given must hold. */
+/** The filter of a list of alerts; every given condition must hold. */
 export interface AlertFilter {
   severity?: string
   table?: string
-  /** Stands somewhere in the title, in any case. */
+  /** A part of the title, case-insensitive. */
   title?: string
   status?: AlertStatus
   /** Changed at this time or later. */
@@ -29,8 +29,8 @@ export interface AlertFilter {
   until?: Date
 }
 
-/** One value of an alert, and the change that brought it. */
-export interface HeldValue {
+/** One value of an alert, and the change that added it. */
+export interface AlertValue {
   path: string[]
   value: Json
   sequence: number
@@ -38,7 +38,7 @@ export interface HeldValue {
   first_seen_at: string | null
 }
 
-/** A page of alerts, those that changed last first; the cursor is the time and id of the last one. */
+/** A page of alerts, the latest change first; the cursor is the time and id of the last entry. */
 export async function listAlerts(
   db: Queryable,
   filter: AlertFilter,
@@ -53,7 +53,7 @@ export async function listAlerts(
     ['last_seen_at < ?', filter.until],
   ])
   if (cursor !== undefined) {
-    conditions.params.push(...placeOf(cursor))
+    conditions.params.push(...positionOf(cursor))
     conditions.sql.push(
       `(last_seen_at, id) < ($${conditions.params.length - 1}::timestamptz, $${conditions.params.length})`,
     )
@@ -75,8 +75,8 @@ function cursorOf({ last_seen_at: at, id }: AlertRow): string {
   return Buffer.from(`${at.toISOString()} ${id}`).toString('base64url')
 }
 
-/** A cursor that is none leads to the end of the list, as one of an alert that is gone would. */
-function placeOf(cursor: string): [Date, string] {
+/** The position after which a page begins; an invalid cursor is the end of the list. */
+function positionOf(cursor: string): [Date, string] {
   const [time = '', id = ''] = Buffer.from(cursor, 'base64url')
     .toString('utf8')
     .replaceAll('\u0000', '')
@@ -90,8 +90,8 @@ export async function findAlert(db: Queryable, id: string): Promise<Alert | unde
   return rows[0] && alertOf(rows[0])
 }
 
-/** Everything ever seen in an alert, with when and in which event it was first seen, in that order. */
-export async function listHeldValues(db: Queryable, alertId: string): Promise<HeldValue[]> {
+/** Every value of an alert in first-seen order, with the event that added it. */
+export async function listAlertValues(db: Queryable, alertId: string): Promise<AlertValue[]> {
   const { rows } = await db.query<{
     path: string
     value: string

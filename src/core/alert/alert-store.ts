@@ -1,6 +1,6 @@
 /**
- * The memory of alerts, read: every value ever seen in one, as of any of its changes; and the alerts that went quiet. What
- * writes it is event/message-store.ts, in the statement that stores the event.
+ * Reads the values of alerts, as of any of their changes, and marks alerts as quiet. The values are written by
+ * event/message-store.ts, in the statement that stores the event.
  */
 import type { Queryable } from '../platform/database.js'
 import { parseJson, type Json } from '../platform/json.js'
@@ -9,50 +9,50 @@ import type { ContextValue } from './context.js'
 /** The context of an alert as of one change. */
 export interface AlertMemory {
   accumulated: ContextValue[]
-  /** What that change brought: the part of `accumulated` that no earlier change held. */
+  /** The values that this change added: those of `accumulated` that no earlier change had. */
   diff: ContextValue[]
 }
 
-/** Which change of which alert. */
+/** A change of an alert. */
 export interface ChangeRef {
   alertId: string
   sequence: bigint
-  /** Changes before that one whose news count as its own. */
+  /** Earlier changes whose new values count as new in this one, since they are delivered with it. */
   earlier?: readonly bigint[]
 }
 
-/** The context of an alert as of one change; the same answer at any later time. */
+/** The context of an alert as of one change; the result is the same at any later time. */
 export async function recallContext(db: Queryable, change: ChangeRef): Promise<AlertMemory> {
   const [memory] = await recallContexts(db, [change])
   return memory!
 }
 
-/** The contexts of several alerts, each as of one change, in the order given. */
+/** The contexts of several alerts, each as of one change, in the order of the input. */
 export async function recallContexts(db: Queryable, changes: readonly ChangeRef[]): Promise<AlertMemory[]> {
-  // One JSON text an alert: a row a value would take longer to send and to read than to find.
+  // One JSON text per alert: transferring and parsing one row per value takes longer than finding it.
   const { rows } = await db.query<{ values: string | null }>(
     `select (
        select '[' || string_agg('[' || path || ',' || value || ',' || sequence || ']', ',' order by sequence, ordinal) || ']'
        from alert_values v where v.alert_id = c.alert_id and v.sequence <= c.sequence) as values
-     from unnest($1::text[], $2::bigint[]) with ordinality as c (alert_id, sequence, place) order by place`,
+     from unnest($1::text[], $2::bigint[]) with ordinality as c (alert_id, sequence, position) order by position`,
     [changes.map(({ alertId }) => alertId), changes.map(({ sequence }) => sequence)],
   )
   return rows.map(({ values }, i) => memoryOf(values, changes[i]!))
 }
 
-/** @param values `[path, value, sequence of the change that brought it]` of each, as JSON; null: there are none */
+/** @param values a JSON list of `[path, value, sequence of the change that added it]`; null: there are none */
 function memoryOf(values: string | null, { sequence, earlier = [] }: ChangeRef): AlertMemory {
-  const news = new Set([...earlier, sequence].map(Number))
+  const newIn = new Set([...earlier, sequence].map(Number))
   const memory: AlertMemory = { accumulated: [], diff: [] }
-  for (const [path, value, broughtBy] of parseJson(values ?? '[]') as [string[], Json, number][]) {
-    const held = { path, value }
-    memory.accumulated.push(held)
-    if (news.has(broughtBy)) memory.diff.push(held)
+  for (const [path, value, addedBy] of parseJson(values ?? '[]') as [string[], Json, number][]) {
+    const entry = { path, value }
+    memory.accumulated.push(entry)
+    if (newIn.has(addedBy)) memory.diff.push(entry)
   }
   return memory
 }
 
-/** An alert that went quiet, and the sequence of that change. */
+/** An alert that became quiet, which counts as a change with a sequence of its own. */
 export interface QuietAlert {
   id: string
   sequence: bigint
@@ -63,8 +63,8 @@ export interface QuietAlert {
 }
 
 /**
- * Marks up to `limit` alerts that did not change since `before` as quiet. To be called in the transaction that stores
- * their events. An alert that is being changed at this moment is passed by.
+ * Marks up to `limit` alerts that did not change since `before` as quiet. Must be called in the transaction that stores
+ * their events. An alert whose row is locked by a concurrent change is skipped.
  */
 export async function markQuiet(tx: Queryable, before: Date, now: Date, limit: number): Promise<QuietAlert[]> {
   const { rows } = await tx.query<{

@@ -12,11 +12,11 @@ export const Alert = Type.Object(
     severity: Type.String(),
     tables: Type.Array(Type.String()),
     status: oneOf(ALERT_STATUSES, { description: 'quiet: without changes for ALERT_QUIET_AFTER, until the next one.' }),
-    sequence: Type.Integer({ description: 'How many changes it had.' }),
+    sequence: Type.Integer({ description: 'The number of its changes.' }),
     match_count: Type.Unsafe<number | null>({ type: ['integer', 'null'], description: 'The highest count seen.' }),
     first_seen_at: Time,
     last_seen_at: Time,
-    quiet_at: nullableTime('When it went quiet; null while it is active.'),
+    quiet_at: nullableTime('When it became quiet; null while it is active.'),
   },
   { $id: 'Alert' },
 )
@@ -25,12 +25,12 @@ export type Alert = Static<typeof Alert>
 export const AlertWithContext = Type.Object(
   {
     ...Alert.properties,
-    context: Type.Unknown({ description: 'Everything ever seen in it, as webhooks receive it.' }),
+    context: Type.Unknown({ description: 'Every value of the alert, in the format that webhooks receive.' }),
     values: Type.Array(
       Type.Object({
         path: Type.Array(Type.String(), { description: 'The keys that lead to it.' }),
         value: Type.Unknown(),
-        sequence: Type.Integer({ description: 'The change that brought it.' }),
+        sequence: Type.Integer({ description: 'The change that added it.' }),
         event_id: Type.Unsafe<string | null>({
           type: ['string', 'null'],
           description: 'Its event; null when it is deleted.',

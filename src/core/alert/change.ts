@@ -1,8 +1,8 @@
 /**
- * An alert change: what Matano publishes when rule matches created or updated an alert.
+ * An alert change: what Matano publishes when rule matches create or update an alert.
  *
- * Promise: whatever has the shape of a change is taken as it is, unknown fields and odd values included; what has not is
- * no change (and is relayed as a plain notification), never an error.
+ * Guarantee: a message with the shape of a change is accepted with unknown fields and unexpected values; any other
+ * message is relayed as a plain notification and is never an error.
  */
 import { integerOf, isJsonObject, type Json, type JsonObject } from '../platform/json.js'
 import { byIdentity, flattenContext, type ContextValues } from './context.js'
@@ -11,18 +11,18 @@ export interface AlertChange {
   alertId: string
   title: string
   severity: string
-  /** The names of its tables, no more than `MAX_TABLES`. */
+  /** The names of its first `MAX_TABLES` tables. */
   tables: string[]
   matchCount: bigint | undefined
   updateCount: bigint | undefined
-  /** Every value that the message knows of, those of the alert's own context first. */
+  /** Every value in the message, those of the alert's context before those of the incoming matches. */
   values: ContextValues
 }
 
-/** Tables that an alert is found by; the payload has all of them. */
+/** Tables by which an alert can be searched; the payload has all of them. */
 const MAX_TABLES = 50
 
-/** What identifies an alert: Matano uses a UUID; others may use any printable text of this length. */
+/** An alert id: Matano uses a UUID; other publishers may use any printable text of this length. */
 const ALERT_ID = /^[^\p{Cc}\p{Cs}]{1,200}$/u
 
 /** Reads a message as an alert change; undefined when it is something else. */

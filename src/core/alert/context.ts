@@ -1,25 +1,26 @@
 /**
- * Contexts: nested objects whose leaves are lists of unique values, taken apart into (path, value) pairs and put together.
+ * Contexts: nested objects whose leaves are lists of unique values. They are split into (path, value) pairs and built
+ * from them.
  *
- * Promise: two values are the same exactly when path, type and value are the same: 1 and 1.0 are one value, 1 and "1" are
- * two, objects compare by structure, and no key is special (`__proto__`, "a.b" and "" are data).
+ * Guarantee: two values are equal exactly when path, type and value are equal: 1 and 1.0 are one value, 1 and "1" are
+ * two, objects compare by structure. No key is special: `__proto__`, "a.b" and "" are data.
  */
 import { hash } from 'node:crypto'
 import { isLosslessNumber } from 'lossless-json'
 import { emptyObject, isJsonObject, type Json, type JsonObject } from '../platform/json.js'
 
-/** One value at one place of a context. */
+/** One value at one path of a context. */
 export interface ContextValue {
   path: string[]
   value: Json
 }
 
-/** Values by their identity: each is there once, in first-seen order. */
+/** Values by identity, without repeats, in first-seen order. */
 export type ContextValues = ReadonlyMap<string, ContextValue>
 
 /**
- * Takes a context apart, in first-seen order. A leaf that is not a list counts as a list of one; a list's elements are
- * values as they are, objects and lists too.
+ * Splits a context into its values, in the order of the document. A leaf that is not a list counts as a list of one.
+ * The elements of a list are values, also if they are objects or lists.
  */
 export function flattenContext(context: JsonObject): ContextValue[] {
   const values: ContextValue[] = []
@@ -43,8 +44,8 @@ interface Branch {
 }
 
 /**
- * Puts a context together: keys in alphabetical order, as upstream sends them, values in the order given. Where a path
- * holds values and deeper paths too, the deeper ones follow as one object in the list: nothing is lost.
+ * Builds a context: keys in alphabetical order, as upstream sends them, values in the order of the input. Where a path
+ * has values and deeper paths, the deeper paths follow as one object in its list, so that no value is lost.
  */
 export function buildContext(values: readonly ContextValue[]): JsonObject {
   const root: Branch = { values: [], children: new Map() }
@@ -72,12 +73,12 @@ function objectOf(branch: Branch): JsonObject {
   return object
 }
 
-/** The values without repeats, each beside its identity, in first-seen order. */
+/** The values by identity, without repeats, in first-seen order. */
 export function byIdentity(values: readonly ContextValue[]): ContextValues {
   const unique = new Map<string, ContextValue>()
-  for (const held of values) {
-    const identity = identityOf(held)
-    if (!unique.has(identity)) unique.set(identity, held)
+  for (const entry of values) {
+    const identity = identityOf(entry)
+    if (!unique.has(identity)) unique.set(identity, entry)
   }
   return unique
 }
@@ -87,22 +88,22 @@ export function uniqueValues(values: readonly ContextValue[]): ContextValue[] {
   return [...byIdentity(values).values()]
 }
 
-/** A 16-byte digest that is equal for two context values exactly when they are the same value at the same path. */
-export function contextKey(held: ContextValue): Buffer {
-  return keyOfIdentity(identityOf(held))
+/** A 16-byte digest of path and value, equal for equal context values. */
+export function contextKey(entry: ContextValue): Buffer {
+  return keyOfIdentity(identityOf(entry))
 }
 
-/** The `contextKey` of the values that have this identity. */
+/** The `contextKey` of the value with this identity. */
 export function keyOfIdentity(identity: string): Buffer {
   return hash('sha256', identity, 'buffer').subarray(0, 16)
 }
 
-/** A text that is equal for two context values exactly when they are the same value at the same path. */
+/** A text that is equal for two context values exactly when they are equal. */
 function identityOf({ path, value }: ContextValue): string {
   return `${JSON.stringify(path)}\n${canonical(value)}`
 }
 
-/** One text per value: keys sorted, numbers in one spelling. */
+/** One text for equal values: keys are sorted, numbers are normalized. */
 function canonical(value: Json): string {
   if (typeof value === 'string') return JSON.stringify(value)
   if (typeof value === 'number' || isLosslessNumber(value)) return canonicalNumber(String(value))
@@ -112,7 +113,7 @@ function canonical(value: Json): string {
   return `{${members.map((key) => `${JSON.stringify(key)}:${canonical(value[key]!)}`).join()}}`
 }
 
-/** A JSON number as digits and a power of ten, without zeros at either end: exact at any size. */
+/** A JSON number as digits without leading or trailing zeros and a power of ten, which is exact at any size. */
 function canonicalNumber(text: string): string {
   const [, sign, whole = '', fraction = '', exponent = '0'] = /^(-?)(\d+)(?:\.(\d+))?(?:[eE]([+-]?\d+))?$/.exec(text)!
   const digits = (whole + fraction).replace(/^0+/, '')

@@ -1,27 +1,27 @@
 /**
- * The engine: rule matches in, alert changes out, for those who have no Matano. Pure: windows and matches go in with the
- * time, the next windows and the changes come out.
+ * The engine: makes alert changes from rule matches, for deployments without Matano. Pure: it takes a window, the
+ * matches and the time, and returns the next window and the change.
  *
- * A window is the life of an alert: it begins with the first match of a rule and dedupe text and ends a fixed time later,
- * whatever comes in between. Its states:
+ * A window is the lifetime of an alert. It begins with the first match of a rule and dedupe text, and ends a fixed time
+ * later, whatever matches follow. Its states:
  *
- *   counting  Fewer matches than the threshold. There is no alert yet; the matches wait, every one of them.
- *             A match enters it when there is no window, or the last one has ended.
- *   active    The threshold was reached, by the match that reached it and its whole batch: that batch publishes the
- *             alert's creation with every match of the window counted and summarized. Each later batch is one update.
- *   ended     Its time is over. The next match begins a new window, with a new alert id. A window that ends while it is
- *             counting leaves nothing behind.
+ *   counting  The window has fewer matches than the threshold. There is no alert yet; the contexts of its matches are
+ *             stored as waiting. A match enters this state when there is no window, or the last one has ended.
+ *   active    A batch reached the threshold. That batch publishes the creation of the alert, with every match of the
+ *             window counted and summarized. Each later batch publishes one update.
+ *   ended     The time of the window is over. The next match begins a new window, with a new alert id. A window that
+ *             ends in the state counting publishes nothing.
  *
- * Title, runbook and destinations are frozen when the window begins. Tables grow; the severity rises, never falls, and a
- * change in which it rose says what it was before.
+ * Title, runbook and destinations are those of the first match. Tables are added; the severity can only rise, and a
+ * change that raises it has the severity before.
  *
- * Promise: every match is counted in exactly one window and summarized in exactly one change, or waits.
+ * Guarantee: every match is counted in exactly one window, and is summarized in exactly one change or waiting.
  */
 import type { JsonObject } from '../platform/json.js'
 import { higherSeverity, titleOf, type RuleMatch, type Severity } from './rule-match.js'
 import { summarize } from './summary.js'
 
-/** What all changes of a window's alert say. */
+/** The fields of a window's alert that all its changes have. */
 export interface WindowAlert {
   title: string
   severity: Severity
@@ -36,37 +36,37 @@ export interface RuleWindow {
   endsAt: Date
   threshold: number
   matchCount: number
-  /** Undefined while it is counting. */
+  /** Undefined in the state counting. */
   updateCount: number | undefined
   alert: WindowAlert
 }
 
-/** What a batch made of a window. */
+/** The effect of a batch on a window. */
 export interface EngineStep {
   window: RuleWindow
-  /** True when the window is a new one: what waited for the window before it is void. */
+  /** True when the window is new: contexts that wait in the window before it are dropped. */
   began: boolean
-  /** The contexts of this batch, if they have to wait for the threshold. */
+  /** The contexts of this batch, if the threshold is not reached. */
   waiting: JsonObject[]
-  /** The alert change to publish, in upstream's shape; undefined while the window is counting. */
+  /** The alert change to publish, in upstream's format; undefined in the state counting. */
   change: JsonObject | undefined
-  /** The severity before this batch, if it raised that of a published alert. */
+  /** The severity before this batch, if the batch raised the severity of a published alert. */
   previousSeverity: Severity | undefined
 }
 
 export type Batch = readonly [RuleMatch, ...RuleMatch[]]
 
-/** True when this batch makes the window active: then its waiting contexts are summarized with the batch's. */
+/** True when this batch makes the window active; its waiting contexts are then needed for the summary. */
 export function reachesThreshold(batch: Batch, window: RuleWindow | undefined, now: Date): boolean {
   if (window === undefined || hasEnded(window, now) || window.updateCount !== undefined) return false
   return window.matchCount + batch.length >= window.threshold
 }
 
 /**
- * Takes one batch of matches of one rule and dedupe text.
- * @param current.window the window there is, if any
- * @param current.waiting the contexts that wait in it; read only if the batch reaches the threshold
- * @param newAlertId the id of the alert, should a window begin
+ * Applies one batch of matches of one rule and dedupe text.
+ * @param current.window the current window, if there is one
+ * @param current.waiting the contexts that wait in it; used only if the batch reaches the threshold
+ * @param newAlertId the id of the alert, used if a new window begins
  */
 export function takeBatch(
   batch: Batch,
@@ -80,19 +80,19 @@ export function takeBatch(
   const window: RuleWindow = {
     ...before,
     matchCount: before.matchCount + batch.length,
-    alert: batch.reduce(raise, before.alert),
+    alert: batch.reduce(withMatch, before.alert),
   }
   if (window.matchCount < window.threshold) {
     return { window, began, waiting: contexts, change: undefined, previousSeverity: undefined }
   }
   window.updateCount = before.updateCount === undefined ? 0 : before.updateCount + 1
-  const rose = before.updateCount !== undefined && window.alert.severity !== before.alert.severity
+  const isRaised = before.updateCount !== undefined && window.alert.severity !== before.alert.severity
   return {
     window,
     began,
     waiting: [],
     change: changeOf(window, summarize(began ? contexts : [...current.waiting, ...contexts])),
-    previousSeverity: rose ? before.alert.severity : undefined,
+    previousSeverity: isRaised ? before.alert.severity : undefined,
   }
 }
 
@@ -113,13 +113,13 @@ function newWindow(first: RuleMatch, now: Date, alertId: string): RuleWindow {
   }
 }
 
-/** The alert after one more match: the higher severity, and one more table if it is new. */
-function raise(alert: WindowAlert, { severity, table }: RuleMatch): WindowAlert {
+/** The alert after one more match: the higher severity, and the table of the match added. */
+function withMatch(alert: WindowAlert, { severity, table }: RuleMatch): WindowAlert {
   const tables = table === undefined || alert.tables.includes(table) ? alert.tables : [...alert.tables, table]
   return { ...alert, severity: higherSeverity(alert.severity, severity), tables }
 }
 
-/** The record of a match, with its table where upstream has it. */
+/** The record of a match, with its table in the field that upstream uses. */
 function contextOf({ context, table }: RuleMatch): JsonObject {
   return table === undefined ? context : { ...context, 'matano.table': table }
 }

@@ -1,9 +1,9 @@
-/** A rule match: one detection hit, as POST /v1/rule-matches takes it. */
+/** A rule match: one detection hit, as POST /v1/rule-matches accepts it. */
 import { Type, type Static } from 'typebox'
 import type { JsonObject } from '../platform/json.js'
 import { oneOf } from '../platform/schema.js'
 
-/** Matano's documented severities, the lowest first. */
+/** Matano's severities (its documentation), the lowest first. */
 export const SEVERITIES = ['info', 'notice', 'low', 'medium', 'high', 'critical'] as const
 export type Severity = (typeof SEVERITIES)[number]
 
@@ -53,7 +53,7 @@ export type RuleMatch = Static<typeof RuleMatch> &
     >
   >
 
-/** What groups matches into one alert: the rule, and the dedupe text or the title. */
+/** Matches with the same parts are one alert: the rule, and the dedupe text or else the title. */
 export function dedupeParts(match: RuleMatch): [rule: string, dedupe: string] {
   return [match.rule, match.dedupe ?? titleOf(match)]
 }

@@ -1,13 +1,13 @@
 /**
- * The summary of a batch of rule matches: what Matano makes of the records that matched. Pure.
+ * The summary of a batch of rule matches: one context from the records that matched, by Matano's rules. Pure.
  *
- * Promise: the rules are upstream's (compact, drop, flatten, concatenate, unique, expand) without its faults: equality is
- * by type and value, and no key is special.
+ * Guarantee: the steps are upstream's (compact, drop, flatten, concatenate, unique, expand), with two corrections:
+ * equality is by type and value, and no key is special.
  */
 import { emptyObject, isJsonObject, type Json, type JsonObject } from '../platform/json.js'
 import { buildContext, uniqueValues, type ContextValue } from './context.js'
 
-/** What says nothing of the alert: it differs in every match, or is about the match itself. */
+/** Fields that are left out: they differ in every match, or describe the match itself. */
 const DROPPED = new Set([
   'ts',
   'message',
@@ -19,12 +19,12 @@ const DROPPED = new Set([
 ])
 const DROPPED_BRANCH = 'matano.alert'
 
-/** The context that a batch of records has in common: every value once, in first-seen order. */
+/** The context of a batch of records: every value of them once, in first-seen order. */
 export function summarize(records: readonly JsonObject[]): JsonObject {
   return buildContext(uniqueValues(records.flatMap((record) => flatten(record, []))))
 }
 
-/** A record's values; dotted keys count as paths, as they do upstream: `{"a.b": 1}` is `{"a": {"b": 1}}`. */
+/** The values of a record. Dotted keys are paths, as upstream: `{"a.b": 1}` is `{"a": {"b": 1}}`. */
 function flatten(record: JsonObject, path: string[]): ContextValue[] {
   return Object.entries(record).flatMap(([key, child]) => {
     const childPath = [...path, ...dottedPath(key)]
@@ -35,20 +35,20 @@ function flatten(record: JsonObject, path: string[]): ContextValue[] {
   })
 }
 
-/** A key with empty parts (".", "a.", "") is no dotted path: it stays one key. */
+/** A key with empty parts (".", "a.", "") is not a dotted path and stays one key. */
 function dottedPath(key: string): string[] {
   const parts = key.split('.')
   return parts.includes('') ? [key] : parts
 }
 
-/** The values of a leaf: lists in lists are taken apart, what is empty is left out. */
+/** The values of a leaf: nested lists are flattened, empty values are left out. */
 function leaves(value: Json): Json[] {
   if (Array.isArray(value)) return value.flatMap(leaves)
   const compacted = compact(value)
   return compacted === undefined ? [] : [compacted]
 }
 
-/** The value without what is empty in it: null, "", {} and []; undefined when nothing is left. */
+/** The value without its empty parts (null, "", {} and []); undefined when nothing is left. */
 function compact(value: Json): Json | undefined {
   if (value === null || value === '') return undefined
   if (Array.isArray(value)) {

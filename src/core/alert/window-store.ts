@@ -1,7 +1,7 @@
 /**
  * The engine's windows in the database.
  *
- * Promise: a window that is locked is read and written by one transaction at a time, also when it does not exist yet.
+ * Guarantee: a locked window is read and written by one transaction at a time, also when it does not exist yet.
  */
 import { createHash } from 'node:crypto'
 import type { Queryable } from '../platform/database.js'
@@ -19,14 +19,17 @@ interface WindowRow {
   alert: string
 }
 
-/** The key of the window that a match belongs to. */
+/** The key of the window that a match belongs to: a SHA-256 digest, since its parts are long. */
 export function windowKey(match: RuleMatch): Buffer {
   return createHash('sha256')
     .update(JSON.stringify(dedupeParts(match)))
     .digest()
 }
 
-/** Locks a window until the transaction ends; undefined when there was none. */
+/**
+ * Locks a window until the transaction ends; undefined when there is none. Lock order: windows are locked in the order
+ * of keys.
+ */
 export async function lockWindow(tx: Queryable, key: Buffer): Promise<RuleWindow | undefined> {
   const { rows } = await tx.query<WindowRow>(
     `insert into rule_windows as w (key, alert_id, started_at, ends_at, threshold, match_count, alert)
@@ -47,7 +50,7 @@ export async function lockWindow(tx: Queryable, key: Buffer): Promise<RuleWindow
   }
 }
 
-/** The contexts that wait in a locked window for its threshold, in the order they came. */
+/** The contexts that wait in a locked window for its threshold, in the order of arrival. */
 export async function listWaiting(tx: Queryable, key: Buffer): Promise<JsonObject[]> {
   const { rows } = await tx.query<{ context: string }>(
     'select context from rule_matches where window_key = $1 order by position',
@@ -56,7 +59,7 @@ export async function listWaiting(tx: Queryable, key: Buffer): Promise<JsonObjec
   return rows.map(({ context }) => parseJson(context) as JsonObject)
 }
 
-/** Writes what a batch made of a locked window. */
+/** Writes the effect of a batch on a locked window. */
 export async function saveStep(
   tx: Queryable,
   key: Buffer,
@@ -83,12 +86,12 @@ export async function saveStep(
   if (waiting.length === 0) return
   await tx.query(
     `insert into rule_matches (window_key, context)
-     select $1, c.context from unnest($2::text[]) with ordinality as c (context, place) order by c.place`,
+     select $1, c.context from unnest($2::text[]) with ordinality as c (context, position) order by c.position`,
     [key, waiting.map(stringifyJson)],
   )
 }
 
-/** Deletes up to `limit` windows that ended before `before`: the next match of their key begins a new one anyway. */
+/** Deletes up to `limit` windows that ended before `before`; the next match of their key begins a new one anyway. */
 export async function deleteEndedWindows(db: Queryable, before: Date, limit: number): Promise<number> {
   const { rowCount } = await db.query(
     `delete from rule_windows where key in (

@@ -1,8 +1,8 @@
 /**
- * Accepting rule matches: the engine's way in, for those who have no Matano.
+ * Accepting rule matches: the engine makes alert changes from them, for deployments without Matano.
  *
- * Promise: a batch is counted and its alert changes are stored in one transaction, as events like those of SNS; windows
- * are locked in one order, so batches that share them wait for each other and never for ever.
+ * Guarantee: a batch is counted and its alert changes are stored in one transaction, as events like those of SNS. No
+ * deadlock: windows are locked in the order of their keys.
  */
 import { randomUUID } from 'node:crypto'
 import type { FastifyBaseLogger } from 'fastify'
@@ -18,12 +18,12 @@ import { newMessage, type AcceptOptions } from './accept.js'
 import type { EventType } from './event.js'
 import { storeMessages } from './message-store.js'
 
-/** What a batch made of one rule and dedupe text. */
+/** The result of a batch for one rule and dedupe text. */
 export interface MatchedAlert {
   rule: string
-  /** How many matches of the batch were counted here. */
+  /** How many matches of the batch were counted in this window. */
   matches: number
-  /** Matches in the window so far. */
+  /** How many matches the window has so far. */
   match_count: number
   /** Null while the threshold is not reached. */
   alert_id: string | null
@@ -45,7 +45,7 @@ export function createAcceptMatches({ database, queues, log, now = () => new Dat
     const request = idempotencyKey === undefined ? '' : stringifyJson(matches as unknown as Json)
     const alerts = await inSpan({ name: 'store rule matches' }, () =>
       database.transaction((tx) =>
-        once(tx, idempotencyKey, request, at, () => takeGroups(tx, groupByWindow(matches), at)),
+        once(tx, idempotencyKey, request, at, () => applyGroups(tx, groupByWindow(matches), at)),
       ),
     )
     const ids = alerts.flatMap(({ event_id: id }) => (id === null ? [] : [id]))
@@ -54,7 +54,7 @@ export function createAcceptMatches({ database, queues, log, now = () => new Dat
   }
 }
 
-/** The matches by their window, in the order of first appearance. */
+/** The matches by window, in the order of first appearance. */
 function groupByWindow(matches: readonly RuleMatch[]): Map<string, Group> {
   const groups = new Map<string, Group>()
   for (const match of matches) {
@@ -66,16 +66,16 @@ function groupByWindow(matches: readonly RuleMatch[]): Map<string, Group> {
   return groups
 }
 
-async function takeGroups(tx: Queryable, groups: Map<string, Group>, now: Date): Promise<MatchedAlert[]> {
-  const taken = new Map<string, MatchedAlert>()
+async function applyGroups(tx: Queryable, groups: Map<string, Group>, now: Date): Promise<MatchedAlert[]> {
+  const alerts = new Map<string, MatchedAlert>()
   for (const key of [...groups.keys()].sort()) {
     const group = groups.get(key)!
-    taken.set(key, await takeGroup(tx, Buffer.from(key, 'hex'), group, now))
+    alerts.set(key, await applyGroup(tx, Buffer.from(key, 'hex'), group, now))
   }
-  return [...groups.keys()].map((key) => taken.get(key)!)
+  return [...groups.keys()].map((key) => alerts.get(key)!)
 }
 
-async function takeGroup(tx: Queryable, key: Buffer, group: Group, now: Date): Promise<MatchedAlert> {
+async function applyGroup(tx: Queryable, key: Buffer, group: Group, now: Date): Promise<MatchedAlert> {
   const window = await lockWindow(tx, key)
   const waiting = reachesThreshold(group, window, now) ? await listWaiting(tx, key) : []
   const step = takeBatch(group, { window, waiting }, now, randomUUID())

@@ -1,9 +1,9 @@
 /**
- * Accepting a message: the step between "verified" and "200".
+ * Accepting a message: the step between its verification and the answer 200.
  *
- * Promise: when `accept` returns, the event and the alert's memory are committed together and the dispatch is queued. A
- * repeated MessageId changes nothing, however many arrive at once. When it throws, SNS is told to come again: the message
- * is stored at most once all the same, and upkeep dispatches what was committed but not queued.
+ * Guarantee: when `accept` returns, the event and its alert's values are committed together and the dispatch job is
+ * queued. A repeated MessageId changes nothing, also when repeats arrive concurrently. When it throws, SNS is answered
+ * 503 and repeats the message: it is stored at most once, and upkeep dispatches what was committed but not queued.
  */
 import { createBatcher } from '../platform/batcher.js'
 import type { Database } from '../platform/database.js'
@@ -14,22 +14,22 @@ import { activeTraceparent, inSpan } from '../platform/tracing.js'
 import type { AudienceSource } from './audience.js'
 import { readMessage, type IncomingMessage, type MessageContent, type StoredEvent } from './event.js'
 import { createKnownValues, type KnownValues } from './known-values.js'
-import { rememberValues, storeMessages, type NewMessage, type StoredMessage } from './message-store.js'
+import { addValues, storeMessages, type NewMessage, type StoredMessage } from './message-store.js'
 
 export type Accept = (message: IncomingMessage) => Promise<StoredMessage>
 
 export interface AcceptOptions {
   database: Database
   queues: Pick<Queues, 'addDispatches'>
-  /** Without it every event is dispatched, also those that nobody wants. */
+  /** Without it every event is dispatched, also those that no webhook wants. */
   audience?: AudienceSource
   now?: () => Date
 }
 
 /**
- * Messages that come in while others are being committed share the next commit: one statement, one fsync, one job. One commit
- * at a time makes the batches large, and so the cost of each message small. Two changes of one alert take their turns, and
- * so do two copies of one message.
+ * Messages that arrive during a commit share the next one: one statement, one fsync, one job. One commit at a time
+ * makes the batches large, and so the cost of each message small. Two changes of one alert are never in one batch, nor
+ * are two copies of one message.
  */
 const BATCHES = { maxWeight: 64, concurrency: 1 }
 
@@ -37,7 +37,7 @@ export function createAccept({ database, queues, audience, now = () => new Date(
   const known = createKnownValues()
   const store = createBatcher(
     async (messages: NewMessage[]) => {
-      const stored = await storeNews({ database, audience }, known, messages)
+      const stored = await storeBatch({ database, audience }, known, messages)
       const queued = queues.addDispatches(batchesOf(stored))
       return stored.map((message) => ({ message, queued }))
     },
@@ -54,8 +54,8 @@ export function createAccept({ database, queues, audience, now = () => new Date(
   }
 }
 
-/** Stores messages with those of their values that their alerts may not have yet. */
-async function storeNews(
+/** Stores messages, each with those of its values that are not known to be stored. */
+async function storeBatch(
   { database: db, audience: source }: Pick<AcceptOptions, 'database' | 'audience'>,
   known: KnownValues,
   messages: readonly NewMessage[],
@@ -70,15 +70,15 @@ async function storeNews(
       })),
       audience,
     )
-    // for the next ones; when it cannot be read, they are dispatched
+    // Refreshed for the next batch; while it cannot be read, every event is dispatched.
     if (registryVersion !== audience?.version) source?.current().catch(() => {})
     for (const [i, { change }] of messages.entries()) {
       const { result, event } = stored[i]!
       if (result === 'duplicate' || !change || event.sequence === null) continue
       const { alertId, values } = change
-      // somebody took the alert away: what was left out is not there any more
+      // The alert was deleted by hand: values that were left out as known are stored again.
       if (!known.learn(alertId, event.sequence, values)) {
-        await rememberValues(db, { alertId, sequence: event.sequence }, values)
+        await addValues(db, { alertId, sequence: event.sequence }, values)
       }
     }
     return stored
@@ -88,7 +88,7 @@ async function storeNews(
   }
 }
 
-/** The batches of what is not dispatched yet: a new one, and those of messages that were stored before. */
+/** The batches of undispatched events: the new one, and those of messages that were stored before. */
 function batchesOf(stored: readonly StoredMessage[]): Batch[] {
   const sizes = new Map<string, number>()
   for (const { event } of stored) {
@@ -97,7 +97,7 @@ function batchesOf(stored: readonly StoredMessage[]): Batch[] {
   return [...sizes].map(([batchId, size]) => ({ batchId, size }))
 }
 
-/** A message as an event to be stored. */
+/** Makes the event of a message. */
 export function newMessage(message: IncomingMessage, receivedAt: Date): NewMessage {
   const { payload, change } = readMessage(message.message)
   return { event: newEvent(message, { payload, change }, receivedAt), change }

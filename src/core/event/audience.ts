@@ -1,18 +1,23 @@
-/** Who may want an event: what nobody does is stored as dispatched, and nobody is woken for it. Types alone. */
+/**
+ * Whether any webhook may want an event; an event that none wants is stored as dispatched, without a job. Types alone.
+ */
 import type { StoredEvent } from './event.js'
 
-/** The webhooks as they were at one time. */
+/** What the webhooks of one version of the registry want. */
 export interface Audience {
-  /** The version of the registry that it is of: when the database has another, it says nothing. */
+  /** The registry's version; when the database has another one, this audience is not used. */
   version: bigint
-  /** False when no webhook wants the event, whatever is in it. Of a change it need not be known whether it is its alert's first. */
+  /**
+   * False when no webhook wants the event, whatever its payload. A change may have the type `alert.updated` even if it
+   * is the first of its alert.
+   */
   mayWant(event: Pick<StoredEvent, 'type' | 'topicArn' | 'webhookId'>): boolean
 }
 
-/** Where the audience is known from. */
+/** The registry, as a source of audiences. */
 export interface AudienceSource {
-  /** The one that was read last; undefined before one was. */
+  /** The audience that was read last; undefined before the first read. */
   audience(): Audience | undefined
-  /** Reads it anew if it has changed. */
+  /** Reads the registry again if it has changed. */
   current(): Promise<unknown>
 }

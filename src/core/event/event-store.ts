@@ -1,12 +1,12 @@
 /**
  * Events in the database.
  *
- * Promise: a MessageId is stored once; an event that is not dispatched is found until it is.
+ * Guarantee: a MessageId is stored once; an undispatched event is returned by `findWaitingBatches` until it is
+ * dispatched.
  */
 import type { Queryable } from '../platform/database.js'
 import type { Batch } from '../platform/queues.js'
-import { conditionsOf, queryPage, type Page, type PageRequest } from '../platform/page.js'
-import type { EventSummary, EventType, StoredEvent } from './event.js'
+import type { EventType, StoredEvent } from './event.js'
 
 /** A row of `events`. */
 export interface EventRow {
@@ -28,30 +28,20 @@ export interface EventRow {
   payload: string
   sent_at: Date
   received_at: Date
-  /** Only where it was asked for. */
+  /** Undefined where the query does not select `DISPATCHED_AT`. */
   dispatched_at?: Date | null
 }
 
-/** What narrows a list of events; everything given must hold. */
-export interface EventFilter {
-  type?: EventType
-  topic_arn?: string
-  alert_id?: string
-  severity?: string
-  since?: Date
-  until?: Date
-}
-
 /**
- * What an event's row does not hold: when it was dispatched. That is when its deliveries were made; for one that no webhook
- * wanted it is when it came.
+ * The column `dispatched_at`, computed for `events e`: when its deliveries were made, or when the event was received if
+ * no webhook wanted it; null while it is undispatched.
  */
-const DISPATCHED_AT = `case
+export const DISPATCHED_AT = `case
     when exists (select from undispatched u where u.batch_id = e.batch_id and u.event_id = e.id) then null
     else coalesce((select min(d.created_at) from deliveries d where d.event_id = e.id), e.received_at)
   end as dispatched_at`
 
-/** Stores an event that was made here; it is to be dispatched unless it says that it was. */
+/** Stores an event that the relay made; it is undispatched unless `dispatchedAt` is set. */
 export async function insertEvent(tx: Queryable, event: StoredEvent): Promise<void> {
   await tx.query(
     `with stored as (
@@ -91,15 +81,15 @@ export async function findEvent(db: Queryable, id: string): Promise<StoredEvent 
   return rows[0] && eventOf(rows[0])
 }
 
-/** An event that is to be dispatched, and the webhooks that have a delivery of it already. */
+/** An undispatched event, and the webhooks that have a delivery of it already. */
 export interface UndispatchedEvent {
   event: StoredEvent
   recorded: string[]
 }
 
 /**
- * The events of batches that are not dispatched, in order. `limit 1` has PostgreSQL look them up one by one, whatever it makes of
- * a table that is empty at one moment and full at the next.
+ * The undispatched events of these batches, in the order of their ids. `limit 1` makes PostgreSQL look the events up
+ * one by one: its statistics of `undispatched`, which is often empty, would make it scan all events.
  */
 export async function findUndispatched(db: Queryable, batchIds: readonly string[]): Promise<UndispatchedEvent[]> {
   const { rows } = await db.query<EventRow & { recorded: string[] }>(
@@ -111,7 +101,7 @@ export async function findUndispatched(db: Queryable, batchIds: readonly string[
   return rows.map((row) => ({ event: eventOf(row), recorded: row.recorded }))
 }
 
-/** The events of these MessageIds, by them. */
+/** The stored events with these MessageIds, by MessageId. */
 export async function findEventsByMessageId(
   db: Queryable,
   messageIds: readonly string[],
@@ -131,37 +121,7 @@ export async function findLatestChange(db: Queryable, alertId: string): Promise<
   return rows[0]?.payload
 }
 
-/** A page of events, newest first; the cursor is the last id. */
-export async function listEvents(
-  db: Queryable,
-  filter: EventFilter,
-  { limit, cursor }: PageRequest,
-): Promise<Page<EventSummary>> {
-  const conditions = conditionsOf([
-    ['id < ?', cursor],
-    ['type = ?', filter.type],
-    ['topic_arn = ?', filter.topic_arn],
-    ['alert_id = ?', filter.alert_id],
-    ['severity = ?', filter.severity],
-    ['received_at >= ?', filter.since],
-    ['received_at < ?', filter.until],
-  ])
-  return queryPage(
-    db,
-    {
-      select: `select id, type, message_id, topic_arn, alert_id, sequence, severity, previous_severity, title, subject, webhook_id,
-       sent_at, received_at, ${DISPATCHED_AT}
-     from events e`,
-      conditions,
-      order: 'id desc',
-      cursorOf: ({ id }: EventRow) => id,
-      entryOf: (row) => summaryOf(eventOf(row)),
-    },
-    limit,
-  )
-}
-
-/** Batches with events received before `before` that are not dispatched, in order, after the batch `after`. */
+/** Batches with undispatched events received before `before`, in the order of their ids, after the batch `after`. */
 export async function findWaitingBatches(
   db: Queryable,
   { before, after, limit }: { before: Date; after: string; limit: number },
@@ -174,16 +134,16 @@ export async function findWaitingBatches(
   return rows.map(({ batch_id: batchId, size }) => ({ batchId, size: Number(size) }))
 }
 
-/** A place in the order of arrival: the last event seen. */
+/** A position in the order of arrival: that of the last event examined. */
 export interface ArrivalPosition {
   at: Date
   id: string
 }
 
 /**
- * Looks at `limit` events received before `before`, after the place `after`, and deletes those without pending work, with
- * their deliveries and attempts. An event that was folded into a delivery that waits is part of pending work.
- * @returns how many went, and where to go on; undefined: there are no more
+ * Examines `limit` events received before `before`, after the position `after`, and deletes those without pending work,
+ * with their deliveries and attempts. An event that is coalesced into a pending delivery counts as pending work.
+ * @returns how many were deleted, and the position to continue from; undefined: there are no more
  */
 export async function deleteOldEvents(
   db: Queryable,
@@ -208,26 +168,6 @@ export async function deleteOldEvents(
   )
   const [last] = rows
   return last ? { deleted: Number(last.deleted), next: { at: last.at, id: last.id } } : { deleted: 0, next: undefined }
-}
-
-/** An event as the API shows it. */
-export function summaryOf(event: StoredEvent): EventSummary {
-  return {
-    id: event.id,
-    type: event.type,
-    topic_arn: event.topicArn,
-    message_id: event.messageId,
-    alert_id: event.alertId,
-    sequence: event.sequence === null ? null : Number(event.sequence),
-    severity: event.severity,
-    previous_severity: event.previousSeverity,
-    title: event.title,
-    subject: event.subject,
-    webhook_id: event.webhookId,
-    sent_at: event.sentAt.toISOString(),
-    received_at: event.receivedAt.toISOString(),
-    dispatched_at: event.dispatchedAt?.toISOString() ?? null,
-  }
 }
 
 export function eventOf(row: EventRow): StoredEvent {

@@ -1,8 +1,8 @@
 /**
- * An event: one accepted message, an alert change or any other SNS notification.
+ * An event: one accepted message, which is an alert change or any other SNS notification.
  *
- * Promise: what a message is, and which document is kept of it, is decided here alone and from its content alone: SNS's
- * attributes are not signed and decide nothing.
+ * Guarantee: an event's type and payload follow from the content of the message alone. SNS's message attributes are not
+ * signed and are not used.
  */
 import { Type, type Static } from 'typebox'
 import { parseAlertChange, type AlertChange } from '../alert/change.js'
@@ -10,7 +10,7 @@ import { idPattern } from '../platform/id.js'
 import { isJsonObject, parseJson, stringifyJson, type Json } from '../platform/json.js'
 import { nullableText, nullableTime, oneOf, Time } from '../platform/schema.js'
 
-/** Notices about webhooks, for operators: they go to webhooks that name them alone. */
+/** Notices about webhooks, for operators: a webhook receives one only if its `event_types` name it. */
 export const NOTICE_TYPES = ['webhook.failing', 'webhook.recovered', 'webhook.disabled'] as const
 /** The types that webhooks choose from. */
 export const EVENT_TYPES = [
@@ -20,7 +20,7 @@ export const EVENT_TYPES = [
   'sns.notification',
   ...NOTICE_TYPES,
 ] as const
-/** The type of an event that POST /v1/webhooks/{id}/test makes; it goes to that webhook alone. */
+/** The type of the event that POST /v1/webhooks/{id}/test makes; that webhook alone receives it. */
 export const TEST_EVENT_TYPE = 'webhook.test'
 
 export type NoticeType = (typeof NOTICE_TYPES)[number]
@@ -32,44 +32,44 @@ export const EventSummary = Type.Object(
   {
     id: Type.String({ pattern: idPattern('evt'), description: 'The webhook-id of every delivery of this event.' }),
     type: oneOf<EventType>([...EVENT_TYPES, TEST_EVENT_TYPE]),
-    topic_arn: nullableText('The SNS topic it came from; null for an event made here.'),
-    message_id: nullableText("SNS's MessageId; null for an event made here."),
-    alert_id: nullableText('The alert that changed; null for what is no alert change.'),
+    topic_arn: nullableText('The SNS topic that it is from; null for an event that the relay made.'),
+    message_id: nullableText("SNS's MessageId; null for an event that the relay made."),
+    alert_id: nullableText('The alert that changed; null for an event that is no alert change.'),
     sequence: Type.Unsafe<number | null>({
       type: ['integer', 'null'],
       description: 'Counts the changes of one alert from 1.',
     }),
     severity: nullableText("The alert's severity at this change."),
-    previous_severity: nullableText('The severity before, where it rose with this change.'),
+    previous_severity: nullableText('The severity before this change, if the change raised it.'),
     title: nullableText("The alert's title at this change, its first 500 characters."),
     webhook_id: nullableText('The webhook that a notice (webhook.*) is about.'),
     subject: nullableText("SNS's Subject."),
     sent_at: Type.String({ format: 'date-time', description: "SNS's Timestamp." }),
     received_at: Time,
     dispatched_at: nullableTime(
-      'When its deliveries were made, or when it came if no webhook wanted it; null while that is ahead.',
+      'When its deliveries were made, or when it arrived if no webhook wanted it; null before that.',
     ),
   },
   { $id: 'Event' },
 )
 export type EventSummary = Static<typeof EventSummary>
 
-/** A message on its way in: verified, or made here out of rule matches. */
+/** A message to be stored: verified, or made from rule matches. */
 export interface IncomingMessage {
-  /** SNS's, by which a repeat is known; null for a message made here. */
+  /** SNS's MessageId, by which repeats are recognized; null for a message made from rule matches. */
   messageId: string | null
   topicArn: string | null
   subject: string | undefined
   message: string
   sentAt: Date
-  /** The alert's severity before, where this change raised it. */
+  /** The severity before this change, if the change raised it. */
   previousSeverity?: string
 }
 
-/** An event as it is stored, with what is needed to build what a webhook receives. */
+/** An event as it is stored, with what the bodies of its deliveries are built from. */
 export interface StoredEvent {
   id: string
-  /** The events that are dispatched together, by the id that the first message of the batch was given. */
+  /** The batch that is dispatched together; it has the id that its first message was given. */
   batchId: string
   type: EventType
   messageId: string | null
@@ -77,26 +77,26 @@ export interface StoredEvent {
   alertId: string | null
   sequence: bigint | null
   severity: string | null
-  /** The severity before this change, where it rose with it. */
+  /** The severity before this change, if the change raised it. */
   previousSeverity: string | null
   title: string | null
   subject: string | null
   /** The webhook that a notice is about. */
   webhookId: string | null
-  /** The trace that it belongs to (W3C Trace Context), if traces are on. */
+  /** The trace that it belongs to (W3C Trace Context); null when traces are off. */
   traceparent: string | null
-  /** The highest counts that the alert had shown by this change. */
+  /** The highest counts that the alert had reported up to this change. */
   matchCount: bigint | null
   updateCount: bigint | null
   /** One JSON document: see `readMessage`. */
   payload: string
   sentAt: Date
   receivedAt: Date
-  /** Null while it waits to be dispatched, and where nobody asked. */
+  /** Null while it is undispatched, and where the query does not select it. */
   dispatchedAt: Date | null
 }
 
-/** An event that is made here, not received: everything that SNS or an alert would say of it is left out. */
+/** An event that the relay makes: every field that SNS or an alert would set is null unless given. */
 export function localEvent(
   fields: Pick<StoredEvent, 'id' | 'type' | 'payload'> & Partial<StoredEvent>,
   now: Date,
@@ -122,15 +122,15 @@ export function localEvent(
   }
 }
 
-/** A message's content: the document that is kept, and the alert change in it if it is one. */
+/** A message's content: the document that is stored, and the alert change in it, if it is one. */
 export interface MessageContent {
   payload: string
   change: AlertChange | undefined
 }
 
 /**
- * Reads SNS's Message. A JSON object or array is kept byte for byte; anything else (plain text, a bare number, JSON that
- * nests too deep) is kept as a JSON string, so that a payload is always one JSON document.
+ * Reads SNS's Message. A JSON object or array is stored byte for byte. Anything else (plain text, a number, JSON that
+ * nests too deep) is stored as a JSON string, so that a payload is always one JSON document.
  */
 export function readMessage(message: string): MessageContent {
   const json = parseOrUndefined(message)

@@ -1,35 +1,36 @@
 /**
- * Values that this process knows to be in an alert's memory, so that they are not sent to the database with every change: most
- * of what a change brings was there before.
+ * A cache of values that are known to be stored with their alert, so that they are not sent to the database again: most
+ * values of a change were in an earlier one.
  *
- * Promise: a value is left out only when a change of its alert that held it was committed. Values are never taken out of a
- * memory; should somebody have done so by hand, the alert's sequence tells.
+ * Guarantee: a value counts as known only after a change of its alert with this value was committed. The relay never
+ * deletes an alert's values; a deletion by hand is detected by the alert's sequence.
  */
 import type { ContextValues } from '../alert/context.js'
 
-/** Of all alerts together: some 30 MiB, as a value is known by a text of some 100 characters. */
-const MOST_VALUES = 200_000
+/** Of all alerts together: about 30 MiB, since an identity is a text of about 100 characters. */
+const MAX_VALUES = 200_000
 
 interface Known {
-  /** Of the latest change of the alert that was seen here. */
+  /** The sequence of the latest change that this process stored. */
   sequence: bigint
   identities: Set<string>
 }
 
 export interface KnownValues {
-  /** Those of the values that are not known. */
+  /** The values that are not known. */
   unknown(alertId: string, values: ContextValues): ContextValues
   /**
-   * A change that held these values was committed.
-   * @returns false when its sequence is not after those seen: what was known of the alert is forgotten
+   * Records that a change with these values was committed.
+   * @returns false when its sequence is not higher than the last one: the alert was deleted, and its values are
+   *   forgotten
    */
   learn(alertId: string, sequence: bigint, values: ContextValues): boolean
-  /** Nothing is known any more: whatever was tried may not have been committed. */
+  /** Forgets everything: after an error it is not known what was committed. */
   clear(): void
 }
 
 export function createKnownValues(): KnownValues {
-  /** The alert whose change was the longest ago comes first. */
+  /** In the order of their latest change, the oldest first. */
   const alerts = new Map<string, Known>()
   let count = 0
 
@@ -52,7 +53,7 @@ export function createKnownValues(): KnownValues {
       alerts.set(alertId, { ...known, sequence })
       count += known.identities.size
       for (const oldest of alerts.keys()) {
-        if (count <= MOST_VALUES) break
+        if (count <= MAX_VALUES) break
         forget(oldest)
       }
       return true

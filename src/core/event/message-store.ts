@@ -1,10 +1,11 @@
 /**
- * Messages on their way into the database: the event, and what its change brings to its alert's memory.
+ * Storing messages: the event, and the new values of its alert.
  *
- * Promise: a batch of messages is one statement, so it is stored as a whole or not at all, at the cost of one commit. A
- * MessageId is stored once; two changes of one alert get different sequences in the order of their commits, and each value
- * is given to exactly one of them, on any number of processes: the alert's row is locked from its change to the commit.
- * Whoever is in the registry when the statement begins is asked whether an event is wanted, or the event waits to be dispatched.
+ * Guarantee: a batch of messages is one statement, so it is stored as a whole or not at all, at the cost of one commit.
+ * A MessageId is stored once. Changes of one alert get different sequences in the order of their commits, and each
+ * value belongs to exactly one of them, with any number of processes: the alert's row is locked from its change to the
+ * commit. An event is stored as dispatched only if `audience` has the registry's current version; otherwise it is
+ * stored as undispatched.
  */
 import { keyOfIdentity, type ContextValues } from '../alert/context.js'
 import type { AlertChange } from '../alert/change.js'
@@ -15,7 +16,7 @@ import type { Audience } from './audience.js'
 import type { StoredEvent } from './event.js'
 import { findEventsByMessageId } from './event-store.js'
 
-/** An event that is to be stored; with the change that it brings, its type and its place in the alert follow from that. */
+/** An event to be stored, and the change in it; the statement sets the type, sequence and counts of an alert change. */
 export interface NewMessage {
   event: StoredEvent
   change: AlertChange | undefined
@@ -24,26 +25,30 @@ export interface NewMessage {
 export interface StoredMessage {
   result: 'stored' | 'duplicate'
   event: StoredEvent
-  /** How many values the change brought that its alert never held; 0 for what is no alert change. */
+  /** How many values of the change were new to its alert; 0 for an event that is no alert change. */
   newValues: number
 }
 
 export interface StoredBatch {
-  /** What became of each message, in their order. */
+  /** The result of each message, in the order of the input. */
   messages: StoredMessage[]
   /** The registry's version when they were stored; undefined when nothing was. */
   registryVersion: bigint | undefined
 }
 
-/** Somebody else stored one of the messages meanwhile: the next try finds it. */
-const MOST_TRIES = 3
+/**
+ * A statement fails when another process stores one of its messages at the same time; the next try finds that message.
+ */
+const MAX_TRIES = 3
 const UNIQUE_VIOLATION = '23505'
-/** More than the values of any message. */
-const AFTER_ALL = 1_000_000
+/**
+ * Added to the ordinals of values that are stored after their change; higher than the number of values of any message.
+ */
+const LATER_ORDINALS = 1_000_000
 
 /**
- * Stores messages of which no two have the same MessageId or the same alert; those that are new are a batch.
- * @param audience who may want them; without it all wait to be dispatched
+ * Stores messages, of which no two may have the same MessageId or the same alert. The new ones are a batch.
+ * @param audience what webhooks want; without it every event is stored as undispatched
  */
 export async function storeMessages(
   db: Queryable,
@@ -53,20 +58,20 @@ export async function storeMessages(
   const batchId = messages[0]!.event.id
   for (let tries = 1; ; tries++) {
     try {
-      const moments = await insertMessages(db, messages, batchId, audience)
-      const repeated = messages.filter(({ event: { id } }) => !moments.has(id))
+      const rows = await insertMessages(db, messages, batchId, audience)
+      const repeated = messages.filter(({ event: { id } }) => !rows.has(id))
       const known = await findKnown(db, repeated)
       const stored = messages.map((message): StoredMessage => {
         const { id, messageId } = message.event
-        const moment = moments.get(id)
-        if (moment) return storedOf(message, batchId, moment)
+        const row = rows.get(id)
+        if (row) return storedOf(message, batchId, row)
         return { result: 'duplicate', event: known.get(messageId!)!, newValues: 0 }
       })
-      const [first] = moments.values()
+      const [first] = rows.values()
       return { messages: stored, registryVersion: first?.registry_version }
     } catch (error) {
       const isRepeated = (error as { code?: unknown }).code === UNIQUE_VIOLATION
-      if (!isRepeated || tries === MOST_TRIES) throw error
+      if (!isRepeated || tries === MAX_TRIES) throw error
     }
   }
 }
@@ -76,8 +81,11 @@ async function findKnown(db: Queryable, messages: readonly NewMessage[]): Promis
   return ids.length === 0 ? new Map() : findEventsByMessageId(db, ids)
 }
 
-/** An event that was stored, and what its alert was right after it; nulls for what is no change of one. */
-interface Moment {
+/**
+ * A row of the result of STORE: a stored event, and its alert after the change; nulls for an event that is no alert
+ * change.
+ */
+interface StoredRow {
   event_id: string
   sequence: bigint | null
   match_count: bigint | null
@@ -87,10 +95,10 @@ interface Moment {
   registry_version: bigint
 }
 
-function storedOf({ event: given, change }: NewMessage, batchId: string, moment: Moment): StoredMessage {
-  const event = { ...given, batchId, dispatchedAt: moment.is_waiting ? null : given.receivedAt }
+function storedOf({ event: given, change }: NewMessage, batchId: string, row: StoredRow): StoredMessage {
+  const event = { ...given, batchId, dispatchedAt: row.is_waiting ? null : given.receivedAt }
   if (!change) return { result: 'stored', event, newValues: 0 }
-  const { sequence, match_count: matchCount, update_count: updateCount, new_values: newValues } = moment
+  const { sequence, match_count: matchCount, update_count: updateCount, new_values: newValues } = row
   const type = sequence === 1n ? 'alert.created' : 'alert.updated'
   return {
     result: 'stored',
@@ -99,22 +107,22 @@ function storedOf({ event: given, change }: NewMessage, batchId: string, moment:
   }
 }
 
-/** Stores those messages that are not stored yet. @returns the moment of each, by the event's id */
+/** Stores the messages that are not stored yet. @returns their rows, by the event's id */
 async function insertMessages(
   db: Queryable,
   messages: readonly NewMessage[],
   batchId: string,
   audience: Audience | undefined,
-): Promise<Map<string, Moment>> {
-  // Alerts are locked in one order, so that batches that share some wait for each other and never for ever.
+): Promise<Map<string, StoredRow>> {
+  // Lock order: alerts are locked in the order of their ids, so that batches that share alerts do not deadlock.
   const changes = messages
     .flatMap(({ change, event: { id } }) => (change ? [{ ...change, eventId: id }] : []))
     .sort((a, b) => (a.alertId < b.alertId ? -1 : 1))
   const values = changes.flatMap(({ alertId, values }) =>
-    [...values].map(([identity, held], i) => ({ alertId, ordinal: i + 1, identity, held })),
+    [...values].map(([identity, { path, value }], i) => ({ alertId, ordinal: i + 1, identity, path, value })),
   )
   const events = messages.map(({ event }) => event)
-  const { rows } = await db.query<Moment>(STORE, [
+  const { rows } = await db.query<StoredRow>(STORE, [
     events[0]!.receivedAt,
     changes.map(({ alertId }) => alertId),
     changes.map(({ title }) => labelOf(title)),
@@ -125,8 +133,8 @@ async function insertMessages(
     values.map(({ alertId }) => alertId),
     values.map(({ ordinal }) => ordinal),
     values.map(({ identity }) => keyOfIdentity(identity)),
-    values.map(({ held: { path } }) => JSON.stringify(path)),
-    values.map(({ held: { value } }) => stringifyJson(value)),
+    values.map(({ path }) => JSON.stringify(path)),
+    values.map(({ value }) => stringifyJson(value)),
     events.map(({ id }) => id),
     events.map(({ type }) => type),
     events.map(({ messageId }) => messageId),
@@ -137,7 +145,7 @@ async function insertMessages(
     events.map(({ title }) => title),
     events.map(({ subject }) => subject),
     events.map(({ traceparent }) => traceparent),
-    // one text: an array's elements would each be escaped and read twice
+    // One JSON text: the elements of a text[] would each be escaped and parsed once more.
     JSON.stringify(events.map(({ payload }) => payload)),
     events.map(({ sentAt }) => sentAt),
     events.map(({ receivedAt }) => receivedAt),
@@ -149,24 +157,24 @@ async function insertMessages(
   return new Map(rows.map((row) => [row.event_id, row]))
 }
 
-/** Adds values to the memory of an alert as news of a change that is stored, after those that it brought. */
-export async function rememberValues(
+/** Adds values to a change that is stored, after the values that it has. */
+export async function addValues(
   db: Queryable,
   { alertId, sequence }: { alertId: string; sequence: bigint },
   values: ContextValues,
 ): Promise<void> {
-  const held = [...values.values()]
+  const entries = [...values.values()]
   await db.query(
     `insert into alert_values (alert_id, sequence, ordinal, key, path, value)
-     select $1, $2, ${AFTER_ALL} + ordinal, key, path, value
+     select $1, $2, ${LATER_ORDINALS} + ordinal, key, path, value
      from unnest($3::bytea[], $4::text[], $5::text[]) with ordinality as v (key, path, value, ordinal)
      on conflict (alert_id, key) do nothing`,
     [
       alertId,
       sequence,
       [...values.keys()].map(keyOfIdentity),
-      held.map(({ path }) => JSON.stringify(path)),
-      held.map(({ value }) => stringifyJson(value)),
+      entries.map(({ path }) => JSON.stringify(path)),
+      entries.map(({ value }) => stringifyJson(value)),
     ],
   )
 }
@@ -179,16 +187,16 @@ with message as (
     json_array_elements_text($23::json)
   ) as m (id, type, message_id, topic_arn, alert_id, severity, previous_severity, title, subject, traceparent, sent_at,
     received_at, is_wanted, payload)
-  where not exists (select from events e where e.message_id = m.message_id offset 0) -- one by one, never all events
+  where not exists (select from events e where e.message_id = m.message_id offset 0) -- looks up each id
 ), given as (
   select * from unnest($2::text[], $3::text[], $4::text[], $5::bigint[], $6::bigint[], $7::text[], $27::text[])
-    with ordinality as g (id, title, severity, match_count, update_count, tables, event_id, place)
+    with ordinality as g (id, title, severity, match_count, update_count, tables, event_id, position)
   where event_id in (select id from message)
 ), changed as (
   insert into alerts as a (id, sequence, title, severity, match_count, update_count, first_seen_at, last_seen_at, tables)
   select id, 1, title, severity, match_count, update_count, $1, $1,
     array(select json_array_elements_text(given.tables::json))
-  from given order by place
+  from given order by position
   on conflict (id) do update set
     sequence = a.sequence + 1,
     title = excluded.title,
@@ -199,7 +207,7 @@ with message as (
     tables = excluded.tables,
     quiet_at = null
   returning id, sequence, match_count, update_count
-), remembered as (
+), added as (
   insert into alert_values (alert_id, sequence, ordinal, key, path, value)
   select v.alert_id, changed.sequence, v.ordinal, v.key, v.path, v.value
   from unnest($8::text[], $9::int[], $10::bytea[], $11::text[], $12::text[]) as v (alert_id, ordinal, key, path, value)
@@ -222,7 +230,7 @@ with message as (
   returning event_id
 )
 select id as event_id, sequence, match_count, update_count,
-  (select count(*) from remembered r where r.alert_id = stored.alert_id) as new_values,
+  (select count(*) from added a where a.alert_id = stored.alert_id) as new_values,
   id in (select event_id from waiting) as is_waiting,
   (select version from registry) as registry_version
 from stored`

@@ -1,4 +1,6 @@
-/** Notices: events about webhooks (failing, recovered, disabled), for operators and for webhooks that name these types. */
+/**
+ * Notices: events about webhooks (failing, recovered, disabled), received by webhooks whose `event_types` name them.
+ */
 import type { Queryable } from '../platform/database.js'
 import { newId } from '../platform/id.js'
 import { stringifyJson, type JsonObject } from '../platform/json.js'
@@ -6,8 +8,8 @@ import { localEvent, type NoticeType } from './event.js'
 import { insertEvent } from './event-store.js'
 
 /**
- * Stores a notice, to be dispatched after the commit.
- * @param subject what is said of the webhook; never its URL, which may hold a secret
+ * Stores a notice; it is dispatched after the commit.
+ * @param subject the payload; must not have the webhook's URL, which may hold a secret
  * @returns the event's id
  */
 export async function storeNotice(

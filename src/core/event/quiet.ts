@@ -1,8 +1,9 @@
 /**
- * Quiet alerts: upstream never says that an alert is over, so its silence does.
+ * Quiet alerts. Upstream does not report the end of an alert, so an alert without changes for ALERT_QUIET_AFTER counts
+ * as quiet.
  *
- * Promise: an alert without changes for the set time yields one `alert.quiet` event, however many processes look; a change
- * makes it active again.
+ * Guarantee: an alert that becomes quiet yields one `alert.quiet` event, however many processes run this; its next
+ * change makes it active again.
  */
 import { markQuiet, type QuietAlert } from '../alert/alert-store.js'
 import type { Database, Queryable } from '../platform/database.js'
@@ -13,17 +14,17 @@ import { localEvent } from './event.js'
 import { findLatestChange, insertEvent } from './event-store.js'
 
 /**
- * Makes the events of up to `limit` alerts that did not change since `before`.
- * @returns how many there were
+ * Marks up to `limit` alerts that did not change since `before` as quiet, and stores and queues their events.
+ * @returns how many
  */
 export async function quietAlerts(
   { database, queues }: { database: Database; queues: Pick<Queues, 'addDispatches'> },
   { before, now, limit }: { before: Date; now: Date; limit: number },
 ): Promise<number> {
   const ids = await database.transaction(async (tx) => {
-    const made: string[] = []
-    for (const alert of await markQuiet(tx, before, now, limit)) made.push(await storeQuiet(tx, alert, now))
-    return made
+    const eventIds: string[] = []
+    for (const alert of await markQuiet(tx, before, now, limit)) eventIds.push(await storeQuiet(tx, alert, now))
+    return eventIds
   })
   await queues.addDispatches(ids.map(batchOf))
   return ids.length
@@ -32,13 +33,15 @@ export async function quietAlerts(
 async function storeQuiet(tx: Queryable, alert: QuietAlert, now: Date): Promise<string> {
   const { id: alertId, sequence, severity, title, matchCount, updateCount } = alert
   const payload = quietPayload(await findLatestChange(tx, alertId), alert)
-  const moment = { alertId, sequence, severity, title, matchCount, updateCount }
-  const event = localEvent({ id: newId('evt'), type: 'alert.quiet', payload, ...moment }, now)
+  const state = { alertId, sequence, severity, title, matchCount, updateCount }
+  const event = localEvent({ id: newId('evt'), type: 'alert.quiet', payload, ...state }, now)
   await insertEvent(tx, event)
   return event.id
 }
 
-/** The latest state of the alert, and nothing that came in. Where its last change is deleted, what its row tells. */
+/**
+ * The alert of the latest change with empty contexts; from the row of `alerts` if retention has deleted that change.
+ */
 function quietPayload(latest: string | undefined, { id, title, severity }: QuietAlert): string {
   const change = latest === undefined ? undefined : parseJson(latest)
   const alert =

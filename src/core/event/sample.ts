@@ -1,4 +1,4 @@
-/** An alert change as Matano publishes it: the example in the API's document and the content of a test delivery. */
+/** An alert change as Matano publishes it: the example in the OpenAPI document and the payload of a test delivery. */
 import type { JsonObject } from '../platform/json.js'
 
 const incoming = {
@@ -10,7 +10,7 @@ const incoming = {
   user: { id: ['AIDA929292929292'], name: ['John Doe'] },
 }
 
-/** The payload that the project was asked for; edited by hand there, so its diff is not what a diff would be. */
+/** Edited by hand, so `context_diff` is not the exact difference of the contexts. */
 export const SAMPLE_CHANGE = {
   updated_alert: {
     id: '61d3ac78-cedd-434e-b407-ae0b330e1d4a',

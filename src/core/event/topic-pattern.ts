@@ -1,4 +1,4 @@
-/** Topic ARNs, and patterns of them with `*` inside a part. Pure. */
+/** Topic ARNs, and patterns for them with `*` inside a part. Pure. */
 import { matchesGlob } from '../platform/glob.js'
 
 /** The parts of an SNS topic ARN: `arn:partition:sns:region:account:name`. */
@@ -9,10 +9,13 @@ export interface TopicArn {
   name: string
 }
 
-/** AWS (SNS, CreateTopic): names have 1 to 256 letters, digits, hyphens and underscores; a FIFO topic's end in `.fifo`, counted too. */
+/**
+ * AWS (SNS, CreateTopic): a name has 1 to 256 letters, digits, hyphens and underscores; the `.fifo` of a FIFO topic is
+ * included.
+ */
 const TOPIC_ARN = /^arn:(aws[a-z-]{0,20}):sns:([a-z0-9-]{1,30}):(\d{12}):([\w-]{1,256}|[\w-]{1,251}\.fifo)$/
 
-/** The parts of a topic ARN; undefined when the text is none. */
+/** The parts of a topic ARN; undefined when the text is not one. */
 export function parseTopicArn(text: string): TopicArn | undefined {
   const match = TOPIC_ARN.exec(text)
   if (!match) return undefined
@@ -21,8 +24,8 @@ export function parseTopicArn(text: string): TopicArn | undefined {
 }
 
 /**
- * True when one of the patterns matches the whole ARN. A `*` stands for any characters inside one part, colons excluded.
- * Patterns come from operators and may hold many stars: the time is bounded by the product of the lengths.
+ * True when one of the patterns matches the whole ARN. A `*` matches any characters inside one part, colons excluded.
+ * The time is bounded by the product of the lengths, also for patterns with many `*`.
  */
 export function matchesTopic(patterns: readonly string[], arn: string): boolean {
   const parts = arn.split(':')

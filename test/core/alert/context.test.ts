@@ -7,7 +7,7 @@ const parse = (text: string) => parseJson(text) as JsonObject
 const same = (a: string, b: string) =>
   contextKey({ path: ['x'], value: parseJson(a) }).equals(contextKey({ path: ['x'], value: parseJson(b) }))
 
-t.test('a context is taken apart in first-seen order and put together with its keys in order', async (t) => {
+t.test('a context is split in first-seen order and built with its keys in order', async (t) => {
   const values = flattenContext(parse('{"user":{"name":["b","a"]},"event":{"action":["x"]},"note":"bare"}'))
   t.same(
     values.map(({ path, value }) => [path.join('.'), value]),
@@ -56,7 +56,7 @@ t.test('a path that holds values and deeper paths keeps both', async (t) => {
   t.equal(stringifyJson(buildContext(values)), '{"a":[1,{"b":[2]}]}')
 })
 
-t.test('putting together what was taken apart gives the context back', async () => {
+t.test('building the values of a split context gives the context back', async () => {
   const key = fc.oneof(fc.string(), fc.constantFrom('__proto__', 'constructor', 'a.b', '', 'toString', '1'))
   const leaf = fc.array(
     fc.oneof(fc.string(), fc.integer(), fc.boolean(), fc.double({ noNaN: true, noDefaultInfinity: true })),

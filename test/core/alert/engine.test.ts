@@ -3,14 +3,13 @@ import t from 'tap'
 import { flattenContext } from '../../../src/core/alert/context.js'
 import { reachesThreshold, takeBatch, type Batch, type RuleWindow } from '../../../src/core/alert/engine.js'
 import type { RuleMatch, Severity } from '../../../src/core/alert/rule-match.js'
-import { summarize } from '../../../src/core/alert/summary.js'
-import { parseJson, stringifyJson, type JsonObject } from '../../../src/core/platform/json.js'
+import type { JsonObject } from '../../../src/core/platform/json.js'
 import { ruleMatch as match } from '../../helpers/rule-match.js'
 
 const START = new Date('2026-01-01T00:00:00.000Z')
 const after = (minutes: number) => new Date(START.getTime() + minutes * 60_000)
 
-/** Batches, one after the other, through one window; the contexts that wait are kept as the store keeps them. */
+/** Applies batches to one window, one after the other; waiting contexts are stored as window-store.ts stores them. */
 function run(batches: { at: number; matches: RuleMatch[] }[]) {
   let window: RuleWindow | undefined
   let waiting: JsonObject[] = []
@@ -37,7 +36,7 @@ interface Change {
 }
 const changeOf = (step: { change: JsonObject | undefined }) => step.change as unknown as Change
 
-t.test('a first match makes an alert, later ones update it, until its window ends', async (t) => {
+t.test('the first match creates an alert, and later ones update it until its window ends', async (t) => {
   const steps = run([
     { at: 0, matches: [match({ a: 1 }), match({ a: 2 })] },
     { at: 59, matches: [match({ a: 3 })] },
@@ -58,29 +57,32 @@ t.test('a first match makes an alert, later ones update it, until its window end
   t.match(changeOf(steps[0]!).updated_alert, { title: 'r', severity: 'info', creation_time: START.toISOString() })
 })
 
-t.test('the threshold counts the whole window, and the activating batch publishes every match of it', async (t) => {
-  const matches = (n: number) => [match({ n: [n] }, { threshold: 3 })]
-  const steps = run([
-    { at: 0, matches: matches(1) },
-    { at: 10, matches: matches(2) },
-    { at: 20, matches: [...matches(3), ...matches(4)] },
-    { at: 30, matches: matches(5) },
-  ])
-  t.same(
-    steps.map(({ change }) => change !== undefined),
-    [false, false, true, true],
-  )
-  t.match(changeOf(steps[2]!), {
-    updated_alert: { id: 'alert-0', match_count: 4, update_count: 0 },
-    incoming_rule_matches_context: { n: [1, 2, 3, 4] },
-  })
-  t.match(changeOf(steps[3]!), {
-    updated_alert: { match_count: 5, update_count: 1 },
-    incoming_rule_matches_context: { n: [5] },
-  })
-})
+t.test(
+  'the threshold counts the whole window, and the batch that reaches it publishes every match of the window',
+  async (t) => {
+    const matches = (n: number) => [match({ n: [n] }, { threshold: 3 })]
+    const steps = run([
+      { at: 0, matches: matches(1) },
+      { at: 10, matches: matches(2) },
+      { at: 20, matches: [...matches(3), ...matches(4)] },
+      { at: 30, matches: matches(5) },
+    ])
+    t.same(
+      steps.map(({ change }) => change !== undefined),
+      [false, false, true, true],
+    )
+    t.match(changeOf(steps[2]!), {
+      updated_alert: { id: 'alert-0', match_count: 4, update_count: 0 },
+      incoming_rule_matches_context: { n: [1, 2, 3, 4] },
+    })
+    t.match(changeOf(steps[3]!), {
+      updated_alert: { match_count: 5, update_count: 1 },
+      incoming_rule_matches_context: { n: [5] },
+    })
+  },
+)
 
-t.test('a window that ends below its threshold leaves nothing behind', async (t) => {
+t.test('a window that ends below its threshold publishes nothing', async (t) => {
   const steps = run([
     { at: 0, matches: [match({ n: 1 }, { threshold: 2 })] },
     { at: 60, matches: [match({ n: 2 }, { threshold: 2 })] },
@@ -96,24 +98,27 @@ t.test('a window that ends below its threshold leaves nothing behind', async (t)
   })
 })
 
-t.test('the severity rises, never falls, and says so; title and destinations are frozen; tables grow', async (t) => {
-  const steps = run([
-    { at: 0, matches: [match({}, { severity: 'medium', title: 'first', destinations: ['slack'], table: 'a' })] },
-    { at: 1, matches: [match({}, { severity: 'low', title: 'second', destinations: [], table: 'b' })] },
-    { at: 2, matches: [match({}, { severity: 'critical', table: 'a' })] },
-    { at: 3, matches: [match({}, { severity: 'high' })] },
-  ])
-  t.same(
-    steps.map((step) => changeOf(step).updated_alert.severity),
-    ['medium', 'medium', 'critical', 'critical'],
-  )
-  t.same(
-    steps.map(({ previousSeverity }) => previousSeverity),
-    [undefined, undefined, 'medium', undefined],
-  )
-  t.match(changeOf(steps[3]!).updated_alert, { title: 'first', destinations: ['slack'], tables: ['a', 'b'] })
-  t.same(changeOf(steps[1]!).incoming_rule_matches_context, { matano: { table: ['b'] } })
-})
+t.test(
+  'the severity only rises, and the change has the one before; title and destinations stay, tables are added',
+  async (t) => {
+    const steps = run([
+      { at: 0, matches: [match({}, { severity: 'medium', title: 'first', destinations: ['slack'], table: 'a' })] },
+      { at: 1, matches: [match({}, { severity: 'low', title: 'second', destinations: [], table: 'b' })] },
+      { at: 2, matches: [match({}, { severity: 'critical', table: 'a' })] },
+      { at: 3, matches: [match({}, { severity: 'high' })] },
+    ])
+    t.same(
+      steps.map((step) => changeOf(step).updated_alert.severity),
+      ['medium', 'medium', 'critical', 'critical'],
+    )
+    t.same(
+      steps.map(({ previousSeverity }) => previousSeverity),
+      [undefined, undefined, 'medium', undefined],
+    )
+    t.match(changeOf(steps[3]!).updated_alert, { title: 'first', destinations: ['slack'], tables: ['a', 'b'] })
+    t.same(changeOf(steps[1]!).incoming_rule_matches_context, { matano: { table: ['b'] } })
+  },
+)
 
 t.test('every match is counted in one window and summarized in one change, or waits', async () => {
   const batches = fc.array(fc.record({ gap: fc.integer({ min: 0, max: 25 }), size: fc.integer({ min: 1, max: 4 }) }), {
@@ -142,18 +147,4 @@ t.test('every match is counted in one window and summarized in one change, or wa
       return new Set(published).size === published.length && counted === serial
     }),
   )
-})
-
-t.test('a summary drops what is empty or about the match itself, and keeps the rest once', async (t) => {
-  const records = [
-    `{"ts":"1","message":"m","event":{"id":"1","created":"c","kind":"alert","duration":5,"original":"o","action":["a","b"],"start":1678861273000000001},
-      "matano":{"alert":{"rule":{"name":"r"}},"table":"t"},"user":{"name":null,"id":"","roles":[],"extra":{}},"ok":false,"zero":0}`,
-    '{"event.action":"b","event":{"action":[["c",["a"]],null]},"ok":false,"port":[443,"443",443.0],"elf":{"sections":[{"name":"x","flags":null}]},"":"empty key"}',
-  ].map((text) => parseJson(text) as JsonObject)
-  t.equal(
-    stringifyJson(summarize(records)),
-    '{"":["empty key"],"elf":{"sections":[{"name":"x"}]},"event":{"action":["a","b","c"],"start":[1678861273000000001]},' +
-      '"matano":{"table":["t"]},"ok":[false],"port":[443,"443"],"zero":[0]}',
-  )
-  t.equal(stringifyJson(summarize([])), '{}')
 })

@@ -23,7 +23,7 @@ async function engine(t: Test) {
   return { database, queued, clock, accept, bodyOf }
 }
 
-t.test('matches become changes of the same shape and road as those of SNS', async (t) => {
+t.test('matches become changes of the same format as those of SNS, and are queued like them', async (t) => {
   const { queued, clock, accept, bodyOf } = await engine(t)
   const [created] = await accept([
     match({ file: { hash: { sha256: 'h1' } } }),
@@ -71,7 +71,7 @@ t.test(
   },
 )
 
-t.test('matches that wait for the threshold survive, and are published with the one that reaches it', async (t) => {
+t.test('matches that wait for the threshold are stored, and published with the match that reaches it', async (t) => {
   const { accept, bodyOf, database } = await engine(t)
   for (const n of [1, 2]) await accept([match({ n: [n] }, { threshold: 3 })])
   t.equal((await database.query('select 1 from rule_matches')).rowCount, 2)
@@ -80,7 +80,7 @@ t.test('matches that wait for the threshold survive, and are published with the 
   t.equal((await database.query('select 1 from rule_matches')).rowCount, 0)
 })
 
-t.test('requests at once, over shared rules in any order, lose and double nothing', async (t) => {
+t.test('concurrent requests over shared rules in any order lose and repeat no match', async (t) => {
   const { accept, bodyOf, database } = await engine(t)
   const rules = ['a', 'b', 'c']
   await Promise.all(
@@ -103,16 +103,19 @@ t.test('requests at once, over shared rules in any order, lose and double nothin
   t.same([...values.values()], [20, 20, 20])
 })
 
-t.test('an Idempotency-Key makes a repeat harmless, and another body with it is refused', async (t) => {
-  const { accept, database } = await engine(t)
-  const request = [match({ a: 1 })]
-  const answers = await Promise.all(Array.from({ length: 5 }, () => accept(request, 'key-1')))
-  for (const answer of answers) t.same(answer, answers[0], 'the first answer')
-  t.same((await database.query('select match_count from rule_windows')).rows, [{ match_count: 1n }])
-  await t.rejects(accept([match({ a: 2 })], 'key-1'), {
-    code: 'idempotency_mismatch',
-    status: 422,
-    message: /used with another body/,
-  })
-  t.match(await accept([match({ a: 2 })], 'key-2'), [{ match_count: 2 }])
-})
+t.test(
+  'a request repeated with its Idempotency-Key has one effect, and another body with the key is refused',
+  async (t) => {
+    const { accept, database } = await engine(t)
+    const request = [match({ a: 1 })]
+    const answers = await Promise.all(Array.from({ length: 5 }, () => accept(request, 'key-1')))
+    for (const answer of answers) t.same(answer, answers[0], 'the first answer')
+    t.same((await database.query('select match_count from rule_windows')).rows, [{ match_count: 1n }])
+    await t.rejects(accept([match({ a: 2 })], 'key-1'), {
+      code: 'idempotency_mismatch',
+      status: 422,
+      message: /used with another body/,
+    })
+    t.match(await accept([match({ a: 2 })], 'key-2'), [{ match_count: 2 }])
+  },
+)

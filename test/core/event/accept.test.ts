@@ -21,7 +21,7 @@ interface Body {
 
 let serial = 0
 
-/** An intake on a database of its own, with a queue that only notes what it is given. */
+/** An intake on a database of its own, with a queue that only records the batches. */
 async function intake(t: Test) {
   const database = await borrowTestDatabase(t)
   const queued: string[] = []
@@ -61,7 +61,7 @@ async function bodyOf(database: Database, eventId: string): Promise<Body> {
   return parseJson(stringifyJson((await loadContent(database, event!)).body)) as unknown as Body
 }
 
-t.test('what is new is new against everything the alert ever held: A, B, A reports A once', async (t) => {
+t.test('a value is new once per alert: A, B, A reports A once', async (t) => {
   const { database, send } = await intake(t)
   const diffs: string[] = []
   for (const value of ['A', 'B', 'A']) {
@@ -71,7 +71,7 @@ t.test('what is new is new against everything the alert ever held: A, B, A repor
   t.same(diffs, ['{"user":{"name":["A"]}}', '{"user":{"name":["B"]}}', '{}'])
 })
 
-t.test('the delivered context is accumulated, and stays what it was for an earlier event', async (t) => {
+t.test('the delivered context is accumulated, and that of an earlier event does not change', async (t) => {
   const { database, send } = await intake(t)
   const first = await send(change('alert-1', { ip: ['1.1.1.1'] }))
   const second = await send(change('alert-1', { ip: ['2.2.2.2'] }, { alert: { match_count: 5, update_count: 1 } }))
@@ -96,7 +96,7 @@ t.test('the delivered context is accumulated, and stays what it was for an earli
   )
 })
 
-t.test('a lost create is a create: the first change of an unknown alert, whatever its update_count', async (t) => {
+t.test('the first change of an unknown alert is its creation, whatever its update_count', async (t) => {
   const { database, send } = await intake(t)
   const { event } = await send(change('alert-1', { a: ['x'] }, { alert: { update_count: 1 } }))
   t.equal(event.type, 'alert.created')
@@ -133,7 +133,7 @@ t.test('the same MessageId 50 times at once is one event', async (t) => {
   t.same(rows, [{ sequence: 1n }], 'the alert changed once')
 })
 
-t.test('two changes of one alert at once take their turns, and share no value', async (t) => {
+t.test('concurrent changes of one alert get consecutive sequences, and no value is in two diffs', async (t) => {
   const { database, send } = await intake(t)
   const all = await Promise.all(
     Array.from({ length: 20 }, (_, i) => send(change('alert-1', { n: [i % 7, 'shared'], own: [`v${i}`] }))),
@@ -150,17 +150,17 @@ t.test('two changes of one alert at once take their turns, and share no value', 
   t.equal(new Set(keys).size, keys.length)
 })
 
-t.test('a queue that is down makes the sender come again, and the message is stored once', async (t) => {
+t.test('a queue that is down fails the message, and its repeat is stored once', async (t) => {
   const { queue, queued, send } = await intake(t)
   queue.down = true
   await t.rejects(send(change('alert-1', { a: ['x'] }), 'm'), { message: 'queue down' })
   queue.down = false
   const { result, event } = await send(change('alert-1', { a: ['x'] }), 'm')
   t.equal(result, 'duplicate')
-  t.same(queued, [event.id], 'it is queued by its second coming')
+  t.same(queued, [event.id], 'it is queued by its repeat')
 })
 
-t.test('the seed payload and both places of destination_to_alert_info come out as they came in', async (t) => {
+t.test('the sample payload and both positions of destination_to_alert_info are delivered unchanged', async (t) => {
   const { database, send } = await intake(t)
   const inside = await send(stringifyJson(SAMPLE_CHANGE))
   const body = await bodyOf(database, inside.event.id)
@@ -175,7 +175,7 @@ t.test('the seed payload and both places of destination_to_alert_info come out a
   t.match(await bodyOf(database, beside.event.id), { destination_to_alert_info: info })
 })
 
-t.test('unknown fields, hostile keys and large integers survive', async (t) => {
+t.test('unknown fields, hostile keys and large integers are delivered unchanged', async (t) => {
   const { database, send } = await intake(t)
   const text =
     '{"updated_alert":{"id":"a","title":"bad\\u0000\\ud800 <b>","future":{"n":12345678901234567890},"match_count":9223372036854775807,' +
@@ -194,7 +194,7 @@ t.test('unknown fields, hostile keys and large integers survive', async (t) => {
   t.equal((await findEvent(database, event.id))!.title, 'bad\ufffd\ufffd <b>', 'the listed title is storable')
 })
 
-t.test('what is no alert change is a notification, whatever it is', async (t) => {
+t.test('a message that is no alert change is a notification', async (t) => {
   const { database, send } = await intake(t)
   const nested = '['.repeat(100_000)
   for (const [message, delivered] of [
@@ -220,7 +220,7 @@ t.test('what is no alert change is a notification, whatever it is', async (t) =>
 })
 
 t.test(
-  'over any sequence of changes and repeats: diffs add up to the context, and no value is new twice',
+  'over any sequence of changes and repeats, the diffs add up to the context and no value is new twice',
   async (t) => {
     const { database, send } = await intake(t)
     const value = fc.oneof(fc.constantFrom('a', 'b', 'c', '1'), fc.constantFrom(1, 2, 1.5), fc.boolean())
@@ -247,11 +247,11 @@ t.test(
           t.same(memory.accumulated, diffs.get(id), 'the diffs, put together, are the accumulated context')
         }
         for (const [id, values] of diffs) {
-          const keys = values.map((held) => contextKey(held).toString('hex'))
+          const keys = values.map((entry) => contextKey(entry).toString('hex'))
           t.equal(new Set(keys).size, keys.length, 'no value is in two diffs')
           t.same(
             new Set(keys),
-            new Set(sent.get(id)!.map((held) => contextKey(held).toString('hex'))),
+            new Set(sent.get(id)!.map((entry) => contextKey(entry).toString('hex'))),
             'none is missing',
           )
         }
@@ -261,7 +261,7 @@ t.test(
   },
 )
 
-t.test('restarts and repeats between any changes of two alerts make no difference', async (t) => {
+t.test('restarts and repeats between changes of two alerts do not change the diffs', async (t) => {
   const databaseUrl = await createTestDatabaseUrl(t)
   const dataDir = databaseUrl ? '' : await createTestDataDir(t)
   const open = () => openDatabase({ databaseUrl, dataDir })

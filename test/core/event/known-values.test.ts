@@ -8,7 +8,7 @@ import { borrowTestDatabase } from '../../helpers/backends.js'
 const value = (text: string) => ({ path: ['v'], value: text })
 const values = (...texts: string[]) => byIdentity(texts.map(value))
 
-t.test('what a committed change held is known from then on, of its alert alone', async (t) => {
+t.test('the values of a committed change are known, for its alert alone', async (t) => {
   const known = createKnownValues()
   t.same(known.unknown('a', values('x', 'x', 'y')), values('x', 'y'))
   t.ok(known.learn('a', 1n, values('x', 'y')))
@@ -19,14 +19,14 @@ t.test('what a committed change held is known from then on, of its alert alone',
   t.same(known.unknown('a', values('x')), values('x'))
 })
 
-t.test('a sequence that goes back tells that the memory is another one', async (t) => {
+t.test('a sequence that does not rise means that the alert was deleted: its values are forgotten', async (t) => {
   const known = createKnownValues()
   t.ok(known.learn('a', 7n, values('x')))
   t.notOk(known.learn('a', 7n, values('x')))
   t.same(known.unknown('a', values('x')), values('x'))
 })
 
-t.test('it is bounded: the alerts that changed the longest ago are forgotten', async (t) => {
+t.test('the number of values is bounded: the alerts with the oldest changes are forgotten', async (t) => {
   const known = createKnownValues()
   const many = (prefix: string) => byIdentity(Array.from({ length: 80_000 }, (_, i) => value(`${prefix}${i}`)))
   for (const alert of ['a', 'b', 'c']) known.learn(alert, 1n, many(alert))
@@ -35,7 +35,7 @@ t.test('it is bounded: the alerts that changed the longest ago are forgotten', a
   t.equal(known.unknown('c', many('c')).size, 0)
 })
 
-t.test('an alert that somebody deleted gets everything again that its next change holds', async (t) => {
+t.test('an alert that was deleted by hand gets all values of its next change again', async (t) => {
   const database = await borrowTestDatabase(t)
   const accept = createAccept({ database, queues: { addDispatches: async () => {} } })
   let serial = 0
