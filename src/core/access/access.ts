@@ -1,17 +1,17 @@
 /**
- * Who a request is from, and whether it may.
+ * Authentication and authorization of requests by API keys.
  *
- * Promise: stored keys are looked up at every request, so what is revoked is revoked at once in every process; a request
- * that is refused writes nothing; a refusal never says whether a key was there once.
+ * Guarantee: stored keys are read at every request, so that a revocation takes effect at once in every process. A
+ * refused request writes nothing, and a refusal does not reveal whether a key exists.
  */
 import type { Queryable } from '../platform/database.js'
 import { Refusal } from '../platform/errors.js'
 import { bearerOf } from '../platform/secrets.js'
-import { findStoredKey, noteKeyUse } from './api-key-store.js'
+import { findStoredKey, recordKeyUse } from './api-key-store.js'
 import { allows, isSecretOf, parseApiKey, type Scope } from './api-key.js'
 
 export interface Caller {
-  /** What the audit log calls it: a key's id, or where a key with full rights is from. Never a secret. */
+  /** The actor in the audit log: a key's id, or the source of a key with full rights. Never a secret. */
   actor: string
   scope: Scope
 }
@@ -23,23 +23,23 @@ export interface Access {
    */
   identify(authorization: string | undefined): Promise<Caller>
   /**
-   * Lets a request pass that may do what `needed` says.
-   * @throws Refusal 'unauthorized', or 'forbidden' naming the scope
+   * Checks that the key of a request has the scope `needed`, and records its use.
+   * @throws Refusal 'unauthorized', or 'forbidden' that names the scope
    */
   authorize(authorization: string | undefined, needed: Scope): Promise<Caller>
 }
 
 export interface AccessOptions {
   database: Queryable
-  /** Whether a header carries one of the keys with full rights, which are no rows. */
+  /** Whether a header has one of the keys with full rights, which are not in the database. */
   hasFullRights: (authorization: string | undefined) => boolean
-  /** What the audit log calls who has one of them. */
+  /** The actor of requests with a key with full rights. */
   fullRightsActor: 'API_KEYS' | 'first key'
   now?: () => Date
 }
 
-/** A key's use is noted once in this time. */
-const USE_NOTED_EVERY_MS = 60_000
+/** `last_used_at` is written at most once in this time. */
+const LAST_USED_INTERVAL_MS = 60_000
 
 export function createAccess(options: AccessOptions): Access {
   const { database, hasFullRights, fullRightsActor, now = () => new Date() } = options
@@ -70,9 +70,9 @@ export function createAccess(options: AccessOptions): Access {
         throw new Refusal('forbidden', `This needs a key with the scope ${needed}; yours has ${scope}.`)
       }
       const at = now()
-      const before = new Date(at.getTime() - USE_NOTED_EVERY_MS)
+      const before = new Date(at.getTime() - LAST_USED_INTERVAL_MS)
       if (lastUsedAt !== undefined && (lastUsedAt === null || lastUsedAt < before)) {
-        await noteKeyUse(database, actor, { before, now: at })
+        await recordKeyUse(database, actor, { before, now: at })
       }
       return { actor, scope }
     },

@@ -1,4 +1,7 @@
-/** API keys in the database: digests alone. Keys that ended stay, so that the audit log's ids mean something. */
+/**
+ * API keys in the database, as digests alone. Expired and revoked keys are kept, because the audit log refers to their
+ * ids.
+ */
 import type { Queryable } from '../platform/database.js'
 import { conditionsOf, queryPage, type Page, type PageRequest } from '../platform/page.js'
 import type { ApiKey, Scope } from './api-key.js'
@@ -13,7 +16,7 @@ interface ApiKeyRow {
   revoked_at: Date | null
 }
 
-/** What a request is checked against. */
+/** The fields that a request is checked against. */
 export interface StoredKey {
   id: string
   scope: Scope
@@ -49,7 +52,7 @@ export async function findStoredKey(db: Queryable, id: string): Promise<StoredKe
   return { id, scope, digest, expiresAt, lastUsedAt, revokedAt }
 }
 
-/** A page of keys, those that ended too, newest first. */
+/** A page of keys, expired and revoked ones too, newest first. */
 export async function listApiKeys(db: Queryable, { limit, cursor }: PageRequest): Promise<Page<ApiKey>> {
   return queryPage(
     db,
@@ -64,7 +67,7 @@ export async function listApiKeys(db: Queryable, { limit, cursor }: PageRequest)
   )
 }
 
-/** @returns whether it was revoked just now, or before; undefined when there is no such key */
+/** Revokes a key. @returns whether it was revoked now or before; undefined when there is no such key */
 export async function revokeApiKey(tx: Queryable, id: string, now: Date): Promise<'now' | 'before' | undefined> {
   const { rowCount } = await tx.query('update api_keys set revoked_at = $2 where id = $1 and revoked_at is null', [
     id,
@@ -74,8 +77,8 @@ export async function revokeApiKey(tx: Queryable, id: string, now: Date): Promis
   return (await findStoredKey(tx, id)) && 'before'
 }
 
-/** Notes that a key was used at `now`, unless one did so since `before`. */
-export async function noteKeyUse(db: Queryable, id: string, { before, now }: Record<'before' | 'now', Date>) {
+/** Sets `last_used_at` to `now`, unless it is `before` or later. */
+export async function recordKeyUse(db: Queryable, id: string, { before, now }: Record<'before' | 'now', Date>) {
   await db.query(
     `update api_keys set last_used_at = $3 where id = $1 and (last_used_at is null or last_used_at < $2)`,
     [id, before, now],

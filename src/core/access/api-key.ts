@@ -1,15 +1,15 @@
 /**
- * API keys: `ark_`, the half by which a key is found, `_`, and the half that only its holder knows. Pure but for the dice.
+ * API keys: `ark_`, the part that identifies the key, `_`, and the secret part.
  *
- * Promise: of the secret half a digest is kept, nothing else; it is 32 random bytes, so a plain SHA-256 of it cannot be
- * searched for, and a comparison takes as long whatever was guessed.
+ * Guarantee: only a SHA-256 digest of the secret part is stored. The secret is 32 random bytes, so the digest needs no
+ * slow hash against guessing, and digests are compared in constant time.
  */
 import { createHash, randomBytes, timingSafeEqual } from 'node:crypto'
 import { Type, type Static } from 'typebox'
 import { idPattern, newId } from '../platform/id.js'
 import { nullableTime, oneOf, Time } from '../platform/schema.js'
 
-/** What a key may do; each may do what those before it may. */
+/** What a key may do; each scope includes those before it. */
 export const SCOPES = ['read', 'write', 'admin'] as const
 export type Scope = (typeof SCOPES)[number]
 
@@ -21,7 +21,7 @@ const name = Type.String({
   minLength: 1,
   maxLength: 200,
   pattern: '^[^\\u0000-\\u001f\\u007f-\\u009f]+$',
-  description: 'For people: who holds it, and what for.',
+  description: 'For people: its owner and its purpose.',
 })
 const scope = oneOf(SCOPES, {
   description:
@@ -29,25 +29,25 @@ const scope = oneOf(SCOPES, {
     'and recovers too. admin: signing secrets, topics that wait for approval, keys and the audit log too.',
 })
 
-/** What makes a key. */
+/** The request that makes a key. */
 export const ApiKeyCreate = Type.Object(
   {
     name,
     scope,
-    expires_at: Type.Optional(nullableTime('When it ends by itself (RFC 3339); null or left out: when it is revoked.')),
+    expires_at: Type.Optional(nullableTime('When it expires (RFC 3339); null or left out: it does not expire.')),
   },
   { additionalProperties: false, examples: [{ name: 'grafana', scope: 'read', expires_at: '2030-01-01T00:00:00Z' }] },
 )
 export type ApiKeyCreate = Static<typeof ApiKeyCreate>
 
-/** A key as the API shows it: never its secret half, nor the digest. */
+/** A key as the API shows it, without its secret part and digest. */
 export const ApiKey = Type.Object(
   {
     id,
     name,
     scope,
     created_at: Time,
-    expires_at: nullableTime('When it ends by itself; null: it does not.'),
+    expires_at: nullableTime('When it expires; null: it does not expire.'),
     last_used_at: nullableTime('To the minute; null: never.'),
     revoked_at: nullableTime('When it was revoked; null: it was not.'),
   },
@@ -55,25 +55,25 @@ export const ApiKey = Type.Object(
 )
 export type ApiKey = Static<typeof ApiKey>
 
-/** A new key: `text` is what its holder sends, and is shown once; `digest` is what is kept. */
+/** Makes a key: `text` is what its owner sends, and is shown once; `digest` is stored. */
 export function newApiKey(): { id: string; text: string; digest: Buffer } {
   const id = newId('key')
   const secret = randomBytes(SECRET_BYTES).toString('base64url')
   return { id, text: `ark_${id.slice('key_'.length)}_${secret}`, digest: digestOf(secret) }
 }
 
-/** The two halves of what somebody sent as a key; undefined when it is none of this form. */
+/** The two parts of a key; undefined when the text does not have the form of a key. */
 export function parseApiKey(text: string): { id: string; secret: string } | undefined {
   const [, found, secret] = KEY.exec(text) ?? []
   return found === undefined || secret === undefined ? undefined : { id: `key_${found}`, secret }
 }
 
-/** Whether this is the secret of that digest, in constant time. */
+/** Whether the digest is of this secret, compared in constant time. */
 export function isSecretOf(secret: string, digest: Buffer): boolean {
   return timingSafeEqual(digestOf(secret), digest)
 }
 
-/** Whether a scope takes in what another one may do. */
+/** Whether a scope includes another one. */
 export function allows(scope: Scope, needed: Scope): boolean {
   return SCOPES.indexOf(scope) >= SCOPES.indexOf(needed)
 }

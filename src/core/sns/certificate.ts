@@ -1,9 +1,9 @@
 /**
- * Signing certificates, fetched from where a message says, if that is a place to trust.
+ * Signing certificates, fetched from a message's SigningCertURL if it is trusted.
  *
- * Promise: one request per URL at a time, however many messages wait for it; what was fetched is parsed once and kept for
- * a day; what failed is not asked for again for some seconds, so that forged messages cannot make us hammer a host. Dates
- * and name are checked at every use, since one certificate serves several topics and long after it was fetched.
+ * Guarantee: at most one request per URL runs at a time. A certificate is parsed once and cached for a day; after a
+ * failure the URL is not requested for `COOLDOWN_MS`, so that forged messages cannot flood a host. Dates and names are
+ * checked at every use, since one certificate is used for several topics and for a long time.
  */
 import { X509Certificate, type KeyObject } from 'node:crypto'
 import { messageOf, Refusal } from '../platform/errors.js'
@@ -12,9 +12,9 @@ import { certificateNames, checkCertificateUrl } from './sns-url.js'
 
 export interface CertificateStore {
   /**
-   * The key of the certificate at a message's SigningCertURL.
-   * @throws Refusal 'certificate_not_trusted' for a certificate or URL that is not SNS's; 'undecided' when the host does
-   *   not answer with a certificate
+   * The public key of the certificate at a message's SigningCertURL.
+   * @throws Refusal 'certificate_not_trusted' for a certificate or URL that is not SNS's; 'undecided' when the host
+   *   does not return a certificate
    */
   publicKeyFor(certificateUrl: string, topicArn: string): Promise<KeyObject>
 }
@@ -23,30 +23,33 @@ export interface CertificateStoreOptions {
   emulatorOrigin?: string
   fetch?: (url: URL) => Promise<FetchedText>
   now?: () => number
-  /** Told of every fetch. */
+  /** Called after every fetch. */
   onFetch?: (result: 'fetched' | 'failed') => void
 }
 
 const FETCH_LIMITS = { timeoutMs: 3000, maxBytes: 16 * 1024 }
 const MAX_AGE_MS = 24 * 3600 * 1000
 const COOLDOWN_MS = 5000
-/** AWS has some thirty regions with a certificate or two each. */
+/** AWS has about thirty regions, with one or two certificates each. */
 const MAX_ENTRIES = 64
 const MIN_RSA_BITS = 2048
 
 interface Certificate {
   key: KeyObject
-  /** Asks OpenSSL for the common name and the DNS alternatives: their text forms can be made to look like others. */
-  isNamed(name: string): boolean
+  /**
+   * Uses OpenSSL to compare common name and DNS alternatives, because their text forms can be forged to look like other
+   * names.
+   */
+  hasName(name: string): boolean
   validFrom: number
   validTo: number
 }
 
 interface Entry {
   certificate: Promise<Certificate>
-  /** When it is asked for again. */
+  /** When it is fetched again. */
   expires: number
-  /** True once it is known to be a certificate. */
+  /** True once a certificate was fetched. */
   loaded: boolean
 }
 
@@ -69,7 +72,7 @@ export function createCertificateStore(options: CertificateStoreOptions = {}): C
       },
     )
     entries.delete(url.href)
-    if (entries.size >= MAX_ENTRIES) entries.delete(leastWanted(entries))
+    if (entries.size >= MAX_ENTRIES) entries.delete(evictionCandidate(entries))
     entries.set(url.href, entry)
     return entry.certificate
   }
@@ -85,8 +88,11 @@ export function createCertificateStore(options: CertificateStoreOptions = {}): C
   }
 }
 
-/** The oldest that is no certificate, else the oldest: forged URLs, of which there is no end, push out only each other. */
-function leastWanted(entries: ReadonlyMap<string, Entry>): string {
+/**
+ * The URL of the oldest entry without a certificate, else of the oldest: forged URLs, of any number, evict only each
+ * other.
+ */
+function evictionCandidate(entries: ReadonlyMap<string, Entry>): string {
   const byAge = [...entries]
   const [url] = byAge.find(([, { loaded }]) => !loaded) ?? byAge[0]!
   return url
@@ -119,19 +125,19 @@ function certificateOf(certificate: X509Certificate): Certificate {
   }
   return {
     key,
-    isNamed: (name) => certificate.checkHost(name, { subject: 'always', wildcards: false }) !== undefined,
+    hasName: (name) => certificate.checkHost(name, { subject: 'always', wildcards: false }) !== undefined,
     validFrom: Date.parse(validFrom),
     validTo: Date.parse(validTo),
   }
 }
 
-function checkNames({ isNamed }: Certificate, topicArn: string): void {
-  if (certificateNames(topicArn).some(isNamed)) return
+function checkNames({ hasName }: Certificate, topicArn: string): void {
+  if (certificateNames(topicArn).some(hasName)) return
   throw new Refusal('certificate_not_trusted', 'The signing certificate was made out to somebody else than SNS.')
 }
 
 function checkDates({ validFrom, validTo }: Certificate, now: number): void {
-  // Said this way round, a date that does not parse is not valid.
+  // Written so that a date that does not parse (NaN) is not valid.
   if (now >= validFrom && now <= validTo) return
   throw new Refusal('certificate_not_trusted', 'The signing certificate is not valid at this time.')
 }

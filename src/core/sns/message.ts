@@ -1,17 +1,20 @@
 /**
- * What SNS posts: its three message types and the text that each signs. Pure.
+ * The three message types of SNS, and the text that is signed of each. Pure. Source: AWS, "Parsing Amazon SNS message
+ * formats" and "Verifying the signatures of Amazon SNS messages".
  *
- * Promise: a parsed message has the fields of its type, all of them strings within bounds; of everything else the body
- * held nothing is kept. Source: AWS, "Parsing Amazon SNS message formats" and "Verifying the signatures".
+ * Guarantee: a parsed message has the fields of its type, all of them bounded strings, and nothing else of the body.
  */
 import { Type, type Static, type TObject } from 'typebox'
 import { Compile } from 'typebox/compile'
 import { parseTopicArn } from '../event/topic-pattern.js'
 import { Refusal, type FieldError } from '../platform/errors.js'
 
-/** A field that stays out of the log and the database: bounded by the body alone. */
+/** Bounded by the size of the body alone. */
 const Text = Type.String()
-/** The signed text separates fields by line breaks alone: where one is allowed besides Message, it could be cut elsewhere. */
+/**
+ * Without line breaks: they separate the fields of the signed text, so another field with one could imitate field
+ * boundaries.
+ */
 const Word = Type.String({ pattern: '^[\\x21-\\x7e]{1,4096}$' })
 
 const common = {
@@ -28,8 +31,8 @@ const confirmation = { ...common, Token: Word, SubscribeURL: Word }
 const Notification = Type.Object({
   Type: Type.Literal('Notification'),
   ...common,
-  // AWS (SNS, Publish): no line breaks in a Subject. With one, a signed Message could be passed off as a shorter Message
-  // with a MessageId and Subject of the forger's choice.
+  // AWS (SNS, Publish): a Subject has no line breaks. With one, a signed Message could be presented as a shorter
+  // Message with a forged MessageId and Subject.
   Subject: Type.Optional(Type.String({ maxLength: 1000, pattern: '^[^\\n]*$' })),
 })
 const SubscriptionConfirmation = Type.Object({ Type: Type.Literal('SubscriptionConfirmation'), ...confirmation })
@@ -51,7 +54,10 @@ interface Shape {
   check: { Check(value: unknown): boolean; Errors(value: unknown): { instancePath: string; message: string }[] }
 }
 
-/** What is signed, in this order: unsigned fields (UnsubscribeURL, MessageAttributes) decide nothing anywhere. */
+/**
+ * The signed fields in the order of the signed text. Unsigned fields (UnsubscribeURL, MessageAttributes) are never
+ * used.
+ */
 const SIGNED_IN_NOTIFICATION = ['Message', 'MessageId', 'Subject', 'Timestamp', 'TopicArn', 'Type'] as const
 const SIGNED_IN_CONFIRMATION = [
   'Message',
@@ -66,8 +72,8 @@ const SIGNED_IN_CONFIRMATION = [
 const utf8 = new TextDecoder('utf-8', { fatal: true })
 
 /**
- * Reads the body of a POST.
- * @throws Refusal 'malformed_message' that names each field at fault
+ * Parses the body of a POST.
+ * @throws Refusal 'malformed_message' that names each wrong field
  */
 export function parseSnsMessage(body: Uint8Array): SnsMessage {
   const envelope = parseEnvelope(body)
@@ -75,7 +81,7 @@ export function parseSnsMessage(body: Uint8Array): SnsMessage {
   if (!shape) throw malformed([{ path: '/Type', detail: `must be one of ${[...SHAPES.keys()].join(', ')}` }])
   const fields: Record<string, unknown> = {}
   for (const key of shape.keys) {
-    // Some emulators send "Subject": null for no subject; SNS leaves it out, and it is not signed then.
+    // Some emulators send "Subject": null where SNS omits it; it is not signed then.
     if (Object.hasOwn(envelope, key) && !(key === 'Subject' && envelope[key] === null)) fields[key] = envelope[key]
   }
   const errors = fieldErrors(shape, fields)
@@ -122,7 +128,7 @@ function fieldErrors({ keys, check }: Shape, fields: Record<string, unknown>): F
   if (!parseTopicArn(String(fields.TopicArn))) errors.push({ path: '/TopicArn', detail: 'is no SNS topic ARN' })
   if (Number.isNaN(Date.parse(String(fields.Timestamp)))) errors.push({ path: '/Timestamp', detail: 'is no time' })
   for (const key of ['Message', 'Subject']) {
-    // In UTF-8, which is what is signed, every lone surrogate is the same U+FFFD: one could stand for another.
+    // The signed text is UTF-8, in which every lone surrogate becomes U+FFFD: different texts would have one signature.
     if (!String(fields[key] ?? '').isWellFormed()) {
       errors.push({ path: `/${key}`, detail: 'is not well-formed Unicode' })
     }

@@ -1,8 +1,8 @@
 /**
- * The URLs in a message: where they may lead. Pure.
+ * Checks of the URLs in a message. Pure.
  *
- * Promise: a URL that passes is on SNS's own host in the topic's own region, or on the one emulator that the operator
- * named. Anybody can sign with a key of their own: only the host tells whose certificate it is.
+ * Guarantee: a URL that passes is on SNS's host in the region of the topic, or on the emulator that the operator
+ * configured. Only the host shows that a certificate is from SNS: anyone can sign a message with a key of their own.
  */
 import { parseTopicArn } from '../event/topic-pattern.js'
 import { Refusal, type RefusalCode } from '../platform/errors.js'
@@ -24,7 +24,7 @@ const CONFIRM_PARAMETERS = new Set(['Action', 'TopicArn', 'Token', 'Version'])
 
 /**
  * Checks a SigningCertURL.
- * @param emulatorOrigin one more origin, where any path is taken
+ * @param emulatorOrigin one more trusted origin, on which any path is accepted
  * @throws Refusal 'certificate_not_trusted'
  */
 export function checkCertificateUrl(text: string, topicArn: string, emulatorOrigin: string | undefined): URL {
@@ -37,7 +37,7 @@ export function checkCertificateUrl(text: string, topicArn: string, emulatorOrig
 }
 
 /**
- * Checks a SubscribeURL: nothing but ConfirmSubscription of this very topic.
+ * Checks that a SubscribeURL is a ConfirmSubscription of this topic and nothing else.
  * @throws Refusal 'subscribe_url_not_trusted'
  */
 export function checkSubscribeUrl(text: string, topicArn: string, emulatorOrigin: string | undefined): URL {
@@ -58,11 +58,13 @@ export function checkSubscribeUrl(text: string, topicArn: string, emulatorOrigin
   return url
 }
 
-/** The names that SNS's certificates carry for a topic: the classic one, and those of single regions; none outside AWS's partitions. */
+/**
+ * The names in SNS's certificates for a topic: the general one and those of its region; none outside AWS's partitions.
+ */
 export function certificateNames(topicArn: string): string[] {
-  const home = homeOf(topicArn)
-  if (!home) return []
-  const { region, suffix } = home
+  const endpoint = endpointOf(topicArn)
+  if (!endpoint) return []
+  const { region, suffix } = endpoint
   return ['sns.amazonaws.com', `sns.${region}.${suffix}`, `sns-${region}.${suffix}`, `sns-signing.${region}.${suffix}`]
 }
 
@@ -80,15 +82,15 @@ function parseUrl(text: string, refuse: Refuse): URL {
 }
 
 function checkHost(url: URL, topicArn: string, refuse: Refuse): void {
-  const home = homeOf(topicArn)
-  if (!home) throw refuse('belongs to a topic outside the partitions of AWS')
-  const host = `sns.${home.region}.${home.suffix}`
+  const endpoint = endpointOf(topicArn)
+  if (!endpoint) throw refuse('belongs to a topic outside the partitions of AWS')
+  const host = `sns.${endpoint.region}.${endpoint.suffix}`
   if (url.protocol !== 'https:') throw refuse('is not https')
   if (url.host !== host) throw refuse(`is not on ${host}, the host of the topic's region`)
 }
 
-/** Where a topic lives; undefined when the text is no topic ARN of a known partition. */
-function homeOf(topicArn: string): { region: string; suffix: string } | undefined {
+/** The region and DNS suffix of a topic; undefined when the text is not a topic ARN of a known partition. */
+function endpointOf(topicArn: string): { region: string; suffix: string } | undefined {
   const topic = parseTopicArn(topicArn)
   const suffix = topic && SUFFIX_OF.get(topic.partition)
   return topic && suffix ? { region: topic.region, suffix } : undefined

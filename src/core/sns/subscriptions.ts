@@ -1,9 +1,9 @@
 /**
- * Subscriptions: which topics are allowed, and how a subscription begins and ends.
+ * Subscriptions: which topics are allowed, and how a subscription is confirmed and ends.
  *
- * Promise: a topic's messages are taken only if SNS_TOPICS lists it or, without SNS_TOPICS, an operator approved it; no
- * URL is fetched but a checked ConfirmSubscription of that very topic; an UnsubscribeConfirmation is recorded, never
- * followed. Confirming twice is harmless, as SNS sends confirmations twice.
+ * Guarantee: a topic's messages are accepted only if SNS_TOPICS lists it or, without SNS_TOPICS, an operator approved
+ * it. No URL is fetched except a checked ConfirmSubscription of that topic; the URL of an UnsubscribeConfirmation is
+ * never fetched. Confirming twice is harmless; SNS may send a confirmation twice.
  */
 import type { FastifyBaseLogger } from 'fastify'
 import { matchesTopic } from '../event/topic-pattern.js'
@@ -27,17 +27,17 @@ export interface SubscriptionsOptions {
 
 export interface Subscriptions {
   /**
-   * Refuses a message of a topic that may not speak to us. Asks the database at most, never the network.
+   * Refuses a message of a topic that is not allowed. Reads the database at most, never the network.
    * @throws Refusal 'topic_not_allowed'
    */
   checkTopic(message: SnsMessage): Promise<void>
-  /** Confirms a verified SubscriptionConfirmation, or keeps it until an operator approves its topic. */
+  /** Confirms the subscription of a verified message, or stores it until an operator approves its topic. */
   begin(message: SubscriptionConfirmation): Promise<'confirmed' | 'pending'>
   /** Records a verified UnsubscribeConfirmation. */
   end(message: UnsubscribeConfirmation): Promise<void>
   /**
-   * Confirms a pending topic on an operator's word.
-   * @param record is called in the transaction that says so
+   * Confirms a pending topic that an operator approved.
+   * @param record is called in the transaction that stores the confirmation
    * @throws Refusal 'not_found' when it is not pending, 'undecided' when SNS does not confirm
    */
   approve(topicArn: string, record: (tx: Queryable) => Promise<void>): Promise<void>
@@ -45,7 +45,7 @@ export interface Subscriptions {
 
 export function createSubscriptions(options: SubscriptionsOptions): Subscriptions {
   const { database, allowedTopics, emulatorOrigin, log, now = () => new Date() } = options
-  const byApproval = allowedTopics.length === 0
+  const needsApproval = allowedTopics.length === 0
 
   async function confirm(topicArn: string, subscribeUrl: string, record?: (tx: Queryable) => Promise<void>) {
     const url = checkSubscribeUrl(subscribeUrl, topicArn, emulatorOrigin)
@@ -59,7 +59,7 @@ export function createSubscriptions(options: SubscriptionsOptions): Subscription
 
   return {
     async checkTopic(message) {
-      if (!byApproval) {
+      if (!needsApproval) {
         if (!matchesTopic(allowedTopics, message.TopicArn)) throw notAllowed('SNS_TOPICS does not list this topic')
       } else if (message.Type !== 'SubscriptionConfirmation' && !(await isApprovedTopic(database, message.TopicArn))) {
         throw notAllowed('nobody approved this topic: POST /v1/topics/{arn}/approve, or list it in SNS_TOPICS')
@@ -68,7 +68,7 @@ export function createSubscriptions(options: SubscriptionsOptions): Subscription
 
     async begin(message) {
       const { TopicArn: topicArn, SubscribeURL: subscribeUrl } = message
-      if (!byApproval || (await isApprovedTopic(database, topicArn))) {
+      if (!needsApproval || (await isApprovedTopic(database, topicArn))) {
         await confirm(topicArn, subscribeUrl)
         return 'confirmed'
       }
@@ -96,7 +96,9 @@ function notAllowed(detail: string): Refusal {
   return new Refusal('topic_not_allowed', detail, { errors: [{ path: '/TopicArn', detail }] })
 }
 
-/** The GET that confirms: 200 alone is a yes, whatever the XML says; anything else is tried again when SNS repeats it. */
+/**
+ * Sends the GET that confirms. Only 200 counts, whatever the XML says; after any other result SNS repeats its message.
+ */
 async function fetchConfirmation({ fetch }: SubscriptionsOptions, url: URL): Promise<void> {
   const answer = await fetch(url).catch((error: unknown) => {
     throw new Refusal('undecided', `SNS did not confirm: ${messageOf(error)}`, { cause: error })

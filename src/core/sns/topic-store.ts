@@ -1,16 +1,15 @@
 /**
  * Topics in the database.
  *
- * Promise: what an operator approved or SNS confirmed is remembered; strangers can fill at most `MAX_PENDING` places, and
- * each is free again when its token has expired.
+ * Guarantee: approvals and confirmations are kept until the topic is deleted. At most `MAX_PENDING` topics are pending,
+ * and a pending one is deleted when its token has expired, so that unknown senders cannot fill the table.
  */
 import type { Queryable } from '../platform/database.js'
 import { conditionsOf, queryPage, type Page, type PageRequest } from '../platform/page.js'
 import type { Topic, TopicStatus } from './topic.js'
 
-/** Topics that may wait for approval at a time. */
 const MAX_PENDING = 100
-/** How long a confirmation token lives: AWS says two to three days. */
+/** A confirmation token is valid for two to three days (AWS, SNS, "ConfirmSubscription"). */
 const TOKEN_LIFETIME_MS = 3 * 24 * 3600 * 1000
 
 interface TopicRow {
@@ -28,15 +27,15 @@ const SELECT = `select t.*, (select max(received_at) from events where id =
     (select max(id) from events where topic_arn = t.arn)) as last_event_at
   from topics t`
 
-/** True when the topic was confirmed once and not deleted since: its notifications are taken without SNS_TOPICS. */
+/** True when the topic was confirmed and not deleted since: its notifications are accepted without SNS_TOPICS. */
 export async function isApprovedTopic(db: Queryable, arn: string): Promise<boolean> {
   const { rows } = await db.query(`select 1 from topics where arn = $1 and status <> 'pending'`, [arn])
   return rows.length === 1
 }
 
 /**
- * Keeps a verified SubscriptionConfirmation until an operator approves it.
- * @returns false when too many wait already
+ * Stores a verified SubscriptionConfirmation until an operator approves it.
+ * @returns false when `MAX_PENDING` topics are pending already
  */
 export async function keepPending(db: Queryable, arn: string, subscribeUrl: string, now: Date): Promise<boolean> {
   await db.query(`delete from topics where status = 'pending' and updated_at < $1`, [
@@ -62,8 +61,8 @@ export async function markConfirmed(db: Queryable, arn: string, now: Date): Prom
 }
 
 /**
- * Records that SNS ended the subscription; its SubscribeURL, which would undo that, is not kept. A topic that was never
- * approved stays pending: 'unsubscribed' counts as approved once.
+ * Records that SNS ended the subscription. The SubscribeURL of the message, which would undo that, is not stored. A
+ * topic that was never approved stays pending, because 'unsubscribed' counts as approved.
  */
 export async function markUnsubscribed(db: Queryable, arn: string, now: Date): Promise<void> {
   await db.query(
@@ -74,7 +73,7 @@ export async function markUnsubscribed(db: Queryable, arn: string, now: Date): P
   )
 }
 
-/** The SubscribeURL of a pending topic. */
+/** The SubscribeURL of a pending topic; undefined when the topic is not pending. */
 export async function findSubscribeUrl(db: Queryable, arn: string): Promise<string | undefined> {
   const { rows } = await db.query<TopicRow>(`select subscribe_url from topics where arn = $1 and status = 'pending'`, [
     arn,

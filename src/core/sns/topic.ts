@@ -1,4 +1,4 @@
-/** A topic: an SNS topic that feeds us, as the API shows it. */
+/** An SNS topic that the relay receives from, as the API shows it. */
 import { Type, type Static } from 'typebox'
 import { nullableTime, oneOf, Time } from '../platform/schema.js'
 
@@ -10,13 +10,13 @@ export const Topic = Type.Object(
     arn: Type.String(),
     status: oneOf(TOPIC_STATUSES, {
       description:
-        'pending: a verified SubscriptionConfirmation waits for approval; confirmed: it feeds us; unsubscribed: SNS said ' +
-        'that the subscription is gone.',
+        'pending: a verified SubscriptionConfirmation waits for approval; confirmed: its messages are received; ' +
+        'unsubscribed: SNS reported that the subscription has ended.',
     }),
     created_at: Time,
     updated_at: Time,
     confirmed_at: nullableTime('When the subscription was last confirmed.'),
-    unsubscribed_at: nullableTime('When SNS said that the subscription is gone.'),
+    unsubscribed_at: nullableTime('When SNS reported that the subscription has ended.'),
     last_event_at: nullableTime('When its latest stored event arrived.'),
   },
   { $id: 'Topic' },

@@ -1,8 +1,8 @@
 /**
- * Verifying: is this message from SNS, and is it fresh.
+ * Verification: whether a message is from SNS, and recent.
  *
- * Promise: when `verify` returns, every signed field is as SNS sent it and was sent within the window. The cheap checks
- * come first; no URL is fetched that was not checked.
+ * Guarantee: when `verify` returns, every signed field is as SNS sent it, and its Timestamp is within the allowed
+ * window. Cheap checks come first; no URL is fetched before it is checked.
  */
 import { verify as verifySignature } from 'node:crypto'
 import { Refusal } from '../platform/errors.js'
@@ -12,21 +12,24 @@ import { checkSubscribeUrl } from './sns-url.js'
 
 export interface Verifier {
   /**
-   * @throws Refusal 'stale_message', 'subscribe_url_not_trusted', 'certificate_not_trusted' or 'signature_mismatch' for
-   *   what can never be taken; 'undecided' when the certificate cannot be had now
+   * @throws Refusal 'stale_message', 'subscribe_url_not_trusted', 'certificate_not_trusted' or 'signature_mismatch',
+   *   which are final; 'undecided' when the certificate cannot be fetched now
    */
   verify(message: SnsMessage): Promise<void>
 }
 
 export interface VerifierOptions {
   certificates: CertificateStore
-  /** How far a Timestamp may be from now, in seconds, either way: a clock of ours that is behind must lose nothing. */
+  /**
+   * How far a Timestamp may be in the past or future, in seconds; the future counts because the local clock may be
+   * behind.
+   */
   maxAgeS: number
   emulatorOrigin?: string
   now?: () => number
 }
 
-/** AWS: SignatureVersion 1 is SHA1withRSA, 2 is SHA256withRSA. */
+/** SignatureVersion 1 is SHA1withRSA, 2 is SHA256withRSA (AWS, "Verifying the signatures of Amazon SNS messages"). */
 const DIGEST_OF = { 1: 'RSA-SHA1', 2: 'RSA-SHA256' } as const
 
 export function createVerifier({ certificates, maxAgeS, emulatorOrigin, now = Date.now }: VerifierOptions): Verifier {

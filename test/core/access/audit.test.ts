@@ -1,48 +1,7 @@
 import fc from 'fast-check'
 import t from 'tap'
-import { allows, isSecretOf, newApiKey, parseApiKey, SCOPES } from '../../../src/core/access/api-key.js'
 import { changesOf } from '../../../src/core/access/audit.js'
 import { parseJson, stringifyJson, type Json } from '../../../src/core/platform/json.js'
-import { scopeOf } from '../../../src/routes/access.js'
-
-t.test('a key', async (t) => {
-  t.test('is found by one half and proven by the other, of which the digest alone is kept', async (t) => {
-    const { id, text, digest } = newApiKey()
-    const parsed = parseApiKey(text)!
-    t.equal(parsed.id, id)
-    t.ok(isSecretOf(parsed.secret, digest))
-    t.equal(Buffer.from(parsed.secret, 'base64url').length, 32)
-    t.notOk(isSecretOf(parsed.secret.toUpperCase(), digest))
-    t.notOk(isSecretOf('', digest))
-    t.not(newApiKey().text.slice(-43), text.slice(-43))
-  })
-
-  t.test('of another form is none: nothing is looked up for it', async (t) => {
-    const { text } = newApiKey()
-    const firstKey = `ark_${'a'.repeat(43)}`
-    for (const other of ['', text.slice(0, -1), `${text}a`, text.toUpperCase(), text.replace('ark', 'key'), firstKey]) {
-      t.equal(parseApiKey(other), undefined, other)
-    }
-    fc.assert(fc.property(fc.string(), (text) => parseApiKey(text) === undefined))
-  })
-})
-
-t.test('each scope takes in those before it, and no other', async (t) => {
-  t.same(
-    SCOPES.map((scope) => SCOPES.filter((needed) => allows(scope, needed))),
-    [['read'], ['read', 'write'], ['read', 'write', 'admin']],
-  )
-})
-
-t.test('a path asks for admin by whole parts, so a name that looks like one does not', async (t) => {
-  t.equal(scopeOf('GET', '/v1/keys'), 'admin')
-  t.equal(scopeOf('DELETE', '/v1/keys/:id'), 'admin')
-  t.equal(scopeOf('GET', '/v1/keystones'), 'read')
-  t.equal(scopeOf('GET', '/v1/webhooks/:id/secret'), 'admin')
-  t.equal(scopeOf('GET', '/v1/webhooks/:id/secrets'), 'read')
-  t.equal(scopeOf('PUT', '/v1/webhooks/:id'), 'write')
-  t.equal(scopeOf('OPTIONS', '/v1/anything'), 'write', 'what is not known to read only')
-})
 
 t.test('changes', async (t) => {
   t.test('are the fields that differ, and nothing when none does', async (t) => {

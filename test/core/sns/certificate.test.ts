@@ -1,0 +1,135 @@
+import t from 'tap'
+import { createCertificateStore } from '../../../src/core/sns/certificate.js'
+import { createSnsPublisher, TEST_TOPIC, type PublisherOptions } from '../../helpers/sns-publisher.js'
+import { verifierOfEmulator, verifierWith } from '../../helpers/sns-verifier.js'
+
+const publisher = await createSnsPublisher()
+
+t.test('a certificate must be issued to SNS, be valid now, and have a strong RSA key', async (t) => {
+  const day = 24 * 3600 * 1000
+  const cases: [string, PublisherOptions, RegExp][] = [
+    ['another name', { commonName: 'evil.example' }, /made out to somebody else/],
+    [
+      'a name that contains the right one',
+      { commonName: 'sns.amazonaws.com.evil.example' },
+      /made out to somebody else/,
+    ],
+    [
+      'an alternative URI that reads like the right name',
+      { commonName: 'evil.example', altName: { type: 6, value: 'http://x/DNS:sns.amazonaws.com' } },
+      /made out to somebody else/,
+    ],
+    [
+      'an alternative name that reads like two',
+      { commonName: 'evil.example', altName: { type: 2, value: 'evil.example, DNS:sns.amazonaws.com' } },
+      /made out to somebody else/,
+    ],
+    ['the name of another region', { commonName: 'sns-signing.eu-south-1.amazonaws.com' }, /made out to somebody else/],
+    [
+      'expired',
+      { notBefore: new Date(Date.now() - 9 * day), notAfter: new Date(Date.now() - day) },
+      /not valid at this time/,
+    ],
+    [
+      'not yet valid',
+      { notBefore: new Date(Date.now() + day), notAfter: new Date(Date.now() + 9 * day) },
+      /not valid at this time/,
+    ],
+    ['a weak key', { keySize: 1024 }, /not RSA of 2048 bits/],
+  ]
+  for (const [name, options, message] of cases) {
+    const other = await createSnsPublisher(options)
+    const { verify } = verifierWith(other.certificate)
+    await t.rejects(verify(other.notification()), { code: 'certificate_not_trusted', status: 403, message }, name)
+  }
+  const optIn = await createSnsPublisher({ commonName: 'sns-signing.us-east-1.amazonaws.com' })
+  await t.resolves(verifierWith(optIn.certificate).verify(optIn.notification()), 'the name of an opt-in region')
+  const altName = { type: 2, value: 'sns.amazonaws.com' } as const
+  const alternative = await createSnsPublisher({ commonName: 'Amazon', altName })
+  await t.resolves(verifierWith(alternative.certificate).verify(alternative.notification()), 'an alternative name')
+})
+
+t.test('the certificate of an emulator may have any name, and must be valid now', async (t) => {
+  const { emulator, verify } = await verifierOfEmulator(t, { commonName: 'LocalStack' })
+  await t.resolves(verify(emulator.notification()))
+  const expired = await verifierOfEmulator(t, { notBefore: new Date(0), notAfter: new Date(86_400_000) })
+  await t.rejects(expired.verify(expired.emulator.notification()), { code: 'certificate_not_trusted', status: 403 })
+})
+
+t.test(
+  '50 concurrent messages fetch the certificate once; it is cached for a day, and its dates are checked at every use',
+  async (t) => {
+    let now = Date.now()
+    const { emulator, verify } = await verifierOfEmulator(t, { notAfter: new Date(now + 40 * 3600 * 1000) }, () => now)
+    const at = () => ({ timestamp: new Date(now).toISOString() })
+    await Promise.all(Array.from({ length: 50 }, () => verify(emulator.notification(at()))))
+    t.equal(emulator.certificateFetches, 1)
+    now += 23 * 3600 * 1000
+    await verify(emulator.notification(at()))
+    t.equal(emulator.certificateFetches, 1)
+    now += 2 * 3600 * 1000
+    await verify(emulator.notification(at()))
+    t.equal(emulator.certificateFetches, 2, 'fetched again after a day')
+    now += 16 * 3600 * 1000
+    await t.rejects(verify(emulator.notification(at())), {
+      code: 'certificate_not_trusted',
+      message: /not valid at this time/,
+    })
+    t.equal(emulator.certificateFetches, 2, 'it expired while it was cached')
+  },
+)
+
+t.test(
+  'a host that returns no certificate leaves the message undecided, and is not requested during the cooldown',
+  async (t) => {
+    let now = Date.now()
+    const { emulator, verify } = await verifierOfEmulator(t, {}, () => now)
+    const { respond } = emulator
+    let requests = 0
+    const misbehaviours: [string, typeof respond][] = [
+      ['an error page', (_request, response) => response.writeHead(503).end('<html>busy</html>')],
+      ['an error page that says 200', (_request, response) => response.end('<html>busy</html>')],
+      ['a redirect', (_request, response) => response.writeHead(302, { location: '/elsewhere' }).end()],
+      ['too much', (_request, response) => response.end(Buffer.alloc(1024 * 1024, 0x41))],
+      ['a reset', (request) => request.socket.destroy()],
+      ['silence', () => {}],
+    ]
+    for (const [name, misbehave] of misbehaviours) {
+      emulator.respond = (request, response) => {
+        requests++
+        misbehave(request, response)
+      }
+      const before = requests
+      const message = emulator.notification({ timestamp: new Date(now).toISOString() })
+      const undecided = { code: 'undecided', status: 503 }
+      await t.rejects(verify(message), undecided, name)
+      await t.rejects(verify(message), undecided, name)
+      t.equal(requests, before + 1, `${name}: requested once, redirects not followed`)
+      now += 6000
+    }
+    emulator.respond = respond
+    await t.resolves(
+      verify(emulator.notification({ timestamp: new Date(now).toISOString() })),
+      'accepted when the host works again',
+    )
+  },
+)
+
+t.test('forged URLs, of any number, do not evict a good certificate', async (t) => {
+  const genuine = publisher.notification().SigningCertURL
+  let fetches = 0
+  const store = createCertificateStore({
+    fetch: async (url) => {
+      if (url.href !== genuine) return { status: 404, body: '' }
+      fetches++
+      return { status: 200, body: publisher.certificate }
+    },
+  })
+  await store.publicKeyFor(genuine, TEST_TOPIC)
+  for (let i = 0; i < 200; i++) {
+    const forged = `https://sns.us-east-1.amazonaws.com/SimpleNotificationService-${String(i).padStart(32, '0')}.pem`
+    await store.publicKeyFor(forged, TEST_TOPIC).catch(() => {})
+  }
+  await store.publicKeyFor(genuine, TEST_TOPIC)
+  t.equal(fetches, 1)
+})

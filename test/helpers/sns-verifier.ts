@@ -1,0 +1,34 @@
+/** Verifiers of SNS messages on certificates that a test provides. */
+import type { Test } from 'tap'
+import { createCertificateStore } from '../../src/core/sns/certificate.js'
+import { parseSnsMessage } from '../../src/core/sns/message.js'
+import { createVerifier } from '../../src/core/sns/verify.js'
+import { createSnsPublisher, type PublisherOptions } from './sns-publisher.js'
+
+export const MAX_AGE_S = 4200
+
+/** A verifier that gets this certificate from every URL; `fetched` are the URLs that it requested. */
+export function verifierWith(certificate: string, now?: () => number) {
+  const fetched: string[] = []
+  const certificates = createCertificateStore({
+    now,
+    fetch: async (url) => {
+      fetched.push(url.href)
+      return { status: 200, body: certificate }
+    },
+  })
+  const verifier = createVerifier({ certificates, maxAgeS: MAX_AGE_S, now })
+  const verify = async (envelope: object) => verifier.verify(parseSnsMessage(Buffer.from(JSON.stringify(envelope))))
+  return { verify, fetched }
+}
+
+/** A verifier that trusts the publisher's loopback server, as with SNS_EMULATOR. */
+export async function verifierOfEmulator(t: Test, options: PublisherOptions = {}, now?: () => number) {
+  const emulator = await createSnsPublisher(options)
+  await emulator.serve()
+  t.teardown(() => emulator.close())
+  const certificates = createCertificateStore({ emulatorOrigin: emulator.origin, now })
+  const verifier = createVerifier({ certificates, maxAgeS: MAX_AGE_S, emulatorOrigin: emulator.origin, now })
+  const verify = async (envelope: object) => verifier.verify(parseSnsMessage(Buffer.from(JSON.stringify(envelope))))
+  return { emulator, verify }
+}
