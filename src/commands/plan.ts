@@ -7,7 +7,7 @@
 import { isJsonObject, type Json, type JsonObject } from '../core/platform/json.js'
 import { MASK } from '../core/webhook/credentials-mask.js'
 import { WebhookPatch, type WebhookView } from '../core/webhook/webhook.js'
-import { shown } from '../core/webhook/webhook-check.js'
+import { toView } from '../core/webhook/webhook-check.js'
 import { printable } from './command.js'
 import { hasReference } from './references.js'
 import type { Desired } from './registry-file.js'
@@ -142,7 +142,7 @@ function rotationOf({ webhook: { signing }, secret }: Desired, current: Current)
 
 /** The webhook as the relay would show it. */
 function viewOf({ webhook, secret }: Desired): JsonObject {
-  return { ...(shown(webhook) as unknown as JsonObject), ...(secret === undefined ? {} : { secret: MASK }) }
+  return { ...(toView(webhook) as unknown as JsonObject), ...(secret === undefined ? {} : { secret: MASK }) }
 }
 
 /** Every place where two values differ: inside objects that both have, else as a whole. */

@@ -21,7 +21,7 @@ import type { Sealer } from '../core/platform/secrets.js'
 import { HEALTHY, recoveringFrom } from '../core/circuit/health.js'
 import { writeHealth } from '../core/circuit/health-store.js'
 import { NOTHING_PRIVATE, WebhookView, type Webhook, WebhookCreate, WebhookPatch } from '../core/webhook/webhook.js'
-import { checkWebhook, revealPrivate, shown } from '../core/webhook/webhook-check.js'
+import { checkWebhook, revealPrivate, toView } from '../core/webhook/webhook-check.js'
 import {
   deleteWebhook,
   findTarget,
@@ -88,13 +88,13 @@ export const webhookRoutes: FastifyPluginAsyncTypebox<WebhookRouteOptions> = asy
       checkWebhook(webhook, { credentials: true, now })
       const secret = secretFor(webhook.signing, own)
       await database.transaction(async (tx) => {
-        await audit(tx, request, { action: 'webhook.created', target: webhook.id, after: webhook, shown })
+        await audit(tx, request, { action: 'webhook.created', target: webhook.id, after: webhook, shown: toView })
         await insertWebhook(tx, sealer, webhook, [{ secret, expiresAt: null }])
       })
       return reply
         .code(201)
         .header('location', `/v1/webhooks/${webhook.id}`)
-        .send({ ...shown(webhook), ...toldOf(secret) })
+        .send({ ...toView(webhook), ...toldOf(secret) })
     },
   )
 
@@ -116,7 +116,7 @@ export const webhookRoutes: FastifyPluginAsyncTypebox<WebhookRouteOptions> = asy
     },
     async ({ query }) => {
       const page = await listWebhooks(database, sealer, query, query)
-      return { ...page, data: page.data.map(shown) }
+      return { ...page, data: page.data.map(toView) }
     },
   )
 
@@ -131,7 +131,7 @@ export const webhookRoutes: FastifyPluginAsyncTypebox<WebhookRouteOptions> = asy
         response: { 200: refTo(WebhookView), ...problemResponses(400, 401, 404) },
       },
     },
-    async ({ params }) => shown(found(await findWebhook(database, sealer, params.id), 'webhook')),
+    async ({ params }) => toView(found(await findWebhook(database, sealer, params.id), 'webhook')),
   )
 
   http.patch(
@@ -171,14 +171,14 @@ export const webhookRoutes: FastifyPluginAsyncTypebox<WebhookRouteOptions> = asy
           target: params.id,
           before: webhook,
           after: changed,
-          shown,
+          shown: toView,
         })
         await updateWebhook(tx, sealer, changed)
         return health ? { ...changed, ...healthFields(health) } : changed
       })
       // A new URL or another limit may be what it waited for.
       await wakeNow({ database, queues, log }, [params.id], now)
-      return shown(changed)
+      return toView(changed)
     },
   )
 
@@ -199,7 +199,7 @@ export const webhookRoutes: FastifyPluginAsyncTypebox<WebhookRouteOptions> = asy
       const now = new Date()
       await database.transaction(async (tx) => {
         const webhook = found(await lockWebhook(tx, sealer, params.id), 'webhook')
-        await audit(tx, request, { action: 'webhook.deleted', target: params.id, before: webhook, shown })
+        await audit(tx, request, { action: 'webhook.deleted', target: params.id, before: webhook, shown: toView })
         found((await deleteWebhook(tx, params.id)) || undefined, 'webhook')
         await dropDeliveries(tx, params.id, now, DROPPED_AT_ONCE)
       })

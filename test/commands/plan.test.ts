@@ -7,7 +7,7 @@ import { readRegistryFile, type Desired } from '../../src/commands/registry-file
 import { writeRegistryFile } from '../../src/commands/registry-text.js'
 import type { JsonObject } from '../../src/core/platform/json.js'
 import { type Webhook, type WebhookView } from '../../src/core/webhook/webhook.js'
-import { shown } from '../../src/core/webhook/webhook-check.js'
+import { toView } from '../../src/core/webhook/webhook-check.js'
 
 type Variables = Record<string, string>
 const LEAVE = { prune: false, forceSecrets: false }
@@ -26,7 +26,7 @@ function problems(text: string, env: Variables = {}): string[] {
 
 /** The webhooks as the relay would show them once the file is applied. */
 function applied(desired: Desired[]): WebhookView[] {
-  return desired.map(({ webhook }, i) => shown({ ...webhook, id: `wh_${String(i).padStart(32, '0')}` } as Webhook))
+  return desired.map(({ webhook }, i) => toView({ ...webhook, id: `wh_${String(i).padStart(32, '0')}` } as Webhook))
 }
 
 const one = (fields: string) => `webhooks:\n  - name: one\n    url: ${URL}\n${fields}`

@@ -7,7 +7,7 @@ import { withIndicators } from '../format/body.js'
 import { indicatorOf, selectIndicators } from '../indicator/once.js'
 import type { Renderer } from '../format/render.js'
 import { liveSecrets, type Target } from '../webhook/webhook.js'
-import { shown } from '../webhook/webhook-check.js'
+import { toView } from '../webhook/webhook-check.js'
 import { requestHeaders } from './attempt.js'
 import { loadContent } from './deliver.js'
 import { testEvent } from './test-delivery.js'
@@ -37,11 +37,11 @@ export async function previewDelivery(
     ? withIndicators(content.body, selectIndicators(content.carried, once).map(indicatorOf))
     : content.body
   const wanted = (eventId === undefined || wantsEvent(target, event)) && wantsBody(target, content)
-  const rendered = await renderer.render(target, event, body, shown(target).format_options)
+  const rendered = await renderer.render(target, event, body, toView(target).format_options)
   if (!rendered.ok) return { wanted, headers: {}, body: null, error: rendered.error }
   const { outgoing } = rendered
   const secrets = liveSecrets(target.secrets, now)
-  const own = { ...shown(target).headers, ...(target.auth ? { authorization: MASK } : {}) }
+  const own = { ...toView(target).headers, ...(target.auth ? { authorization: MASK } : {}) }
   const request = { event, secrets, number: 1, replay: false, body: outgoing, headers: own }
   return { wanted, headers: requestHeaders(request, now), body: outgoing.text, error: null }
 }

@@ -1,18 +1,18 @@
 /**
- * What of a webhook's credentials is shown, and what it means when that is sent back. Pure.
+ * Masks the secrets in a webhook's credentials for the API, and restores them in requests that send the masks back. Pure.
  *
- * Promise: nothing shown lets anybody in; whatever is shown, sent back unchanged, changes nothing; a secret is kept only
- * for whom it was given.
+ * Guarantee: a masked view holds no secret; a masked view sent back unchanged changes nothing; a secret is kept only for
+ * the server that it was given for.
  */
 import type { FieldError } from '../platform/errors.js'
 import { summariesOf, type CertificateSummary } from './certificate-pem.js'
 import type { Auth, Credentials, Headers, Tls, TlsTexts } from './credentials.js'
 import { memberPath } from '../platform/json-pointer.js'
 
-/** Stands for a secret. No secret can be this. */
+/** Stands for a secret. A secret cannot have this value. */
 export const MASK = '********'
 
-/** The credentials of a request, each left out if it stays as it is. */
+/** The credentials of a request; a field that is left out does not change. */
 export interface CredentialsPatch {
   headers?: Headers
   auth?: Auth | null
@@ -29,10 +29,10 @@ export function maskCredentials({ headers, auth, tls }: Credentials): Required<C
 }
 
 /**
- * Puts the values that are kept in the places of what was shown for them.
- * @param current what the webhook has; undefined for a new one
- * @returns the fields of the patch, ready for `checkCredentials`; and an error for every place where there is nothing to
- *   keep, or where what was shown is not what there is: use nothing of it then
+ * Replaces the masks and certificate summaries of a request by the stored values.
+ * @param current the credentials of the webhook; undefined for a new one
+ * @returns the fields of the patch, ready for `checkCredentials`; and an error for every mask without a stored value and
+ *   every summary of another certificate. With errors the credentials must not be used.
  */
 export function unmask(
   patch: CredentialsPatch,
@@ -47,15 +47,15 @@ export function unmask(
 }
 
 function unmaskHeaders(headers: Headers, current: Headers, errors: FieldError[]): Headers {
-  const kept = new Map(Object.entries(current).map(([name, value]) => [name.toLowerCase(), value]))
+  const stored = new Map(Object.entries(current).map(([name, value]) => [name.toLowerCase(), value]))
   return Object.fromEntries(
-    Object.entries(headers).map(([name, value]) => {
-      if (value !== MASK) return [name, value]
-      const known = kept.get(name.toLowerCase())
-      if (known === undefined) {
+    Object.entries(headers).map(([name, given]) => {
+      if (given !== MASK) return [name, given]
+      const value = stored.get(name.toLowerCase())
+      if (value === undefined) {
         errors.push({ path: memberPath('/headers', name.slice(0, 128)), detail: NOTHING_TO_KEEP })
       }
-      return [name, known ?? '']
+      return [name, value ?? '']
     }),
   )
 }
@@ -87,7 +87,7 @@ function unmaskAuth(auth: Auth, current: Auth | null, errors: FieldError[]): Aut
       return { ...auth, token: keep('token', current?.type === 'bearer' ? current.token : undefined) }
     case 'oauth2': {
       if (auth.client_secret !== MASK) return auth
-      // It was given for one server: whoever changes the server has to know it.
+      // The secret was given for one token endpoint: another endpoint needs it sent again.
       const isSame = current?.type === 'oauth2' && current.token_url === auth.token_url
       return { ...auth, client_secret: keep('client_secret', isSame ? current.client_secret : undefined) }
     }
@@ -104,26 +104,26 @@ function maskTls({ client_cert: cert, client_key: key, ca }: TlsTexts): Tls {
 
 function unmaskTls(tls: Tls, current: TlsTexts, errors: FieldError[]): TlsTexts {
   const { client_cert: cert, client_key: key, ca } = tls
-  const shown = maskTls(current)
-  const keep = (field: keyof TlsTexts, isShown: boolean, detail: string): string => {
-    const kept = isShown ? current[field] : undefined
-    if (kept === undefined) errors.push({ path: `/tls/${field}`, detail })
-    return kept ?? ''
+  const view = maskTls(current)
+  const keep = (field: keyof TlsTexts, isSame: boolean, detail: string): string => {
+    const stored = isSame ? current[field] : undefined
+    if (stored === undefined) errors.push({ path: `/tls/${field}`, detail })
+    return stored ?? ''
   }
   const texts: TlsTexts = {}
   if (typeof cert === 'string') texts.client_cert = cert
-  else if (cert) texts.client_cert = keep('client_cert', areSame([cert], [shown.client_cert]), NOT_THE_SAME)
+  else if (cert) texts.client_cert = keep('client_cert', areSame([cert], [view.client_cert]), NOT_THE_SAME)
   if (key !== undefined) texts.client_key = key === MASK ? keep('client_key', true, NOTHING_TO_KEEP) : key
   if (typeof ca === 'string') texts.ca = ca
-  else if (ca) texts.ca = keep('ca', areSame(ca, shown.ca), NOT_THE_SAME)
+  else if (ca) texts.ca = keep('ca', areSame(ca, view.ca), NOT_THE_SAME)
   return texts
 }
 
-const NOT_THE_SAME = 'tells of another certificate than the webhook has: send the PEM text'
+const NOT_THE_SAME = 'is the summary of another certificate than the webhook has: send the PEM text'
 
-function areSame(sent: readonly CertificateSummary[], shown: Tls['ca'] | (Tls['client_cert'] | undefined)[]): boolean {
-  if (!Array.isArray(shown) || shown.length !== sent.length) return false
-  return shown.every((summary, i) => {
+function areSame(sent: readonly CertificateSummary[], view: Tls['ca'] | (Tls['client_cert'] | undefined)[]): boolean {
+  if (!Array.isArray(view) || view.length !== sent.length) return false
+  return view.every((summary, i) => {
     return typeof summary === 'object' && summary.fingerprint_sha256 === sent[i]!.fingerprint_sha256
   })
 }

@@ -1,8 +1,8 @@
 /**
- * The registry as this process holds it: every webhook with what an attempt needs, read anew only when it changed.
+ * A cache of the registry: every webhook with what an attempt needs, read again only when its version has changed.
  *
- * Promise: what is asked for after a change was committed, in whatever process, has that change in it. A change of a webhook's
- * health alone, of which there are many when many receivers go down, reads only those that are not well.
+ * Guarantee: a snapshot holds every change that was committed before it was asked for, in any process. When only health
+ * has changed, which happens often while many receivers are down, only the unhealthy webhooks are read.
  */
 import type { Audience, AudienceSource } from '../event/audience.js'
 import type { Queryable } from '../platform/database.js'
@@ -10,14 +10,14 @@ import type { Sealer } from '../platform/secrets.js'
 import { healthFields } from '../circuit/health-report.js'
 import { wantsEvent } from './selection.js'
 import { HEALTHY } from '../circuit/health.js'
-import { listUnwell } from '../circuit/health-store.js'
-import { type Target } from './webhook.js'
+import { listUnhealthy } from '../circuit/health-store.js'
+import type { Target } from './webhook.js'
 import { listTargets, readRegistryVersion, type RegistryVersion } from './webhook-store.js'
 
 export interface RegistrySnapshot {
   /** Every webhook, by id. */
   byId: ReadonlyMap<string, Target>
-  /** Those that are enabled. */
+  /** The enabled ones. */
   enabled: readonly Target[]
 }
 
@@ -25,22 +25,22 @@ export interface Registry extends AudienceSource {
   current(): Promise<RegistrySnapshot>
 }
 
-interface Held extends RegistryVersion {
+interface Cached extends RegistryVersion {
   snapshot: Promise<RegistrySnapshot>
 }
 
 export function createRegistry({ database, sealer }: { database: Queryable; sealer: Sealer }): Registry {
-  let held: Held | undefined
+  let cached: Cached | undefined
   let audience: Audience | undefined
 
   const readAll = async () => snapshotOf(await listTargets(database, sealer))
 
   async function readHealth(before: Promise<RegistrySnapshot>): Promise<RegistrySnapshot> {
     const { byId } = await before
-    const unwell = await listUnwell(database)
+    const unhealthy = await listUnhealthy(database)
     return snapshotOf(
       [...byId.values()].map((target) => {
-        const state = unwell.get(target.id) ?? HEALTHY
+        const state = unhealthy.get(target.id) ?? HEALTHY
         const isSame = state.state === target.state.state && state.state === 'healthy'
         return isSame ? target : { ...target, ...healthFields(state), state }
       }),
@@ -49,18 +49,18 @@ export function createRegistry({ database, sealer }: { database: Queryable; seal
 
   return {
     async current() {
-      // The versions first: what is read after them is as new or newer.
+      // the versions are read first, so that the webhooks read afterwards are at least as new
       const { version, health } = await readRegistryVersion(database)
-      if (held && held.version >= version && held.health >= health) return held.snapshot
-      const snapshot = held && held.version >= version ? readHealth(held.snapshot) : readAll()
+      if (cached && cached.version >= version && cached.health >= health) return cached.snapshot
+      const snapshot = cached && cached.version >= version ? readHealth(cached.snapshot) : readAll()
       const reading = { version, health, snapshot }
-      held = reading
+      cached = reading
       snapshot.then(
         ({ enabled }) => {
-          if (held === reading) audience = audienceOf(version, enabled)
+          if (cached === reading) audience = audienceOf(version, enabled)
         },
         () => {
-          if (held === reading) held = undefined
+          if (cached === reading) cached = undefined
         },
       )
       return snapshot
@@ -69,14 +69,15 @@ export function createRegistry({ database, sealer }: { database: Queryable; seal
   }
 }
 
-/** More webhooks than these are not asked one by one while a message waits to be stored: some are taken to want it. */
-const MOST_ASKED = 100
+/** Above this many webhooks every event counts as wanted: matching each one would delay the message to be stored. */
+const MAX_MATCHED = 100
 
 function audienceOf(version: bigint, enabled: readonly Target[]): Audience {
   return {
     version,
     mayWant(event) {
-      if (enabled.length > MOST_ASKED) return true
+      if (enabled.length > MAX_MATCHED) return true
+      // only the statement that stores a change knows whether it is the alert's first
       const first = event.type === 'alert.updated' ? { ...event, type: 'alert.created' as const } : undefined
       return enabled.some((target) => wantsEvent(target, event) || (first !== undefined && wantsEvent(target, first)))
     },

@@ -6,8 +6,8 @@ import type { EventContent } from '../format/body.js'
 import type { Target, Webhook } from './webhook.js'
 
 /**
- * True when the webhook selects the event's type and its topic; an empty selection selects everything but notices. A topic
- * is never sent what came from it, and a webhook nothing about itself: that would come back for ever.
+ * True when the webhook selects the event's type and its topic; an empty selection selects everything but notices. An
+ * event is never published to the topic it came from, and a notice never sent to the webhook it is about: both would loop.
  */
 export function wantsEvent(
   webhook: Pick<Webhook, 'id' | 'url' | 'event_types' | 'topics'>,
@@ -22,7 +22,7 @@ export function wantsEvent(
   return topics.length === 0 || isNotice || (event.topicArn !== null && matchesTopic(topics, event.topicArn))
 }
 
-/** True when the webhook has no filter, or the filter matches the body of the format `change`, whatever format it takes. */
+/** True when the webhook has no filter, or its filter matches the body in the format `change`, which it may not itself receive. */
 export function wantsBody({ policy }: Pick<Target, 'policy'>, { body }: Pick<EventContent, 'body'>): boolean {
   return policy === undefined || matchesPolicy(policy, body)
 }

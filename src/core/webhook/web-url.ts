@@ -1,6 +1,6 @@
-/** URLs that requests go to. Pure: where they lead is checked at each connection, when their name is resolved. */
+/** The syntax of URLs that requests are sent to. Pure: their addresses are checked at each connection (address.ts). */
 
-/** What is wrong with a URL: it must be http or https, without credentials and fragment; undefined when nothing is. */
+/** @returns what is wrong with a URL, which must be http or https without credentials and fragment; undefined when it is valid */
 export function webUrlProblem(text: string): string | undefined {
   if (!URL.canParse(text)) return 'must be an absolute URL such as https://example.com/hook'
   const url = new URL(text)

@@ -1,13 +1,13 @@
 /**
- * What makes a webhook whole, beyond its schema; and what of it is shown.
+ * Validation of a webhook beyond its schema, and its view in the API.
  *
- * Promise: what passes `checkWebhook` can be delivered to; what does not is refused naming every field at fault. Nothing
- * private is in what is `shown`, and what is shown can be sent back.
+ * Guarantee: a webhook that passes `checkWebhook` can be delivered to; one that does not is refused with every wrong field
+ * named. A view holds no secret and can be sent back.
  */
 import { parseTopicArn } from '../event/topic-pattern.js'
 import { Refusal, type FieldError } from '../platform/errors.js'
 import type { JsonObject } from '../platform/json.js'
-import { checkCredentials } from './credentials.js'
+import { checkCredentials } from './credentials-check.js'
 import { maskCredentials, unmask } from './credentials-mask.js'
 import { FilterPolicyError } from '../filter/policy-error.js'
 import { parseFilterPolicy, type FilterPolicy } from '../filter/policy.js'
@@ -18,9 +18,9 @@ import { isTopicUrl, type PrivateFields, type Webhook, type WebhookPatch, type W
 type PrivatePatch = Partial<Pick<WebhookPatch, keyof PrivateFields>>
 
 /**
- * The private fields of a request, with what was shown hidden and came back so put in its place.
- * @param current what the webhook has; undefined for a new one
- * @throws Refusal 'invalid_request' where there is nothing to keep
+ * The private fields of a request, with masks replaced by the stored secrets.
+ * @param current the private fields of the webhook; undefined for a new one
+ * @throws Refusal 'invalid_request' for a mask without a stored secret
  */
 export function revealPrivate(patch: PrivatePatch, current: PrivateFields | undefined): Partial<PrivateFields> {
   const { format_options: options } = patch
@@ -30,16 +30,16 @@ export function revealPrivate(patch: PrivatePatch, current: PrivateFields | unde
   return { ...credentials, format_options: revealSecrets(options, current?.format_options ?? {}) }
 }
 
-/** A webhook without what nobody is shown. */
-export function shown<T extends Webhook>(webhook: T): Omit<T, keyof PrivateFields> & WebhookView {
+/** A webhook as the API shows it: secrets are masked. */
+export function toView<T extends Webhook>(webhook: T): Omit<T, keyof PrivateFields> & WebhookView {
   return { ...webhook, ...maskCredentials(webhook), format_options: hideSecrets(webhook.format_options) }
 }
 
 /**
- * Checks what schemas cannot say of a webhook as a whole.
- * @param options.credentials true when they or the URL are new: a certificate that expires later is no reason to refuse
- *   another change
- * @throws Refusal 'invalid_request' naming every field at fault
+ * Checks what the schema of a webhook cannot express.
+ * @param options.credentials true when they or the URL have changed: a certificate that has expired since must not block
+ *   other changes
+ * @throws Refusal 'invalid_request' naming every wrong field
  */
 export function checkWebhook(webhook: Webhook, { credentials, now }: { credentials: boolean; now: Date }): void {
   const { url, filter, format, format_options: options } = webhook
@@ -73,7 +73,7 @@ function filterErrors(filter: JsonObject | null): FieldError[] {
 
 /**
  * Compiles the filter of a request.
- * @throws Refusal 'invalid_request' naming the place at fault
+ * @throws Refusal 'invalid_request' with the JSON pointer of the error
  */
 export function policyOf(filter: JsonObject): FilterPolicy {
   const [error] = filterErrors(filter)
@@ -82,9 +82,8 @@ export function policyOf(filter: JsonObject): FilterPolicy {
 }
 
 /**
- * Checks a webhook URL beyond its length: absolute, http or https, no credentials (they would be logged and listed), no
- * fragment (it never reaches a server); or the ARN of a topic. Where it leads is checked at each connection, when its
- * name is resolved.
+ * Checks a webhook URL beyond its length: absolute, http or https, without credentials (they would be logged and listed)
+ * and without a fragment (it is never sent to a server); or the ARN of a topic. Its address is checked at each connection.
  * @throws Refusal 'invalid_request' naming the field
  */
 function checkWebhookUrl(text: string): void {

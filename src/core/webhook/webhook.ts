@@ -1,8 +1,8 @@
 /**
- * A webhook: a registered destination. What its schema cannot say is in webhook-check.ts.
+ * A webhook: a registered destination. Its schemas and types; webhook-check.ts checks what schemas cannot express.
  *
- * Promise: signing secrets are no part of a webhook, and what is private in one is a type of its own, so that it cannot be
- * answered by mistake.
+ * Guarantee: signing secrets are not part of a `Webhook`, and its private fields have a type of their own, so that neither
+ * is sent in an answer by mistake.
  */
 import { Type, type Static } from 'typebox'
 import { EVENT_TYPES } from '../event/event.js'
@@ -28,7 +28,8 @@ const url = Type.String({
 })
 const eventTypes = Type.Array(oneOf(EVENT_TYPES), {
   uniqueItems: true,
-  description: 'The types it wants; empty: all of alerts and SNS. Notices (`webhook.*`) go to those who name them.',
+  description:
+    'The types it wants; empty: all of alerts and SNS. Notices (`webhook.*`) are sent only to webhooks that name them.',
 })
 const topics = Type.Array(Type.String({ maxLength: 400, pattern: TOPIC_PATTERN.source }), {
   maxItems: 100,
@@ -39,11 +40,11 @@ const filter = Type.Unsafe<JsonObject | null>({
   type: ['object', 'null'],
   additionalProperties: true,
   description:
-    'A filter policy over the body of the format `change`, as of SNS (payload-based) or an EventBridge pattern; null: all.',
+    'A filter policy over the body in the format `change`, as of SNS (payload-based) or an EventBridge pattern; null: all.',
   examples: [{ updated_alert: { severity: ['high', 'critical'] } }],
 })
 const format = oneOf(FORMATS, {
-  description: 'The shape in which it receives an event; change: the message with what we know of its alert.',
+  description: 'The shape in which it receives an event; change: the message with everything known of its alert.',
 })
 const signing = oneOf(['hmac', 'ed25519'], {
   description: 'Standard Webhooks: a shared secret (v1), or a key pair (v1a) whose public half is at /public-key.',
@@ -87,7 +88,7 @@ const coalesce = Type.Boolean({
     'in any of them, and how many they are (`relay.changes`).',
 })
 
-/** What makes a webhook. */
+/** The request that makes a webhook. */
 export const WebhookCreate = Type.Object(
   {
     url,
@@ -124,7 +125,7 @@ export const WebhookCreate = Type.Object(
 )
 export type WebhookCreate = Static<typeof WebhookCreate>
 
-/** What changes a webhook: any of the fields. */
+/** The request that changes a webhook: any of its fields. */
 export const WebhookPatch = Type.Object(
   {
     url: Type.Optional(url),
@@ -151,7 +152,7 @@ export const WebhookPatch = Type.Object(
 )
 export type WebhookPatch = Static<typeof WebhookPatch>
 
-/** A webhook as the API shows it: without its secrets (`shown`). */
+/** A webhook as the API shows it: secrets are masked (`toView`). */
 export const WebhookView = Type.Object(
   {
     id: Type.String({ pattern: idPattern('wh') }),
@@ -164,7 +165,7 @@ export const WebhookView = Type.Object(
     topics,
     filter,
     format,
-    format_options: { ...FormatOptions, description: 'What the format needs; secrets are shown as ********.' },
+    format_options: { ...FormatOptions, description: 'The options of the format; secrets are shown as ********.' },
     headers: { ...Headers, description: 'Headers of its own; their values are shown as ********.' },
     auth: Auth,
     tls: Tls,
@@ -186,19 +187,19 @@ export const WebhookView = Type.Object(
 )
 export type WebhookView = Static<typeof WebhookView>
 
-/** A webhook as it is kept. */
+/** A webhook as it is stored. */
 export type Webhook = Omit<WebhookView, keyof PrivateFields> & PrivateFields
 
-/** What is sealed at rest. */
+/** The fields that are sealed at rest. */
 export interface PrivateFields extends Credentials {
   format_options: FormatOptions
 }
 export const NOTHING_PRIVATE: PrivateFields = { format_options: {}, headers: {}, auth: null, tls: null }
 
-/** One signing secret; the first of a webhook's list is current, others are on their way out. */
+/** One signing secret; the first of a webhook's list is the current one, the others expire after a rotation. */
 export interface SigningSecret {
   secret: string
-  /** When it stops signing; null: not before it is rotated. */
+  /** When it stops signing; null: it signs until it is rotated. */
   expiresAt: Date | null
 }
 
@@ -207,14 +208,14 @@ export interface Target extends Webhook {
   secrets: SigningSecret[]
   /** Its filter, compiled. */
   policy: FilterPolicy | undefined
-  /** As of when it was read. A change of its state is a change of the registry; a count of failures is none. */
+  /** Its health when the registry was read. Every change of `state` is read; the count of failures may be old. */
   state: Health
 }
 
-/** How long the secret before still signs after a rotation unless said otherwise: receivers change theirs within a day. */
+/** How long the previous secret still signs after a rotation by default: receivers have a day to change theirs. */
 export const ROTATION_OVERLAP_S = 24 * 3600
 
-/** The secrets after a rotation: the new one, and the one before it for a while. Older ones stop at once. */
+/** The secrets after a rotation: the new one, and the previous one for `overlapS` seconds. Older ones stop at once. */
 export function rotateSecrets(
   secrets: readonly SigningSecret[],
   secret: string,
