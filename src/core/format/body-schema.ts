@@ -1,8 +1,8 @@
 /**
- * What a webhook receives in the format `change`, as schemas: the API's document shows them, and clients have their types
- * (src/types.ts). Pure.
+ * The schemas of the bodies in the format `change`: for the OpenAPI document and the types of clients (src/types.ts). Pure.
  *
- * Promise: every body that format.ts makes is one of these, and `relay.type` says which; more keys may come in any object.
+ * Guarantee: every body that body.ts makes matches exactly one of these schemas, selected by `relay.type`; any object may
+ * have further keys.
  */
 import { Type, type Static } from 'typebox'
 import { HealthReport } from '../circuit/health-report.js'
@@ -12,10 +12,13 @@ import { nullableText, oneOf, Time } from '../platform/schema.js'
 
 const context = (description: string) => Type.Unsafe<Record<string, unknown>>({ type: 'object', description })
 
-/** What `relay` says of any event. */
+/** The fields of `relay` for every event. */
 const origin = {
-  event_id: Type.String({ pattern: idPattern('evt'), description: 'The webhook-id header again: take an id once.' }),
-  topic_arn: nullableText('The SNS topic it came from; null for an event made here.'),
+  event_id: Type.String({
+    pattern: idPattern('evt'),
+    description: 'The same as the webhook-id header: process each id once.',
+  }),
+  topic_arn: nullableText('The SNS topic it came from; null for an event that the relay made.'),
   received_at: Time,
 }
 
@@ -35,14 +38,14 @@ export const UpdatedAlert = Type.Object(
     match_count: Type.Optional(Type.Integer({ description: 'The highest count seen.' })),
     update_count: Type.Optional(Type.Integer({ description: 'The highest count seen.' })),
     destination_to_alert_info: Type.Optional(
-      Type.Unsafe<Record<string, unknown>>({ type: 'object', description: 'What each destination calls it.' }),
+      Type.Unsafe<Record<string, unknown>>({ type: 'object', description: 'Its identifiers at its destinations.' }),
     ),
   },
-  { description: 'The latest state of the alert; fields that are not told of here are as their publisher sent them.' },
+  { description: 'The latest state of the alert; other fields are as their publisher sent them.' },
 )
 export type UpdatedAlert = Static<typeof UpdatedAlert>
 
-/** One value at one place of the context. */
+/** One value at one path of the context. */
 export const ReceivedIndicator = Type.Object({
   path: Type.String({ description: 'Such as file.hash.sha256.' }),
   value: Type.Unknown(),
@@ -52,7 +55,7 @@ export type ReceivedIndicator = Static<typeof ReceivedIndicator>
 const changeFields = {
   updated_alert: UpdatedAlert,
   incoming_rule_matches_context: context('A summary of the rule matches of this change.'),
-  context_diff: context('What this alert never held before.'),
+  context_diff: context('The values that this alert did not have before.'),
   indicators: Type.Optional(
     Type.Array(ReceivedIndicator, { description: 'With `once`: the values that this webhook was never sent.' }),
   ),
@@ -66,7 +69,7 @@ export const AlertChange = Type.Object({
     type: oneOf(['alert.created', 'alert.updated', 'alert.quiet']),
     sequence: Type.Integer({
       minimum: 1,
-      description: 'Counts the changes of one alert: drop what is older than what you have.',
+      description: 'Counts the changes of one alert: ignore a change older than the latest you have.',
     }),
     previous_severity: Type.Optional(
       Type.String({ description: 'The severity before, where it rose with this change.' }),
@@ -76,7 +79,9 @@ export const AlertChange = Type.Object({
     ),
     first_sequence: Type.Optional(Type.Integer({ minimum: 1, description: 'With `changes`: the first of them.' })),
     upstream_context_diff: Type.Optional(
-      Type.Unknown({ description: 'What the message itself called new; left out for a change made here.' }),
+      Type.Unknown({
+        description: 'The `context_diff` of the message itself; left out for a change that the relay made.',
+      }),
     ),
     cut: Type.Optional(
       Type.Boolean({ description: 'True where contexts were cut to the diff to fit an SNS message.' }),
@@ -85,14 +90,14 @@ export const AlertChange = Type.Object({
 })
 export type AlertChange = Static<typeof AlertChange>
 
-/** What POST /v1/webhooks/{id}/test sends: an example of an alert change. */
+/** The body that POST /v1/webhooks/{id}/test sends: an example of an alert change. */
 export const TestChange = Type.Object({
   ...changeFields,
   relay: Type.Object({ ...origin, type: oneOf([TEST_EVENT_TYPE]) }),
 })
 export type TestChange = Static<typeof TestChange>
 
-/** An SNS message that is no alert change. */
+/** An SNS message that is not an alert change. */
 export const SnsNotification = Type.Object({
   message: Type.Unknown({
     description: "SNS's Message: as JSON when it is an object or an array, otherwise as a string.",
@@ -109,13 +114,13 @@ export const WebhookNotice = Type.Object({
 })
 export type WebhookNotice = Static<typeof WebhookNotice>
 
-/** The body of any request, told apart by `relay.type`. */
+/** Any body; `relay.type` distinguishes them. */
 export type ReceivedEvent = AlertChange | TestChange | SnsNotification | WebhookNotice
 
-/** The body of the events of one type, or of several. */
-export type EventOf<T extends ReceivedEvent['relay']['type']> = Carrying<ReceivedEvent, T>
+/** The bodies of events of the type T, or of one of several types. */
+export type EventOf<T extends ReceivedEvent['relay']['type']> = OfType<ReceivedEvent, T>
 
-type Carrying<Event, T> = Event extends { relay: { type: infer Own } }
+type OfType<Event, T> = Event extends { relay: { type: infer Own } }
   ? [T & Own] extends [never]
     ? never
     : Event & { relay: { type: T & Own } }

@@ -1,8 +1,8 @@
 /**
- * The body that a webhook receives.
+ * Makes the body of an event in the format `change`. Pure.
  *
- * Promise: the body of an event is the same at its first attempt, at every retry and at every replay; what the message
- * held and we do not know comes out as it came in.
+ * Guarantee: the body of an event is the same at its first attempt, at every retry and at every replay; unknown fields of
+ * the message are passed through unchanged.
  */
 import { LosslessNumber } from 'lossless-json'
 import type { AlertMemory } from '../alert/alert-store.js'
@@ -11,75 +11,75 @@ import { TEST_EVENT_TYPE, type StoredEvent } from '../event/event.js'
 import { integerOf, isJsonObject, parseJson, type Json, type JsonObject } from '../platform/json.js'
 import type { Indicator } from '../indicator/once.js'
 
-/** What an event's bodies are made of. */
+/** What the bodies of an event in all formats are made of. */
 export interface EventContent {
-  /** The values of this very change: what its matches held, and what was new in it. */
+  /** The values of this change: those of its rule matches, and those that are new. */
   carried: ContextValue[]
-  /** The body of the format `change`. */
+  /** The body in the format `change`. */
   body: JsonObject
 }
 
-/** Earlier changes of the same alert that a delivery carries besides its event's own (core/delivery/fold.ts). */
+/** Earlier changes of the same alert that are coalesced into a delivery (core/delivery/coalesce.ts). */
 export interface Coalesced {
   /** Ascending. */
   sequences: bigint[]
-  /** True when one of them made the alert. */
+  /** True when one of them created the alert. */
   isCreated: boolean
-  /** The severity before the first of them that raised it. */
+  /** The severity before the first of them that raised it; null when none did. */
   previousSeverity: string | null
-  /** What their matches held, each value once. */
+  /** The values of their rule matches, each once. */
   incoming: ContextValue[]
 }
 
 /**
  * Makes the body: for an alert change the message's own keys, with the accumulated context, the highest counts and the
- * diff against everything the alert ever held, plus `relay`; for any other message `{ message, subject, relay }`.
- * @param memory the alert's memory as of this event, the news of folded changes included; undefined when the event is no
- *   alert change
+ * diff against all earlier values of the alert, plus `relay`; for any other message `{ message, subject, relay }`.
+ * @param memory the alert's values as of this event, with the new ones of coalesced changes; undefined when the event is
+ *   not an alert change
  */
-export function formatEvent(event: StoredEvent, memory: AlertMemory | undefined, folded?: Coalesced): EventContent {
+export function formatEvent(event: StoredEvent, memory: AlertMemory | undefined, coalesced?: Coalesced): EventContent {
   const payload = parseJson(event.payload)
-  if (event.type === TEST_EVENT_TYPE) memory ??= claimedMemory(payload)
+  if (event.type === TEST_EVENT_TYPE) memory ??= exampleMemory(payload)
   if (event.webhookId !== null) return { carried: [], body: { webhook: payload, relay: relayOf(event) } }
   if (!memory || !isJsonObject(payload) || !isJsonObject(payload.updated_alert)) {
     return { carried: [], body: { message: payload, subject: event.subject, relay: relayOf(event) } }
   }
-  const { indicators: _theirs, ...rest } = payload
-  const incoming = incomingOf(payload, folded)
+  const { indicators: _upstream, ...rest } = payload
+  const incoming = incomingOf(payload, coalesced)
   const upstream: JsonObject = event.topicArn === null ? {} : { upstream_context_diff: payload.context_diff ?? null }
   const body = {
     ...rest,
     updated_alert: updatedAlert(payload.updated_alert, event, memory),
     incoming_rule_matches_context: incoming,
     context_diff: buildContext(memory.diff),
-    relay: { ...relayOf(event), ...coalescedOf(event, folded), ...upstream },
+    relay: { ...relayOf(event), ...coalescedOf(event, coalesced), ...upstream },
   }
   return { carried: [...(isJsonObject(incoming) ? flattenContext(incoming) : []), ...memory.diff], body }
 }
 
-/** The body with the indicators of one webhook in it. */
+/** Adds the indicators of one webhook to a body. */
 export function withIndicators(body: JsonObject, indicators: readonly Indicator[]): JsonObject {
   return { ...body, indicators: indicators.map(({ path, value }) => ({ path, value })) }
 }
 
 /**
- * A body for a receiver that takes no more: the largest parts of a change are three copies of its context: one is left, what
- * was new, and `relay.cut` says so.
+ * A smaller body, for a receiver with a size limit: of the three contexts of a change only the diff is kept, and `relay.cut`
+ * is set. A body that is not an alert change stays as it is.
  */
 export function cutBody(body: JsonObject): JsonObject {
   const { updated_alert: alert, relay, context_diff: diff } = body
   if (!isJsonObject(alert) || !isJsonObject(relay) || !isJsonObject(diff)) return body
-  const { upstream_context_diff: _dropped, ...kept } = relay
+  const { upstream_context_diff: _dropped, ...rest } = relay
   return {
     ...body,
     updated_alert: { ...alert, context: diff },
     incoming_rule_matches_context: {},
-    relay: { ...kept, cut: true },
+    relay: { ...rest, cut: true },
   }
 }
 
-/** A test has no alert: its example stands for itself. */
-function claimedMemory(payload: Json): AlertMemory | undefined {
+/** A test event has no stored alert: its payload is the memory. */
+function exampleMemory(payload: Json): AlertMemory | undefined {
   if (!isJsonObject(payload) || !isJsonObject(payload.updated_alert)) return undefined
   const { context } = payload.updated_alert
   const diff = payload.context_diff
@@ -93,21 +93,21 @@ function updatedAlert(alert: JsonObject, event: StoredEvent, memory: AlertMemory
   return {
     ...alert,
     context: buildContext(memory.accumulated),
-    ...raised('match_count', alert, event.matchCount),
-    ...raised('update_count', alert, event.updateCount),
+    ...highestCount('match_count', alert, event.matchCount),
+    ...highestCount('update_count', alert, event.updateCount),
   }
 }
 
-function incomingOf(payload: JsonObject, folded: Coalesced | undefined): Json {
+function incomingOf(payload: JsonObject, coalesced: Coalesced | undefined): Json {
   const { incoming_rule_matches_context: own = {} } = payload
-  if (!folded) return own
-  return buildContext(uniqueValues([...folded.incoming, ...(isJsonObject(own) ? flattenContext(own) : [])]))
+  if (!coalesced) return own
+  return buildContext(uniqueValues([...coalesced.incoming, ...(isJsonObject(own) ? flattenContext(own) : [])]))
 }
 
-/** What a delivery of several changes says of itself: to this receiver the alert is new if it was made by one of them. */
-function coalescedOf(event: StoredEvent, folded: Coalesced | undefined): JsonObject {
-  if (!folded) return {}
-  const { sequences, isCreated, previousSeverity } = folded
+/** The fields of `relay` for a delivery of several changes. Its type is alert.created when one of them created the alert. */
+function coalescedOf(event: StoredEvent, coalesced: Coalesced | undefined): JsonObject {
+  if (!coalesced) return {}
+  const { sequences, isCreated, previousSeverity } = coalesced
   return {
     ...(isCreated && event.type === 'alert.updated' ? { type: 'alert.created' } : {}),
     ...(previousSeverity === null ? {} : { previous_severity: previousSeverity }),
@@ -116,8 +116,8 @@ function coalescedOf(event: StoredEvent, folded: Coalesced | undefined): JsonObj
   }
 }
 
-/** Counts only go up: the highest one seen replaces a lower one, and nothing else. */
-function raised(key: string, alert: JsonObject, highest: bigint | null): JsonObject {
+/** The highest count seen, where the alert has a lower one: counts never decrease. */
+function highestCount(key: string, alert: JsonObject, highest: bigint | null): JsonObject {
   const own = integerOf(alert[key])
   if (own === undefined || highest === null || highest <= own) return {}
   return { [key]: new LosslessNumber(String(highest)) }

@@ -1,4 +1,4 @@
-/** The shapes in which a webhook can receive an event. */
+/** The formats of a request body. */
 
 export const FORMATS = [
   'change',

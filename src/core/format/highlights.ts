@@ -1,8 +1,8 @@
 /**
- * What a person is shown of an event, in any chat or ticket. Pure.
+ * The summary of an event for people, common to the formats for chats and tickets. Pure.
  *
- * Promise: every text in it is clean (see text.ts) and none is escaped: each format escapes for its own receiver. An
- * event of any type has a title and facts.
+ * Guarantee: every text is clean (see text.ts) and not escaped: each format escapes for its own receiver. An event of any
+ * type has a title and facts.
  */
 import { flattenContext } from '../alert/context.js'
 import { integerOf, isJsonObject, stringifyJson, type Json, type JsonObject } from '../platform/json.js'
@@ -17,20 +17,20 @@ export interface Line {
 }
 
 export interface Highlights {
-  /** What happened, in our words: "New alert". */
+  /** The kind of event, such as "New alert". */
   label: string
-  /** What it happened to, in theirs; never empty. */
+  /** The alert's or message's own title; never empty. */
   title: string
   severity: Severity | undefined
-  /** A handful; the names are ours. */
+  /** A few facts, with fixed names. */
   facts: Line[]
-  /** What `lines` and `text` are, in our words. */
+  /** The heading of `lines` and `text`. */
   heading: string
-  /** What is new in an alert, or what a notification holds: a path and its values. As many as there are. */
+  /** The new values of an alert, or the values of a notification: one line a path, without a limit. */
   lines: Line[]
-  /** A notification's text, of any length; empty for what is made of lines. */
+  /** A notification's text, of any length; empty where there are lines. */
   text: string
-  /** What to do about it; the link only where it is one. */
+  /** The runbook; `href` where its text is a link. */
   runbook: { text: string; href: string | undefined } | undefined
 }
 
@@ -45,17 +45,17 @@ const LABELS: ReadonlyMap<string, string> = new Map([
   ['webhook.test', 'Test'],
 ])
 
-/** Characters kept of one value, of one title and of all values of one path. */
+/** Characters of a fact, of a title, and of all values of one path. */
 const MAX_FACT = 250
 const MAX_TITLE = 2000
 const MAX_VALUE = 2000
 
-/** What happened: the event's type, or that of the changes folded into this delivery. */
+/** The type in the body, which may differ from the event's when changes are coalesced. */
 export function typeOf({ event, body: { relay } }: Source): string {
   return isJsonObject(relay) && typeof relay.type === 'string' ? relay.type : event.type
 }
 
-/** The alert that an event is about; undefined for what is about none. */
+/** The alert in a body; undefined for an event without one. */
 export function alertOf(body: JsonObject): (JsonObject & { id: string }) | undefined {
   const { updated_alert: alert } = body
   return isJsonObject(alert) && typeof alert.id === 'string' ? (alert as JsonObject & { id: string }) : undefined
@@ -67,32 +67,32 @@ export function highlightsOf(input: FormatInput): Highlights {
   return { label: LABELS.get(type) ?? type, ...(alert ? ofAlert(alert, input) : ofNotice(input)) }
 }
 
-/** The label and the title. */
+/** The label and the title, as one text. */
 export function headlineOf({ label, title }: Highlights): string {
   return `${label}: ${title}`
 }
 
 /**
- * As many lines as fit, each cut where it is long, and how many were left out.
- * @param room.count lines at most
- * @param room.length characters in all, of the escaped texts and the ": " and line break of each
+ * The lines that fit into the limits, with long ones cut, and the number of lines left out.
+ * @param limits.count lines
+ * @param limits.length characters in all, of the escaped texts and the ": " and line break of each line
  */
 export function linesWithin(
   lines: readonly Line[],
-  room: { count: number; length: number; nameLength?: number; valueLength?: number },
+  limits: { count: number; length: number; nameLength?: number; valueLength?: number },
   escape?: Escape,
 ): { lines: Line[]; more: number } {
-  const { count, length, nameLength = 100, valueLength = 300 } = room
-  const kept: Line[] = []
-  let left = length
+  const { count, length, nameLength = 100, valueLength = 300 } = limits
+  const fitting: Line[] = []
+  let remaining = length
   for (const line of lines) {
     const name = fit(line.name, nameLength, escape)
     const value = fit(line.value, valueLength, escape)
-    left -= name.length + value.length + 3
-    if (kept.length === count || left < 0) break
-    kept.push({ name, value })
+    remaining -= name.length + value.length + 3
+    if (fitting.length === count || remaining < 0) break
+    fitting.push({ name, value })
   }
-  return { lines: kept, more: lines.length - kept.length }
+  return { lines: fitting, more: lines.length - fitting.length }
 }
 
 type Unlabelled = Omit<Highlights, 'label'>
@@ -121,7 +121,7 @@ function ofAlert(alert: JsonObject & { id: string }, { event, body }: Source): U
   }
 }
 
-/** Any other SNS message, or a notice of the relay itself about a webhook. */
+/** Any other SNS message, or a notice about a webhook. */
 function ofNotice({ event, body }: Source): Unlabelled {
   const { relay: _relay, message, subject, webhook, ...others } = body
   const content = message ?? webhook ?? others
@@ -151,16 +151,16 @@ function factsOf(facts: [name: string, value: string][]): Line[] {
 function linesOf(context: JsonObject): Line[] {
   const byPath = new Map<string, string>()
   for (const { path, value } of flattenContext(context)) {
-    const name = shown(path.join('.'))
+    const name = textLine(path.join('.'))
     const before = byPath.get(name)
-    if (before === undefined) byPath.set(name, shown(display(value)))
-    else if (before.length <= MAX_VALUE) byPath.set(name, `${before}, ${shown(display(value))}`)
+    if (before === undefined) byPath.set(name, textLine(display(value)))
+    else if (before.length <= MAX_VALUE) byPath.set(name, `${before}, ${textLine(display(value))}`)
   }
   return [...byPath].map(([name, value]) => ({ name, value: fit(value, MAX_VALUE) }))
 }
 
-/** On one line, and never nothing: receivers refuse an empty text. */
-function shown(text: string): string {
+/** A text on one line, never empty: receivers refuse empty texts. */
+function textLine(text: string): string {
   return oneLine(text) || '""'
 }
 

@@ -1,4 +1,4 @@
-/** What a format is made of, and what it makes. */
+/** The input and the output of a format. */
 import type { StoredEvent } from '../event/event.js'
 import type { JsonObject } from '../platform/json.js'
 import type { FormatOptions } from './options.js'
@@ -7,7 +7,7 @@ export interface FormatInput {
   event: StoredEvent
   /** The body of the `change` format: an alert change, `{ message, subject, relay }` or `{ webhook, relay }`. */
   body: JsonObject
-  /** Checked: see `checkFormat`. */
+  /** Validated by `checkFormat`. */
   options: FormatOptions
 }
 

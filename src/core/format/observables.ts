@@ -1,7 +1,7 @@
 /**
- * The observables of an alert, as OCSF lists them: values of the Elastic Common Schema's fields that one pivots on. Pure.
+ * The observables of an alert as OCSF lists them, from fields of the Elastic Common Schema. Pure.
  *
- * Promise: each is listed once, what is new first, and never more than `MAX_OBSERVABLES`.
+ * Guarantee: each is listed once, new ones first, and there are at most `MAX_OBSERVABLES`.
  */
 import { flattenContext } from '../alert/context.js'
 import { isJsonObject, type Json, type JsonObject } from '../platform/json.js'
@@ -14,7 +14,7 @@ const MAX_NAME = 300
 
 const SIDES = ['source', 'destination', 'client', 'server']
 
-/** OCSF's observable.type_id with its caption, and the fields (ECS 8.x) that hold one; `*` stands inside a key. */
+/** OCSF's observable.type_id with its caption, and the ECS 8.x fields that hold one; `*` matches within a key. */
 const TYPES: readonly { id: number; caption: string; fields: readonly string[] }[] = [
   {
     id: 1,
@@ -53,18 +53,15 @@ const RULES = TYPES.flatMap(({ id, caption, fields }) =>
   fields.map((field) => ({ id, caption, pattern: field.split('.') })),
 )
 
-/**
- * The observables in a body of the `change` format. `name` is the path from the OCSF event's root, where the body is
- * `unmapped`.
- */
+/** The observables in a body in the format `change`. `name` is the path in the OCSF event, where the body is `unmapped`. */
 export function observablesOf(body: JsonObject): JsonObject[] {
   const { context_diff: diff, updated_alert: alert } = body
-  const places: [string, Json | undefined][] = [
+  const contexts: [string, Json | undefined][] = [
     ['unmapped.context_diff', diff],
     ['unmapped.updated_alert.context', isJsonObject(alert) ? alert.context : undefined],
   ]
   const found = new Map<string, JsonObject>()
-  for (const [place, context] of places) {
+  for (const [root, context] of contexts) {
     if (!isJsonObject(context)) continue
     for (const { path, value } of flattenContext(context)) {
       if (found.size === MAX_OBSERVABLES) break
@@ -72,7 +69,7 @@ export function observablesOf(body: JsonObject): JsonObject[] {
       const rule = RULES.find(({ pattern }) => matchesPath(pattern, path))
       const key = rule && `${rule.id} ${value}`
       if (!rule || !key || found.has(key)) continue
-      const name = fit(oneLine(`${place}.${path.join('.')}`), MAX_NAME)
+      const name = fit(oneLine(`${root}.${path.join('.')}`), MAX_NAME)
       found.set(key, { name, type: rule.caption, type_id: rule.id, value: fit(value.toWellFormed(), MAX_VALUE) })
     }
   }

@@ -1,7 +1,8 @@
 /**
- * What a format needs to be told. Pure.
+ * The options of formats. Pure.
  *
- * Promise: a webhook that passes `checkFormat` can be rendered; what its format does not know is refused, not ignored.
+ * Guarantee: a webhook that passes `checkFormat` can be rendered; an option that its format does not have is refused, not
+ * ignored.
  */
 import { Type, type Static } from 'typebox'
 import type { FieldError } from '../platform/errors.js'
@@ -40,27 +41,30 @@ export const FormatOptions = Type.Object(
       }),
     ),
   },
-  { additionalProperties: false, description: 'What the format needs: each takes the options that name it.' },
+  {
+    additionalProperties: false,
+    description: 'The options of the format: each option names the format that takes it.',
+  },
 )
 export type FormatOptions = Static<typeof FormatOptions>
 
 type OptionName = keyof FormatOptions
 
-/** What each format must be told and may be told; the others take no options. */
+/** The required and optional options of each format; formats not listed take none. */
 const OPTIONS_OF: { [F in FormatName]?: { required: OptionName[]; optional: OptionName[] } } = {
   pagerduty: { required: ['routing_key'], optional: [] },
   jira: { required: ['project_key'], optional: ['issue_type'] },
   template: { required: ['template'], optional: [] },
 }
 
-/** Options that are stored sealed and never shown. */
+/** Options that are stored sealed and shown as `HIDDEN`. */
 const SECRET_OPTIONS: readonly OptionName[] = ['routing_key']
 const HIDDEN = '********'
 
 /**
- * Checks that a format has the options it needs, no other ones, and a template that JSONata can read. The options'
- * own shapes are the schema's to check, before.
- * @returns the problems, each with a JSON pointer into the options; none when all is well
+ * Checks that a format has its required options, no unknown ones, and a template that JSONata can parse. The shapes of the
+ * options are validated by the schema before.
+ * @returns the errors, each with a JSON pointer into the options; empty for valid options
  */
 export function checkFormat(format: FormatName, options: FormatOptions): FieldError[] {
   const { required, optional } = OPTIONS_OF[format] ?? { required: [], optional: [] }
@@ -76,14 +80,14 @@ export function checkFormat(format: FormatName, options: FormatOptions): FieldEr
   ]
 }
 
-/** The options as they may be shown: to list a webhook, and to preview a body, which has them in it. */
+/** The options with secrets hidden: for the view of a webhook, and for a preview, whose body contains them. */
 export function hideSecrets(options: FormatOptions): FormatOptions {
-  const shown = { ...options }
-  for (const name of SECRET_OPTIONS) if (shown[name] !== undefined) shown[name] = HIDDEN
-  return shown
+  const hidden = { ...options }
+  for (const name of SECRET_OPTIONS) if (hidden[name] !== undefined) hidden[name] = HIDDEN
+  return hidden
 }
 
-/** Options that came back as they were shown: a hidden one is what it was. */
+/** Options of a request with hidden secrets replaced by the stored ones. */
 export function revealSecrets(options: FormatOptions, current: FormatOptions): FormatOptions {
   const revealed = { ...options }
   for (const name of SECRET_OPTIONS) if (revealed[name] === HIDDEN) revealed[name] = current[name]

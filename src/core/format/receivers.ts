@@ -1,8 +1,7 @@
 /**
- * An event in the shape that a receiver expects. Pure.
+ * Renders an event in any format but `template`, which runs code of an operator in a process of its own (template.ts). Pure.
  *
- * Promise: the same event and options make the same bytes; numbers keep every digit. `template` is not here: it runs what
- * an operator wrote, and takes time (template.ts).
+ * Guarantee: the same event and options make the same bytes; numbers keep every digit.
  */
 import { stringifyJson, type JsonObject } from '../platform/json.js'
 import { cloudEvent } from './receivers/cloudevents.js'
@@ -18,7 +17,7 @@ import { teamsBody } from './receivers/teams.js'
 
 const JSON_TYPE = 'application/json'
 
-/** The formats that are JSON of their own shape. */
+/** The formats that are JSON objects. */
 const BODY_OF = {
   change: ({ body }: FormatInput) => body,
   cloudevents: cloudEvent,

@@ -1,7 +1,7 @@
 /**
- * The body that one webhook receives, in its format.
+ * Renders the body for one webhook, in its format.
  *
- * Promise: a body that many webhooks share is serialised once; a template that fails is an outcome, never an exception.
+ * Guarantee: a body that many webhooks share is serialised once; a failing template is a result, never an exception.
  */
 import type { StoredEvent } from '../event/event.js'
 import { parseJson, stringifyJson, type JsonObject } from '../platform/json.js'
@@ -15,7 +15,7 @@ import { createTemplateRenderer } from './template.js'
 export interface Outgoing {
   contentType: string
   text: string
-  /** For a receiver that takes no more: the body cut to what was new; the whole of it in formats of another shape. */
+  /** The body cut to the diff, for a receiver with a size limit; in formats other than `change` the same as `text`. */
   cut(): string
 }
 
@@ -25,7 +25,7 @@ export type RenderResult = { ok: true; outgoing: Outgoing } | { ok: false; error
 export interface Renderer {
   /**
    * @param body the body of the format `change`
-   * @param options the format's options, as they are to be used or as they may be shown
+   * @param options the format's options; for a preview with secrets hidden
    */
   render(
     webhook: { format: FormatName },
@@ -40,28 +40,28 @@ const JSON_TYPE = 'application/json'
 
 export function createRenderer(): Renderer {
   const templates = createTemplateRenderer()
-  /** Texts of bodies, for as long as somebody holds the body. */
+  /** The serialised bodies, for as long as the bodies are referenced. */
   const texts = new WeakMap<JsonObject, string>()
 
   function change(body: JsonObject): Outgoing {
     let text = texts.get(body)
     if (text === undefined) texts.set(body, (text = stringifyJson(body)))
-    const whole = text
-    // out of the text, so that an attempt under way does not hold the body
-    return { contentType: JSON_TYPE, text, cut: () => stringifyJson(cutBody(parseJson(whole) as JsonObject)) }
+    const full = text
+    // parsed from the text, so that an attempt in flight does not keep the body in memory
+    return { contentType: JSON_TYPE, text, cut: () => stringifyJson(cutBody(parseJson(full) as JsonObject)) }
   }
 
   return {
     async render({ format }, event, body, options) {
       if (format === 'change') return { ok: true, outgoing: change(body) }
-      if (format !== 'template') return { ok: true, outgoing: whole(renderFormat(format, { event, body, options })) }
+      if (format !== 'template') return { ok: true, outgoing: uncut(renderFormat(format, { event, body, options })) }
       const answer = await templates.render(options.template ?? '', body)
-      return answer.ok ? { ok: true, outgoing: whole({ contentType: JSON_TYPE, text: answer.text }) } : answer
+      return answer.ok ? { ok: true, outgoing: uncut({ contentType: JSON_TYPE, text: answer.text }) } : answer
     },
     close: () => templates.close(),
   }
 }
 
-function whole({ contentType, text }: { contentType: string; text: string }): Outgoing {
+function uncut({ contentType, text }: { contentType: string; text: string }): Outgoing {
   return { contentType, text, cut: () => text }
 }

@@ -1,15 +1,15 @@
-/** Severities: the words that Matano documents, whatever their case. Any other text can come too. */
+/** Severities as Matano documents them, in any case. A message may have any other text. */
 
 export const SEVERITIES = ['info', 'notice', 'low', 'medium', 'high', 'critical'] as const
 export type Severity = (typeof SEVERITIES)[number]
 
-/** The known severity that a text names; undefined for any other. */
+/** The severity that a text names; undefined for any other text. */
 export function severityOf(text: string | undefined): Severity | undefined {
   const name = text?.trim().toLowerCase()
   return SEVERITIES.find((severity) => severity === name)
 }
 
-/** Colours (RGB) that receivers show beside a message. */
+/** RGB colours for receivers that show one. */
 export const COLOUR_OF: Readonly<Record<Severity, number>> = {
   info: 0x6b7280,
   notice: 0x3b82f6,

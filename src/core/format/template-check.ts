@@ -1,13 +1,13 @@
-/** Whether a template can be read. Pure: it is parsed, never run. */
+/** The syntax check of templates. Pure: a template is parsed, never run. */
 import jsonata from 'jsonata'
 import { messageOf } from '../platform/errors.js'
 
-/** Characters of a template: a message for a person needs a few hundred. */
+/** Characters of a template; a message for people needs a few hundred. */
 export const MAX_TEMPLATE_LENGTH = 16_384
 
 /**
  * Parses a template (JSONata 2).
- * @returns what is wrong with it and where, for the person who wrote it; undefined when it is well-formed
+ * @returns the error and its position, for the author; undefined for a valid template
  */
 export function checkTemplate(text: string): string | undefined {
   if (text.length > MAX_TEMPLATE_LENGTH) return `is longer than ${MAX_TEMPLATE_LENGTH} characters`
@@ -20,7 +20,7 @@ export function checkTemplate(text: string): string | undefined {
   }
 }
 
-/** JSONata throws objects that are no Errors. */
+/** JSONata throws objects that are not Errors. */
 function problemOf(error: unknown): string {
   const { message, position } = error as { message?: unknown; position?: unknown }
   const text = typeof message === 'string' ? messageOf(message) : messageOf(error)

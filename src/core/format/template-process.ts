@@ -1,11 +1,11 @@
 /**
- * The process in which templates are evaluated.
+ * A child process that evaluates templates.
  *
- * Promise: whatever a template does, it happens in there: it can be killed at any instant, runs out of its own memory,
- * sees no environment and no credentials, and does not outlive this process.
+ * Guarantee: a template cannot affect this process: its own can be killed at any time, has its own memory limit, no
+ * environment and no credentials, and ends with this process.
  *
- * A worker thread would not do: V8 ends the whole process, not the thread, when one allocation (`[1..1e7]`) passes a
- * worker's `resourceLimits`.
+ * A worker thread is not enough: V8 ends the whole process when one allocation (`[1..1e7]`) exceeds a worker's
+ * `resourceLimits`.
  */
 import { spawn, type ChildProcess } from 'node:child_process'
 import { createRequire } from 'node:module'
@@ -20,21 +20,21 @@ export interface Evaluation {
 export type Answer = { ok: true; text: string } | { ok: false; error: string }
 
 export interface TemplateProcess {
-  /** True once it takes evaluations, false if it cannot be started. */
+  /** True when it is ready for evaluations, false when it could not be started. */
   ready: Promise<boolean>
-  /** Evaluates; one at a time. Undefined when the process died of it, or was killed. */
+  /** Evaluates a template; one call at a time. Undefined when the process ended meanwhile. */
   evaluate(evaluation: Evaluation): Promise<Answer | undefined>
   kill(): void
 }
 
 export interface ProcessLimits {
-  /** Evaluations end themselves after this long, unless they are inside one long step. */
+  /** JSONata ends an evaluation after this time, but not within one long step (a regular expression). */
   timeoutMs: number
   memoryMb: number
   maxOutputBytes: number
 }
 
-/** JSONata's own limits: levels of evaluation, and elements of one list. They end most runaways with a good message. */
+/** JSONata's own limits: levels of evaluation, and elements of one list. They give better errors than a kill. */
 const MAX_LEVELS = 1000
 const MAX_ELEMENTS = 100_000
 const MAX_ERROR_LENGTH = 500
@@ -44,7 +44,7 @@ export function startTemplateProcess(limits: ProcessLimits): TemplateProcess {
     env: {},
     stdio: ['ignore', 'ignore', 'ignore', 'ipc'],
   })
-  // Idle, it keeps nobody up; whoever waits for it holds a timer.
+  // an idle child must not keep this process running; a caller that waits for it has a timer
   child.unref()
   child.channel?.unref()
   return {
@@ -58,7 +58,7 @@ export function startTemplateProcess(limits: ProcessLimits): TemplateProcess {
   }
 }
 
-/** What the process says next; undefined when it ends instead. */
+/** The next message of the process; undefined when it ends first. */
 function nextMessage(child: ChildProcess): Promise<unknown> {
   return new Promise((resolve) => {
     const settle = (message?: unknown) => {
@@ -71,7 +71,7 @@ function nextMessage(child: ChildProcess): Promise<unknown> {
   })
 }
 
-/** Its heap is bounded, and the two ways by which data could become code or change a prototype are shut. */
+/** Bounds the heap, and disables code from strings and `__proto__`, by which data could become code or change a prototype. */
 function flagsOf({ memoryMb }: ProcessLimits): string[] {
   return [
     `--max-old-space-size=${memoryMb}`,
@@ -82,10 +82,10 @@ function flagsOf({ memoryMb }: ProcessLimits): string[] {
 }
 
 /**
- * The program. It is given to `node -e` as text. In it:
- * - a thread ends the process when its parent is gone, also in the middle of a regular expression;
- * - the time is the event's, and chance is refused: a body is the same at every attempt;
- * - keys by which JSONata knows its own functions are no data.
+ * The program of the process, for `node -e`:
+ * - a worker thread kills the process when its parent has ended, also during a long regular expression;
+ * - the time is the event's, and random functions are refused, so that a body is the same at every attempt;
+ * - keys with which JSONata marks its own functions are removed from the input and refused in the result.
  */
 function sourceOf({ timeoutMs, maxOutputBytes }: ProcessLimits): string {
   const jsonata = createRequire(import.meta.url).resolve('jsonata')

@@ -1,12 +1,12 @@
 /**
- * The format `template`: a JSONata expression over the body of the `change` format; its result is sent as JSON.
+ * The format `template`: a JSONata expression over the body in the format `change`; its result is sent as JSON.
  *
- * Promise: an evaluation takes a bounded time, memory and result, whatever the template and the body; one that does not
- * end is ended, and hurts the other templates no more than its turn.
+ * Guarantee: time, memory and result of an evaluation are bounded for any template and body. Evaluations run one at a
+ * time; one that does not end is killed, and delays the next by at most twice its timeout and a process start.
  *
- * What a template sees: numbers that a double holds are numbers; longer ones (see json.ts) are strings with every digit.
- * `$now()` and `$millis()` are the time at which the event was received; `$random()` and `$shuffle()` are refused. A string,
- * number, boolean or null is a result too and is sent as JSON; no result at all is an error.
+ * In a template, numbers that fit a double are numbers; longer ones (see json.ts) are strings with every digit. `$now()` and
+ * `$millis()` are the time at which the event was received; `$random()` and `$shuffle()` are refused. A result may be any
+ * JSON value, also a string, number, boolean or null; no result is an error.
  */
 import { isLosslessNumber } from 'lossless-json'
 import { messageOf } from '../platform/errors.js'
@@ -14,22 +14,22 @@ import type { JsonObject } from '../platform/json.js'
 import { startTemplateProcess, type Answer, type Evaluation, type TemplateProcess } from './template-process.js'
 
 export interface TemplateRenderer {
-  /** Never rejects: `text` is JSON, to be sent as application/json; `error` is for the person who wrote the template. */
+  /** Never rejects. `text` is JSON, sent as application/json; `error` is for the author of the template. */
   render(template: string, body: JsonObject): Promise<Answer>
-  /** Ends the process; what waits is answered with an error. */
+  /** Ends the process; waiting evaluations resolve with an error. */
   close(): void
 }
 
 export interface TemplateBounds {
-  /** An evaluation ends itself after this long, and is killed after twice as long. */
+  /** JSONata ends an evaluation after this time; the process is killed after twice this time. */
   timeoutMs: number
   maxOutputBytes: number
-  /** Memory of all that is being evaluated: one at a time. */
+  /** Memory of the process, which evaluates one template at a time. */
   memoryMb: number
-  /** Evaluations that may wait for their turn. */
+  /** Evaluations that may wait. */
   maxWaiting: number
-  /** For this long a template that ran out of time or memory is not run again: others need the turns. */
-  restMs: number
+  /** A template that ran out of time or memory is refused for this time, so that it does not block others. */
+  cooldownMs: number
 }
 
 const DEFAULTS: TemplateBounds = {
@@ -37,34 +37,35 @@ const DEFAULTS: TemplateBounds = {
   maxOutputBytes: 1024 * 1024,
   memoryMb: 64,
   maxWaiting: 500,
-  restMs: 10_000,
+  cooldownMs: 10_000,
 }
 const START_MS = 10_000
 
 /** Starts nothing until the first template is rendered. */
 export function createTemplateRenderer(bounds: Partial<TemplateBounds> = {}): TemplateRenderer {
   const limits = { ...DEFAULTS, ...bounds }
-  const resting = new Map<string, NodeJS.Timeout>()
+  const coolingDown = new Map<string, NodeJS.Timeout>()
   let running: TemplateProcess | undefined
-  let turn: Promise<unknown> = Promise.resolve()
+  /** Settles when the last evaluation in the queue has. */
+  let tail: Promise<unknown> = Promise.resolve()
   let waiting = 0
   let closed = false
 
-  /** One turn: the process is started when there is none, and given up when it died or did not answer. */
+  /** Runs one evaluation. Starts the process when there is none, and discards it when it has ended or does not answer. */
   async function evaluate(evaluation: Evaluation): Promise<Answer> {
     const refusal = refusalOf(evaluation.template)
     if (refusal !== undefined) return failed(refusal)
     const evaluator = (running ??= startTemplateProcess(limits))
-    if (!(await within(START_MS, evaluator.ready))) return giveUp('templates cannot be evaluated: no process starts')
+    if (!(await within(START_MS, evaluator.ready))) return discard('templates cannot be evaluated: no process starts')
     const startedAt = performance.now()
     const answer = await within(limits.timeoutMs * 2, evaluator.evaluate(evaluation))
     const tookMs = performance.now() - startedAt
     if (answer?.ok) return answer
-    if (tookMs >= limits.timeoutMs || !answer) rest(evaluation.template)
-    return answer ?? giveUp('the template was stopped: it takes too long or too much memory')
+    if (tookMs >= limits.timeoutMs || !answer) coolDown(evaluation.template)
+    return answer ?? discard('the template was stopped: it takes too long or too much memory')
   }
 
-  function giveUp(error: string): Answer {
+  function discard(error: string): Answer {
     running?.kill()
     running = undefined
     return failed(closed ? 'the relay is shutting down' : error)
@@ -72,14 +73,14 @@ export function createTemplateRenderer(bounds: Partial<TemplateBounds> = {}): Te
 
   function refusalOf(template: string): string | undefined {
     if (closed) return 'the relay is shutting down'
-    return resting.has(template)
-      ? 'the template took too long or too much memory just now; it rests a while'
+    return coolingDown.has(template)
+      ? 'the template took too long or too much memory just now; it is not run again for a while'
       : undefined
   }
 
-  function rest(template: string): void {
-    clearTimeout(resting.get(template))
-    resting.set(template, setTimeout(() => resting.delete(template), limits.restMs).unref())
+  function coolDown(template: string): void {
+    clearTimeout(coolingDown.get(template))
+    coolingDown.set(template, setTimeout(() => coolingDown.delete(template), limits.cooldownMs).unref())
   }
 
   return {
@@ -89,14 +90,14 @@ export function createTemplateRenderer(bounds: Partial<TemplateBounds> = {}): Te
       if (waiting >= limits.maxWaiting) return failed('too many templates wait to be evaluated')
       waiting++
       const evaluation = { template, body: plainJson(body) }
-      const answer = turn.then(() => evaluate(evaluation)).catch((error) => giveUp(messageOf(error)))
-      turn = answer
+      const answer = tail.then(() => evaluate(evaluation)).catch((error) => discard(messageOf(error)))
+      tail = answer
       return answer.finally(() => waiting--)
     },
     close() {
       closed = true
-      for (const timer of resting.values()) clearTimeout(timer)
-      resting.clear()
+      for (const timer of coolingDown.values()) clearTimeout(timer)
+      coolingDown.clear()
       running?.kill()
     },
   }
@@ -106,14 +107,14 @@ function failed(error: string): Answer {
   return { ok: false, error }
 }
 
-/** JSON in which a number that a double cannot hold is a string. */
+/** JSON with numbers that do not fit a double as strings. */
 function plainJson(body: JsonObject): string {
   return JSON.stringify(body, (_key, value: unknown) => (isLosslessNumber(value) ? value.toString() : value))
 }
 
 /**
- * The promise's value, or undefined when it takes longer. A late timer is no proof: an answer that came in while this
- * process was busy is read first.
+ * The promise's value, or undefined after `ms`. When the timer fires late because this process was busy, messages that
+ * have arrived meanwhile are read first (`setImmediate`).
  */
 function within<T>(ms: number, promise: Promise<T>): Promise<T | undefined> {
   return new Promise((resolve, reject) => {

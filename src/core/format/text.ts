@@ -1,8 +1,8 @@
 /**
- * Text that strangers wrote, made fit for a receiver that shows it to people. Pure.
+ * Cleans untrusted text for receivers that show it to people. Pure.
  *
- * Promise: what comes out is well-formed Unicode without control characters and without marks that reverse the reading
- * direction, no longer than allowed after escaping, and never cut inside a character or an escape.
+ * Guarantee: the result is well-formed Unicode without control characters and without marks that reverse the reading
+ * direction, within its length after escaping, and never cut inside a character or an escape.
  */
 
 /** Escapes one character (a code point) for a receiver's markup. */
@@ -15,9 +15,9 @@ const LINE_BREAKS = /\r\n?|[\u0085\p{Zl}\p{Zp}]/gu
 /** Embeddings, overrides and isolates: with them "gpj.exe" reads "exe.jpg". */
 const DIRECTION_MARKS = /[\u202a-\u202e\u2066-\u2069]/g
 const ELLIPSIS = '…'
-/** A name or an address: browsers take braces and quotes in a host. */
+/** A name or an address. Stricter than URL parsers, which accept braces and quotes in a host. */
 const HOST = /^(?:[\w.-]+|\[[\da-f:]+\])$/
-/** The longest link that is made; Slack takes 3,000 characters, others less. */
+/** Slack accepts links of 3,000 characters, others fewer. */
 const MAX_LINK_LENGTH = 2000
 
 /** The text on one line. */
@@ -31,9 +31,9 @@ export function manyLines(text: string): string {
 }
 
 /**
- * The escaped text, cut to a length; an ellipsis ends what was cut.
- * @param length in UTF-16 code units, of the escaped text: no receiver counts a text longer than that, whether it counts
- *   code units, code points or what is shown
+ * Escapes a text and cuts it to a length; a cut text ends with an ellipsis.
+ * @param length in UTF-16 code units of the escaped text: the largest count, for receivers that count code units, code
+ *   points or unescaped characters
  */
 export function fit(text: string, length: number, escape: Escape = (char) => char): string {
   let fitted = ''
@@ -47,9 +47,9 @@ export function fit(text: string, length: number, escape: Escape = (char) => cha
 }
 
 /**
- * The link that a text is, if it is an http or https URL and nothing else. One with credentials is none: its
- * beginning can pass for another host. What is returned is a URI of RFC 3986 and has no character that ends a link in
- * any markup.
+ * The link in a text that is an http or https URL and nothing else; otherwise undefined. A URL with credentials is
+ * refused, since it can look like another host. The result is a URI (RFC 3986) without characters that end a link in any
+ * markup.
  */
 export function linkOf(text: string): string | undefined {
   const trimmed = text.trim()
@@ -64,7 +64,7 @@ function plain(text: string): string {
   return text.toWellFormed().replace(DIRECTION_MARKS, '\ufffd')
 }
 
-/** What RFC 3986 allows in a path and a query, less what ends a link; browsers leave more as it is (`[`, a lone `%`). */
+/** Encodes what RFC 3986 does not allow in a path or query, and what ends a link; URL parsers leave `[` and a lone `%`. */
 function encoded(part: string): string {
   return part.replace(/%(?![\da-f]{2})|[^\w\-.~:/?@!$&*+,;=%]/gi, percentEncoded)
 }

@@ -20,7 +20,7 @@ const memory: AlertMemory = {
   diff: flattenContext(SAMPLE_CHANGE.context_diff),
 }
 
-/** A body is of one schema alone, and has no key of ours that its schema does not tell of. */
+/** Asserts that a body matches one schema only, and that its `relay` and `webhook` have no undocumented key. */
 function isOf(t: Test, name: keyof typeof BODIES, body: JsonObject, message: string): void {
   const json = JSON.parse(stringifyJson(body)) as { relay: object; webhook?: object }
   const valid = Object.entries(BODIES).filter(([, schema]) => ajv.validate(schema, json))
@@ -42,10 +42,10 @@ function isOf(t: Test, name: keyof typeof BODIES, body: JsonObject, message: str
   )
 }
 
-t.test('every body is what the document and the types say, and tells all of it', async (t) => {
+t.test('every body matches its schema, and no other', async (t) => {
   const updated = storedEvent({ type: 'alert.updated', sequence: 7n, previousSeverity: 'low' })
-  const folded = { sequences: [5n, 6n], isCreated: true, previousSeverity: 'info', incoming: [] }
-  const { body } = formatEvent(updated, memory, folded)
+  const coalesced = { sequences: [5n, 6n], isCreated: true, previousSeverity: 'info', incoming: [] }
+  const { body } = formatEvent(updated, memory, coalesced)
   isOf(t, 'AlertChange', body, 'several changes in one')
   isOf(t, 'AlertChange', cutBody(body), 'cut')
   isOf(t, 'AlertChange', withIndicators(body, [{ path: 'user.name', value: 'John Doe' }]), 'with indicators')
@@ -59,7 +59,7 @@ t.test('every body is what the document and the types say, and tells all of it',
   }
 })
 
-t.test('a notice as it is stored is what the types say', async (t) => {
+t.test('a stored notice matches its schema', async (t) => {
   const { database, addWebhook } = await workshop(t)
   const { webhook } = await addWebhook(() => ({ status: 204 }))
   const circuit = createCircuitTransitions({ database, disableAfterMs: 1 })
@@ -70,7 +70,7 @@ t.test('a notice as it is stored is what the types say', async (t) => {
   isOf(t, 'WebhookNotice', formatEvent(event!, undefined).body, event!.type)
 })
 
-t.test('every type of event is in one of the types', async (t) => {
+t.test('every type of event has a schema', async (t) => {
   const types = Object.values(BODIES).flatMap((body) => {
     const { type } = body.properties.relay.properties as unknown as { type: { enum: string[] } }
     return type.enum

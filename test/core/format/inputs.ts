@@ -9,15 +9,17 @@ import type { FormatOptions } from '../../../src/core/format/options.js'
 
 export const TOPIC = 'arn:aws:sns:us-east-1:123456789012:alerts'
 export const ROUTING_KEY = 'R0123456789abcdefR0123456789abcd'
+export const ALERT_ID = SAMPLE_CHANGE.updated_alert.id
+export const EVENT_ID = 'evt_0192f3c8a7e07c1f8f0a5d2b9c3e4f10'
 export const OPTIONS: FormatOptions = { routing_key: ROUTING_KEY, project_key: 'SEC' }
 
 export function storedEvent(values: Partial<Omit<StoredEvent, 'type'>> & { type?: string } = {}): StoredEvent {
   return {
-    id: 'evt_0192f3c8a7e07c1f8f0a5d2b9c3e4f10',
+    id: EVENT_ID,
     type: 'alert.created',
     messageId: 'm-1',
     topicArn: TOPIC,
-    alertId: SAMPLE_CHANGE.updated_alert.id,
+    alertId: ALERT_ID,
     sequence: 1n,
     severity: 'medium',
     previousSeverity: null,
@@ -35,19 +37,20 @@ export function storedEvent(values: Partial<Omit<StoredEvent, 'type'>> & { type?
   } as StoredEvent
 }
 
-/** What a webhook gets for a change of an alert that was empty before. */
+/** The input for the first change of an alert. */
 export function alertInput(
   alert: Record<string, unknown> = {},
   context: JsonObject = SAMPLE_CHANGE.incoming_rule_matches_context,
-  values: Parameters<typeof storedEvent>[0] = {},
+  fields: Parameters<typeof storedEvent>[0] = {},
 ): FormatInput {
   const change = { updated_alert: { ...SAMPLE_CHANGE.updated_alert, ...alert }, incoming_rule_matches_context: context }
-  const event = storedEvent({ payload: JSON.stringify(change), ...values })
-  const held = flattenContext(context)
-  return inputOf(event, formatEvent(event, { accumulated: held, diff: event.type === 'alert.quiet' ? [] : held }).body)
+  const event = storedEvent({ payload: JSON.stringify(change), ...fields })
+  const values = flattenContext(context)
+  const diff = event.type === 'alert.quiet' ? [] : values
+  return inputOf(event, formatEvent(event, { accumulated: values, diff }).body)
 }
 
-/** What a webhook gets for any other SNS message. */
+/** The input for any other SNS message. */
 export function notificationInput(message: unknown, subject: string | null = null): FormatInput {
   const payload = JSON.stringify(message)
   const event = storedEvent({
@@ -61,7 +64,7 @@ export function notificationInput(message: unknown, subject: string | null = nul
   return inputOf(event, formatEvent(event, undefined).body)
 }
 
-/** What a webhook gets for a notice about another webhook. */
+/** The input for a notice about another webhook. */
 export function noticeInput(type: string, webhook: Record<string, unknown>): FormatInput {
   const payload = JSON.stringify(webhook)
   const event = storedEvent({ type, payload, webhookId: 'wh_1', topicArn: null, messageId: null, alertId: null })

@@ -1,9 +1,9 @@
 /**
  * The format `discord`: a message for Discord's Execute Webhook. Pure.
  *
- * Promise: it mentions nobody (`allowed_mentions` is empty), and in what strangers wrote every ASCII punctuation mark is
- * escaped, so that it is neither Markdown nor a link nor a mention. An embed's limits are those of Discord's message
- * documentation; all texts together stay below 6,000.
+ * Guarantee: there are no mentions (`allowed_mentions` is empty), and every ASCII punctuation mark of untrusted text is
+ * escaped, so that it is neither Markdown nor a link. Lengths are within the limits of Discord's message documentation;
+ * all texts together have fewer than 6,000 characters.
  */
 import type { JsonObject } from '../../platform/json.js'
 import { headlineOf, highlightsOf, linesWithin, type Highlights } from '../highlights.js'
@@ -36,9 +36,9 @@ export function discordBody(input: FormatInput): JsonObject {
 }
 
 function fieldsOf({ facts, runbook }: Highlights): JsonObject[] {
-  const shown = facts.slice(0, MAX_FIELDS)
-  if (runbook) shown.push({ name: 'Runbook', value: runbook.text })
-  return shown.map(({ name, value }) => ({
+  const fields = facts.slice(0, MAX_FIELDS)
+  if (runbook) fields.push({ name: 'Runbook', value: runbook.text })
+  return fields.map(({ name, value }) => ({
     name,
     value: fit(value, FIELD, escapeMarkdown),
     inline: name !== 'Runbook',
@@ -47,13 +47,13 @@ function fieldsOf({ facts, runbook }: Highlights): JsonObject[] {
 
 function descriptionOf({ heading, lines, text }: Highlights): string {
   const within = linesWithin(lines, LINES, escapeMarkdown)
-  const shown = within.lines.map(({ name, value }) => `${name}: ${value}`)
-  if (within.more > 0) shown.push(`and ${within.more} more`)
-  const content = text === '' ? shown.join('\n') : fit(text, LINES.length, escapeMarkdown)
+  const rows = within.lines.map(({ name, value }) => `${name}: ${value}`)
+  if (within.more > 0) rows.push(`and ${within.more} more`)
+  const content = text === '' ? rows.join('\n') : fit(text, LINES.length, escapeMarkdown)
   return content === '' ? '' : `**${heading}**\n${content}`
 }
 
-/** Discord takes a backslash before any punctuation mark for an escape. */
+/** In Discord a backslash escapes any punctuation mark. */
 function escapeMarkdown(char: string): string {
   return /[!-/:-@[-`{-~]/.test(char) ? `\\${char}` : char
 }

@@ -1,10 +1,10 @@
 /**
  * The format `jira`: "Create issue" of Jira Cloud's REST API, version 3. Pure.
  *
- * Promise: what strangers wrote is in text nodes of the Atlassian Document Format, which hold no markup; the summary is
- * one line of at most 255 characters and the description stays below the 32,767 that Jira takes.
+ * Guarantee: untrusted text is in text nodes of the Atlassian Document Format, which have no markup; the summary is one
+ * line of at most 255 characters, and the description is below Jira's limit of 32,767.
  *
- * Every event makes an issue: such a webhook wants `alert.created` alone.
+ * Every event makes an issue, so a webhook with this format should select only `alert.created`.
  */
 import type { JsonObject } from '../../platform/json.js'
 import { headlineOf, highlightsOf, linesWithin, typeOf, type Highlights } from '../highlights.js'
@@ -14,7 +14,7 @@ import { fit, oneLine } from '../text.js'
 const SUMMARY = 255
 const LABEL = 100
 const DEFAULT_ISSUE_TYPE = 'Task'
-/** A node costs some 120 characters around its text. */
+/** A node has some 120 characters besides its text. */
 const LINES = { count: 60, length: 8000 }
 const TEXT = 16_000
 const RUNBOOK = 2000
@@ -71,7 +71,7 @@ function linkTo(href: string | undefined): JsonObject[] {
   return href === undefined ? [] : [{ type: 'link', attrs: { href } }]
 }
 
-/** Jira refuses a label with white space. */
+/** Jira refuses labels with white space. */
 function labelOf(text: string): string {
   return fit(text, LABEL).replace(/[^\w.-]+/g, '-')
 }

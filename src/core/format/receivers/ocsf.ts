@@ -2,7 +2,7 @@
  * The format `ocsf`: the Open Cybersecurity Schema Framework, 1.7.0. An alert is a Detection Finding; anything else is a
  * Base Event. Pure.
  *
- * Promise: whatever an alert holds is in `unmapped`, as the `change` format has it; each observable points into it.
+ * Guarantee: `unmapped` is the whole body in the format `change`; each observable is a path into it.
  */
 import type { Json, JsonObject } from '../../platform/json.js'
 import { integerOf } from '../../platform/json.js'
@@ -24,12 +24,12 @@ const UNKNOWN = 0
 const MAX_INTEGER = 2n ** 31n - 1n
 const MESSAGE = 2000
 
-/** Activity and status (New, Resolved); that a human looked at it is nothing the relay knows. */
+/** Activity and status. In Progress and Suppressed are not used: the relay does not know what analysts do. */
 const CREATE = { activity_id: 1, activity_name: 'Create', status_id: 1, status: 'New', is_alert: true }
 const UPDATE = { activity_id: 2, activity_name: 'Update', is_alert: true }
 const CLOSE = { activity_id: 3, activity_name: 'Close', status_id: 4, status: 'Resolved', is_alert: false }
 
-/** OCSF has no word for notice: it is Informational too. */
+/** OCSF has no equivalent of notice: it maps to Informational. */
 const SEVERITY: Readonly<Record<Severity, { severity_id: number; severity: string }>> = {
   info: { severity_id: 1, severity: 'Informational' },
   notice: { severity_id: 1, severity: 'Informational' },
@@ -79,7 +79,7 @@ function findingOf(alert: JsonObject & { id: string }, input: FormatInput): Json
   }
 }
 
-/** A notification is no finding: it is logged as what it is. */
+/** A notification or notice is not a finding: it is a Base Event. */
 function eventOf(input: FormatInput): JsonObject {
   const { event, body } = input
   return {
@@ -120,7 +120,7 @@ function unknownSeverity(severity: Json | undefined): JsonObject {
   return text === '' ? { severity_id: UNKNOWN, severity: 'Unknown' } : { severity_id: OTHER, severity: text }
 }
 
-/** Matano's creation_time: RFC 3339 with up to nine fraction digits; null by type. */
+/** Matano's creation_time: RFC 3339 with up to nine fraction digits, or null. */
 function createdAt(time: Json | undefined): JsonObject {
   const ms = typeof time === 'string' ? Date.parse(time) : NaN
   return Number.isNaN(ms) ? {} : { created_time: ms, first_seen_time: ms }

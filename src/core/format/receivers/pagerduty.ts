@@ -1,8 +1,9 @@
 /**
  * The format `pagerduty`: Events API v2. Pure.
  *
- * Promise: all events of one alert have one dedup_key, so they are one alert there too, and its silence resolves it. The
- * lengths are those of "Send an Alert Event" in PagerDuty's documentation; an event stays below 512 KB.
+ * Guarantee: all events of one alert have the same dedup_key, so they are one alert in PagerDuty, which alert.quiet
+ * resolves. Lengths are within the limits of "Send an Alert Event" in PagerDuty's documentation; an event has fewer than
+ * 512 KB.
  */
 import { createHash } from 'node:crypto'
 import { TEST_EVENT_TYPE } from '../../event/event.js'
@@ -14,7 +15,7 @@ import { fit } from '../text.js'
 
 const SUMMARY = 1024
 const DEDUP_KEY = 255
-/** At three bytes a character and some forty of JSON a line, 410 KB: the rest of an event has room. */
+/** With three bytes a character and forty bytes of JSON a line at most 410 KB, which leaves room for the rest. */
 const LINES = { count: 1000, length: 120_000, valueLength: 2000 }
 const TEXT = 120_000
 
@@ -26,10 +27,10 @@ const SEVERITY: Readonly<Record<Severity, string>> = {
   high: 'error',
   critical: 'critical',
 }
-/** An event that says nothing about its severity is worth a look and no alarm. */
+/** For an event without a known severity: visible, but not urgent. */
 const UNKNOWN_SEVERITY = 'warning'
 
-/** A trigger; a resolve for an alert gone quiet and for a webhook that recovered. */
+/** A resolve for an alert that went quiet or a webhook that recovered; a trigger for any other event. */
 export function pagerdutyBody(input: FormatInput): JsonObject {
   const type = typeOf(input)
   const key = { routing_key: input.options.routing_key ?? '', dedup_key: dedupKeyOf(input) }
@@ -55,7 +56,7 @@ function triggerOf(input: FormatInput): JsonObject {
   }
 }
 
-/** The facts, then the lines under their heading: PagerDuty shows both as a table. */
+/** The facts, and the lines under their heading. PagerDuty shows both as tables. */
 function detailsOf({ facts, heading, lines, text, runbook }: Highlights): JsonObject {
   const details: JsonObject = Object.fromEntries(facts.map(({ name, value }) => [name, value]))
   if (runbook) details.Runbook = runbook.text
@@ -68,7 +69,7 @@ function detailsOf({ facts, heading, lines, text, runbook }: Highlights): JsonOb
   return details
 }
 
-/** The alert's id; for a notice the webhook's, for a test or a notification the event's. A long one is hashed. */
+/** The alert's id; for a notice the webhook's, for a test or a notification the event's. A long id is hashed. */
 function dedupKeyOf({ event, body }: FormatInput): string {
   const alertId = event.type === TEST_EVENT_TYPE ? undefined : alertOf(body)?.id
   const id = alertId ?? event.webhookId ?? event.id

@@ -1,8 +1,8 @@
 /**
  * The format `slack`: a message for an incoming webhook, in Block Kit. Pure.
  *
- * Promise: what strangers wrote is in plain_text objects with `&`, `<` and `>` escaped: it mentions nobody, links
- * nowhere and formats nothing. The lengths are those of Slack's block reference.
+ * Guarantee: untrusted text is in plain_text objects with `&`, `<` and `>` escaped, so it has no mentions, links or
+ * formatting. Lengths are within the limits of Slack's block reference.
  */
 import type { JsonObject } from '../../platform/json.js'
 import { headlineOf, highlightsOf, linesWithin, type Highlights } from '../highlights.js'
@@ -13,9 +13,9 @@ const HEADER = 150
 const SECTION = 3000
 const FIELD = 2000
 const MAX_FIELDS = 10
-/** Longer messages are folded away by Slack. */
+/** Slack collapses longer messages. */
 const LINES = { count: 40, length: 2800 }
-/** The notification's text, which also stands for the blocks where they cannot be shown. */
+/** The text of push notifications, also shown where blocks are not supported. */
 const FALLBACK = 300
 
 export function slackBody(input: FormatInput): JsonObject {
@@ -41,13 +41,13 @@ function fieldsOf({ facts }: Highlights): JsonObject[] {
 
 function contentOf({ heading, lines, text }: Highlights): JsonObject[] {
   const within = linesWithin(lines, LINES, escapeSlack)
-  const shown = within.lines.map(({ name, value }) => `${name}: ${value}`)
-  if (within.more > 0) shown.push(`and ${within.more} more`)
-  const content = text === '' ? shown.join('\n') : fit(text, SECTION - heading.length - 2, escapeSlack)
+  const rows = within.lines.map(({ name, value }) => `${name}: ${value}`)
+  if (within.more > 0) rows.push(`and ${within.more} more`)
+  const content = text === '' ? rows.join('\n') : fit(text, SECTION - heading.length - 2, escapeSlack)
   return content === '' ? [] : [section({ type: 'plain_text', text: `${heading}:\n${content}`, emoji: false })]
 }
 
-/** The URL shows as it is: a link's text can lie about where it leads. */
+/** The link has no text of its own, which could name another URL. */
 function runbookOf({ runbook }: Highlights): JsonObject[] {
   if (!runbook) return []
   const { text, href } = runbook
@@ -63,7 +63,7 @@ function plainText(text: string, length: number): JsonObject {
   return { type: 'plain_text', text: fit(text, length, escapeSlack), emoji: false }
 }
 
-/** Slack's own three: https://docs.slack.dev/messaging/formatting-message-text, "Escaping text". */
+/** The three characters that Slack escapes: https://docs.slack.dev/messaging/formatting-message-text, "Escaping text". */
 function escapeSlack(char: string): string {
   if (char === '&') return '&amp;'
   if (char === '<') return '&lt;'

@@ -1,8 +1,8 @@
 /**
  * The format `teams`: an Adaptive Card in the message envelope that a Workflows webhook takes. Pure.
  *
- * Promise: what strangers wrote is in TextRuns alone, which know no markup (a TextBlock and a FactSet read Markdown), and
- * the message stays below Teams' 28 KB whatever an alert holds.
+ * Guarantee: untrusted text is only in TextRuns, which have no markup (TextBlock and FactSet render Markdown), and the
+ * message is below Teams' limit of 28 KB for any alert.
  */
 import type { JsonObject } from '../../platform/json.js'
 import { headlineOf, highlightsOf, linesWithin, type Highlights, type Line } from '../highlights.js'
@@ -11,7 +11,7 @@ import type { Severity } from '../severity.js'
 import { fit } from '../text.js'
 
 /**
- * A character takes three bytes at most once control characters are gone, a line some 200 bytes of JSON around it: in all
+ * Without control characters a character has at most three bytes; a line has some 200 bytes of JSON. In all at most
  * 1 KB of title, 4 KB of facts, 20 KB of lines or text, and 2 KB of runbook.
  */
 const TITLE = 200
@@ -19,10 +19,10 @@ const FACT = 200
 const LINES = { count: 25, length: 5000 }
 const TEXT = { count: 25, length: 5000 }
 const RUNBOOK = 300
-/** A URL is ASCII. Longer ones are shown, not linked. */
+/** A URL is ASCII. Longer ones are text without a link. */
 const MAX_URL = 1000
 
-/** Adaptive Cards has six colours of its own. */
+/** Adaptive Cards has six named colours. */
 const COLOUR: Readonly<Record<Severity, string>> = {
   info: 'default',
   notice: 'accent',
@@ -69,16 +69,16 @@ function titleOf(highlights: Highlights): JsonObject {
 
 function contentOf({ heading, lines, text }: Highlights): JsonObject[] {
   const within = linesWithin(lines, LINES)
-  const shown = text === '' ? within.lines.map(lineOf) : paragraphsOf(text)
-  if (shown.length === 0) return []
-  if (within.more > 0) shown.push(richText([run(`and ${within.more} more`)]))
-  return [{ ...richText([{ ...run(heading), weight: 'bolder' }]), separator: true }, ...shown]
+  const blocks = text === '' ? within.lines.map(lineOf) : paragraphsOf(text)
+  if (blocks.length === 0) return []
+  if (within.more > 0) blocks.push(richText([run(`and ${within.more} more`)]))
+  return [{ ...richText([{ ...run(heading), weight: 'bolder' }]), separator: true }, ...blocks]
 }
 
 function paragraphsOf(text: string): JsonObject[] {
   const paragraphs = fit(text, TEXT.length).split('\n')
-  const shown = paragraphs.length > TEXT.count ? [...paragraphs.slice(0, TEXT.count), '…'] : paragraphs
-  return shown.filter((paragraph) => paragraph.trim() !== '').map((paragraph) => richText([run(paragraph)]))
+  const limited = paragraphs.length > TEXT.count ? [...paragraphs.slice(0, TEXT.count), '…'] : paragraphs
+  return limited.filter((paragraph) => paragraph.trim() !== '').map((paragraph) => richText([run(paragraph)]))
 }
 
 function lineOf({ name, value }: Line): JsonObject {
