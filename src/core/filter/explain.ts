@@ -1,7 +1,7 @@
 /**
- * Why a body does not match a filter policy, for the person who wrote it. Pure.
+ * Explains why a body does not match a filter policy, for the author of the policy. Pure.
  *
- * Promise: empty exactly when the policy matches; bounded in number and length, whatever stands in the body.
+ * Guarantee: the explanation is empty exactly when the policy matches, and bounded in number and length for any body.
  */
 import { isJsonObject, stringifyJson, type Json } from '../platform/json.js'
 import type { Leaf } from './operators.js'
@@ -26,12 +26,12 @@ const MAX_MISMATCHES = 20
 const PATH_LENGTH = 300
 const VALUE_LENGTH = 60
 const CONDITIONS_LENGTH = 200
-/** Members of a list that are shown. */
-const SHOWN = 5
+/** Members of a list that an explanation quotes. */
+const MAX_QUOTED = 5
 
 /**
- * The fields that did not match. When no alternative of an `$or` does, that is said of the object, and then what each
- * of them lacked.
+ * The fields that did not match. When no alternative of an `$or` matches, there is one entry for the object that holds it,
+ * then the fields of each alternative.
  */
 export function explainMismatch(policy: FilterPolicy, body: Json): Mismatch[] {
   if (!isJsonObject(body)) return [{ path: '', reason: 'the body is no JSON object' }]
@@ -47,11 +47,11 @@ function* mismatches(policy: FilterPolicy, value: Json | undefined, path: string
     if (outcomeOf(policy, value) === FAILS) yield* mismatchesInList(policy, value, path)
     return
   }
-  for (const part of policy.fields) {
-    const member = memberOf(value, part.key)
-    const inner = memberPath(path, part.key)
-    if ('policy' in part) yield* mismatches(part.policy, member, inner)
-    else if (outcomeOfField(part, member) === FAILS) yield { path: inner, reason: reasonFor(part, member) }
+  for (const field of policy.fields) {
+    const member = memberOf(value, field.key)
+    const inner = memberPath(path, field.key)
+    if ('policy' in field) yield* mismatches(field.policy, member, inner)
+    else if (outcomeOfField(field, member) === FAILS) yield { path: inner, reason: reasonFor(field, member) }
   }
   if (policy.alternatives.length === 0 || outcomeOfAlternatives(policy, value) !== FAILS) return
   yield { path, reason: `none of the ${policy.alternatives.length} alternatives of $or matches` }
@@ -60,12 +60,12 @@ function* mismatches(policy: FilterPolicy, value: Json | undefined, path: string
 
 function* mismatchesInList(policy: FilterPolicy, elements: Json[], path: string): Generator<Mismatch> {
   if (elements.length === 1) return yield* mismatches(policy, elements[0], memberPath(path, 0))
-  yield { path, reason: `no single one of its ${elements.length} elements matches all that is said of them` }
+  yield { path, reason: `none of its ${elements.length} elements matches all conditions on one element` }
 }
 
 function reasonFor({ conditions }: Field, value: Json | undefined): string {
-  const wanted = shorten(stringifyJson(conditions.slice(0, SHOWN)), CONDITIONS_LENGTH)
-  const more = conditions.length > SHOWN ? ` and ${conditions.length - SHOWN} more conditions` : ''
+  const wanted = shorten(stringifyJson(conditions.slice(0, MAX_QUOTED)), CONDITIONS_LENGTH)
+  const more = conditions.length > MAX_QUOTED ? ` and ${conditions.length - MAX_QUOTED} more conditions` : ''
   return `${found(value)}; wanted: ${wanted}${more}`
 }
 
@@ -73,18 +73,18 @@ function found(value: Json | undefined): string {
   if (value === undefined) return 'missing'
   const leaves: Leaf[] = []
   collectLeaves(value, leaves)
-  if (leaves.length > 0) return leaves.map((leaf, index) => (index < SHOWN ? show(leaf) : 'others')).join(', ')
+  if (leaves.length > 0) return leaves.map((leaf, index) => (index < MAX_QUOTED ? quote(leaf) : 'others')).join(', ')
   return `${isJsonObject(value) ? 'an object' : 'a list without values'}, which counts as missing`
 }
 
-/** The first values, and one more if there is one. */
+/** Collects the first values, and one more if there is one. */
 function collectLeaves(value: Json, into: Leaf[]): void {
-  if (into.length > SHOWN) return
+  if (into.length > MAX_QUOTED) return
   if (Array.isArray(value)) for (const element of value) collectLeaves(element, into)
   else if (!isJsonObject(value)) into.push(value)
 }
 
-function show(leaf: Leaf): string {
+function quote(leaf: Leaf): string {
   if (typeof leaf !== 'string') return shorten(stringifyJson(leaf), VALUE_LENGTH)
   return stringifyJson(shorten(leaf, VALUE_LENGTH))
 }

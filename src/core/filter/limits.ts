@@ -1,26 +1,26 @@
-/** How large a filter policy may be, asked before anything else looks at it. Pure. */
+/** The size limits of a filter policy, checked before it is parsed. Pure. */
 import { isLosslessNumber } from 'lossless-json'
 import { isJsonObject } from '../platform/json.js'
 import { FilterPolicyError } from './policy-error.js'
 import { memberPath } from '../platform/json-pointer.js'
 
-/** Strings, numbers, booleans and nulls in one policy. SNS counts combinations, at most 150; nothing is multiplied here. */
+/** Strings, numbers, booleans and nulls in one policy. (SNS limits combinations, to 150; matching here does not multiply.) */
 const MAX_VALUES = 1000
-/** Levels of objects and lists, as in `{"a": ["x"]}`, which has two. */
+/** Levels of objects and lists; `{"a": ["x"]}` has two. */
 const MAX_NESTING = 32
 /** Characters of a string, a key, or a number. */
 const MAX_LENGTH = 2048
 
-/** @throws FilterPolicyError for what is too large or not JSON */
+/** @throws FilterPolicyError for a policy that is too large or not JSON */
 export function assertWithinLimits(policy: unknown): void {
   let values = 0
-  const look = (value: unknown, path: string, nesting: number) => {
+  const visit = (value: unknown, path: string, nesting: number) => {
     if (Array.isArray(value) || isJsonObject(value)) {
       if (nesting >= MAX_NESTING) throw new FilterPolicyError(path, `nested deeper than ${MAX_NESTING} levels`)
       const members = Object.entries(value)
       for (const [key, member] of members) {
         assertLength(key, path)
-        look(member, memberPath(path, key), nesting + 1)
+        visit(member, memberPath(path, key), nesting + 1)
       }
       if (members.length > 0) return
     } else assertLeaf(value, path)
@@ -31,7 +31,7 @@ export function assertWithinLimits(policy: unknown): void {
       )
     }
   }
-  look(policy, '', 0)
+  visit(policy, '', 0)
 }
 
 function assertLeaf(value: unknown, path: string): void {

@@ -1,8 +1,8 @@
 /**
- * Numbers compared as the decimals they were written as. Pure.
+ * Compares numbers as the decimals they were written as. Pure.
  *
- * Promise: no rounding. Two plain numbers compare as doubles, which is exact: parseJson lets a double stand for a number
- * only if it gives its digits back. A number of more digits, or too large for a double, compares digit by digit.
+ * Guarantee: no rounding. Two plain numbers compare as doubles, which is exact, since parseJson uses a double only where
+ * it keeps every digit. Longer numbers, and those too large for a double, compare digit by digit.
  */
 import { isLosslessNumber, type LosslessNumber } from 'lossless-json'
 import type { Json, JsonNumber } from '../platform/json.js'
@@ -16,7 +16,7 @@ interface Decimal {
 
 const NUMBER = /^(-?)(\d+)(?:\.(\d+))?(?:[eE]([+-]?\d+))?$/
 
-/** A number of a body may have a million digits and be compared by a thousand webhooks: it is read once. */
+/** Each number is parsed once: it may have a million digits and be compared for a thousand webhooks. */
 const decimals = new WeakMap<LosslessNumber, Decimal>()
 
 export function isJsonNumber(value: Json): value is JsonNumber {
@@ -34,13 +34,13 @@ export function compareNumbers(a: JsonNumber, b: JsonNumber): number {
 }
 
 function decimalOf(number: JsonNumber): Decimal {
-  if (typeof number === 'number') return readDecimal(String(number))
+  if (typeof number === 'number') return parseDecimal(String(number))
   let decimal = decimals.get(number)
-  if (!decimal) decimals.set(number, (decimal = readDecimal(number.value)))
+  if (!decimal) decimals.set(number, (decimal = parseDecimal(number.value)))
   return decimal
 }
 
-function readDecimal(text: string): Decimal {
+function parseDecimal(text: string): Decimal {
   const [, minus, whole = '', fraction = '', exponent = '0'] = NUMBER.exec(text) ?? []
   const all = whole + fraction
   let start = 0

@@ -1,7 +1,7 @@
 /**
- * The operators of a filter policy, each made into a test of one value. Pure.
+ * The operators of a filter policy, each compiled to a test of one value. Pure.
  *
- * Promise: a test costs at most the product of the value's and the operand's lengths, whatever stands in either.
+ * Guarantee: a test takes time at most proportional to the length of the value times that of the operand, for any input.
  */
 import ipaddr from 'ipaddr.js'
 import { isJsonObject, type Json, type JsonNumber } from '../platform/json.js'
@@ -9,22 +9,22 @@ import { FilterPolicyError } from './policy-error.js'
 import { compareNumbers, isJsonNumber } from './number.js'
 import { memberPath } from '../platform/json-pointer.js'
 
-/** A value that is neither object nor list: what conditions look at. */
+/** A value that is neither object nor list: what conditions apply to. */
 export type Leaf = null | boolean | JsonNumber | string
 /** True when the value satisfies the condition. */
 export type Test = (value: Leaf) => boolean
 
-type Operand = (operand: Json, path: string) => Test
+type Compile = (operand: Json, path: string) => Test
 
-/** The operators that take a string and look at strings alone. */
-const STRING_OPERATORS: ReadonlyMap<string, Operand> = new Map([
+/** The operators that take a string and match only strings. */
+const STRING_OPERATORS: ReadonlyMap<string, Compile> = new Map([
   ['prefix', prefixTest],
   ['suffix', suffixTest],
   ['equals-ignore-case', equalsIgnoreCaseTest],
   ['wildcard', wildcardTest],
 ])
 
-const OPERATORS: ReadonlyMap<string, Operand> = new Map([
+const OPERATORS: ReadonlyMap<string, Compile> = new Map([
   ...STRING_OPERATORS,
   ['anything-but', anythingButTest],
   ['numeric', numericTest],
@@ -48,17 +48,17 @@ export function isOperatorName(name: string): boolean {
 }
 
 /**
- * Makes the test of `{ [name]: operand }`, `exists` excepted: that one looks at the field, not at a value.
- * @param path of the operand
+ * Compiles `{ [name]: operand }`, except `exists`, which applies to the field and not to a value.
+ * @param path the JSON pointer of the operand
  * @throws FilterPolicyError
  */
 export function operatorTest(name: string, operand: Json, path: string): Test {
-  const make = OPERATORS.get(name)
-  if (make) return make(operand, path)
+  const compile = OPERATORS.get(name)
+  if (compile) return compile(operand, path)
   throw new FilterPolicyError(path, `there is no operator of this name; there are exists, ${namesOf(OPERATORS)}`)
 }
 
-/** True when the value is one of the constants; numbers are equal as numbers, 300 and 3.0e2 for one. */
+/** True when the value is one of the constants; numbers compare by value, so that 300 equals 3.0e2. */
 export function equalityTest(constants: readonly Leaf[]): Test {
   const plain = new Set<Leaf>(constants)
   const numbers = constants.filter(isJsonNumber)
@@ -95,70 +95,71 @@ function equalsIgnoreCaseTest(operand: Json, path: string): Test {
   return (value) => typeof value === 'string' && foldCase(value) === text
 }
 
-/** Upper case: unlike lower case it does not depend on what stands beside a letter, so it works on a part of a text. */
+/** Upper case: unlike lower case (final sigma) it does not depend on neighbouring letters, so it works on a part of a text. */
 function foldCase(text: string): string {
   return text.toUpperCase()
 }
 
 /**
- * `*` stands for any characters, none included; `\*` and `\\` are the characters themselves. As in AWS's event-ruler
- * two stars in a row and a backslash before anything else are refused. Each literal part is looked for once, behind the
- * one before it: there is nothing to return to.
+ * `*` matches any characters, or none; `\*` and `\\` are the characters themselves. As in AWS's event-ruler two stars in
+ * a row, and a backslash before anything else, are refused. Each literal is searched once, after the previous one: there
+ * is no backtracking.
  */
 function wildcardTest(operand: Json, path: string): Test {
-  const [first, ...parts] = literalParts(stringOf(operand, path), path)
-  const last = parts.pop()
+  const [first, ...literals] = literalsOf(stringOf(operand, path), path)
+  const last = literals.pop()
   if (last === undefined) return (value) => value === first
   return (value) => {
     if (typeof value !== 'string' || !value.startsWith(first)) return false
     let at = first.length
-    for (const part of parts) {
-      const found = value.indexOf(part, at)
+    for (const literal of literals) {
+      const found = value.indexOf(literal, at)
       if (found < 0) return false
-      at = found + part.length
+      at = found + literal.length
     }
     return value.length - last.length >= at && value.endsWith(last)
   }
 }
 
-/** What stands before, between and behind the stars. */
-function literalParts(pattern: string, path: string): [string, ...string[]] {
-  const parts: [string, ...string[]] = ['']
-  let part = ''
+/** The literal texts before, between and after the stars. */
+function literalsOf(pattern: string, path: string): [string, ...string[]] {
+  const literals: [string, ...string[]] = ['']
+  let literal = ''
   for (let at = 0; at < pattern.length; at++) {
     let char = pattern[at]!
     if (char === '*') {
-      if (parts.length > 1 && part === '') throw new FilterPolicyError(path, 'two * in a row say no more than one')
-      parts[parts.length - 1] = part
-      parts.push((part = ''))
+      if (literals.length > 1 && literal === '')
+        throw new FilterPolicyError(path, 'two * in a row match no more than one')
+      literals[literals.length - 1] = literal
+      literals.push((literal = ''))
       continue
     }
     if (char === '\\') {
       char = pattern[++at] ?? ''
       if (char !== '*' && char !== '\\') throw new FilterPolicyError(path, 'a \\ is followed by * or by another \\')
     }
-    part += char
+    literal += char
   }
-  parts[parts.length - 1] = part
-  return parts
+  literals[literals.length - 1] = literal
+  return literals
 }
 
-/** Satisfied by every value that the operand's test is not: a string by `{"anything-but": 1}`, null by any of them. */
+/** True for every value that the operand does not match: any string for `{"anything-but": 1}`, null for every operand. */
 function anythingButTest(operand: Json, path: string): Test {
   const test = isJsonObject(operand) ? anyStringTest(operand, path) : equalityTest(constantsOf(operand, path))
   return (value) => !test(value)
 }
 
-/** `{ "prefix" | "suffix" | "equals-ignore-case" | "wildcard": string or list of strings }`: any of them. */
+/** `{ "prefix" | "suffix" | "equals-ignore-case" | "wildcard": string or list of strings }`: true when one of them matches. */
 function anyStringTest(operand: Json, path: string): Test {
   const [name, given] = onlyMember(operand, path)
   const inner = memberPath(path, name)
-  const make = STRING_OPERATORS.get(name)
-  if (!make) throw new FilterPolicyError(inner, `inside anything-but only ${namesOf(STRING_OPERATORS)} may stand`)
+  const compile = STRING_OPERATORS.get(name)
+  if (!compile) throw new FilterPolicyError(inner, `inside anything-but only ${namesOf(STRING_OPERATORS)} may stand`)
   const isAffix = name === 'prefix' || name === 'suffix'
   const tests = listOf(given, inner).map(([text, at]) => {
-    if (isAffix && stringOf(text, at) === '') throw new FilterPolicyError(at, `every string has an empty ${name}`)
-    return make(text, at)
+    if (isAffix && stringOf(text, at) === '') throw new FilterPolicyError(at, `an empty ${name} matches every string`)
+    return compile(text, at)
   })
   return (value) => tests.some((test) => test(value))
 }
@@ -172,7 +173,7 @@ function constantsOf(operand: Json, path: string): Leaf[] {
   throw new FilterPolicyError(path, 'anything-but takes strings or numbers, not both in one list')
 }
 
-/** One comparison, or a lower and then an upper bound. */
+/** One comparison, or a lower bound followed by an upper bound. */
 function numericTest(operand: Json, path: string): Test {
   const [low, from, high, to, ...more] = Array.isArray(operand) ? operand : []
   const isRange = high !== undefined
@@ -199,8 +200,8 @@ function boundOf(comparison: Json | undefined, limit: Json, path: string, index:
 }
 
 /**
- * An address in the range; any other text, or an address of the other kind, is not in it. An IPv4-mapped IPv6 address
- * (`::ffff:10.0.0.1`) is also the IPv4 address in it.
+ * True for an address in the range; false for an address of the other family and for any other text. An IPv4-mapped IPv6
+ * address (`::ffff:10.0.0.1`) also matches as its IPv4 address.
  */
 function cidrTest(operand: Json, path: string): Test {
   const [address = '', bits = '', ...more] = stringOf(operand, path).split('/')
@@ -215,7 +216,7 @@ function cidrTest(operand: Json, path: string): Test {
   }
 }
 
-/** The address in its usual spelling; `10.1` and `0x0a.0.0.1`, which ipaddr.js would take too, are not addresses here. */
+/** Parses an address in its usual notation; `10.1` and `0x0a.0.0.1`, which ipaddr.js accepts, are refused. */
 function addressOf(text: string): ipaddr.IPv4 | ipaddr.IPv6 | undefined {
   if (text.length > ADDRESS_LENGTH) return undefined
   if (ipaddr.IPv4.isValidFourPartDecimal(text)) return ipaddr.IPv4.parse(text)
@@ -227,14 +228,14 @@ function stringOf(operand: Json, path: string): string {
   throw new FilterPolicyError(path, 'must be a string')
 }
 
-/** The members of a list with their paths; a value that is no list stands for a list of one. */
+/** The members of a list with their paths; any other value counts as a list of one. */
 function listOf(operand: Json, path: string): [Json, string][] {
   if (!Array.isArray(operand)) return [[operand, path]]
   if (operand.length === 0) throw new FilterPolicyError(path, 'an empty list excludes nothing: name a value')
   return operand.map((member, index) => [member, memberPath(path, index)])
 }
 
-/** The one key and value of an operator's object. */
+/** The only key and value of an operator's object. @throws FilterPolicyError for any other number of keys */
 export function onlyMember(operand: Json, path: string): [string, Json] {
   const members = isJsonObject(operand) ? Object.entries(operand) : []
   if (members.length === 1) return members[0]!

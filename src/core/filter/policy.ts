@@ -2,35 +2,35 @@
  * Filter policies: JSON that says which bodies a webhook wants, in the language of Amazon SNS's payload-based filter
  * policies and EventBridge's event patterns. Pure.
  *
- * Promise: a policy is checked and compiled once, and what is wrong is refused with the place and the remedy; matching
- * then costs at most the length of the policy times the length of the body, whoever wrote either.
+ * Guarantee: a policy is checked and compiled once; an error names its place and how to correct it. Matching then takes
+ * time at most proportional to the length of the policy times that of the body, for any input.
  *
  * ## The language
  *
  *     { "updated_alert": { "severity": ["high", "critical"], "match_count": [{ "numeric": [">=", 10] }] },
  *       "$or": [{ "relay": { "type": ["alert.created"] } }, { "context_diff": { "source": { "ip": [{ "exists": true }] } } }] }
  *
- * - An object holds fields, and every one must match (and). A list holds conditions on one field, and any of them
- *   suffices (or). `$or` holds two or more objects, and any suffices; it may stand in every object.
- * - Conditions: a string, number, boolean or null, which is equal; `prefix`, `suffix` (both also with
+ * - An object holds fields, which must all match (and). A list holds conditions on one field, of which one must match
+ *   (or). `$or` holds two or more objects, of which one must match; every object may have one.
+ * - Conditions: a string, number, boolean or null, compared for equality; `prefix`, `suffix` (both also with
  *   `{"equals-ignore-case": ...}` inside), `equals-ignore-case`, `wildcard`, `anything-but` (strings or numbers, or an
  *   object with one of the string operators), `numeric`, `cidr`, `exists`.
- * - Types never mix: "5" is not 5, and null is a value, not the absence of one. Strings compare by their characters, case
+ * - Types are never converted: "5" is not 5, and null is a value, not a missing one. Strings compare by their characters, case
  *   included. Numbers compare as decimals without rounding and without SNS's limits (10^9, five places).
- * - The values of a field are what stands in it, or in its lists however nested. A field matches when one of its values
+ * - The values of a field are its value, or those in its lists, at any depth. A field matches when one of its values
  *   satisfies one condition, also a negative one: `{"anything-but": "a"}` matches ["a", "b"] and not ["a"].
- * - A field is missing when there is no value in it: absent, an empty list, or an object ("exists works on leaf nodes").
+ * - A field is missing when it has no value: absent, an empty list, or an object ("exists works on leaf nodes").
  *   `{"exists": false}` is the only condition that a missing field satisfies; anything-but needs a value. A null exists,
- *   as in event-ruler; SNS's page speaks of non-null values, which is about message attributes.
- * - A list of objects matches when a single one of them satisfies the whole object of the policy, rather than one this
- *   field and another that. What is only said to be missing is missing in all of them. An `$or` that stands outside and
- *   reaches into the same list chooses its element for itself: put it inside to mean the same one.
- * - A dot in a key is a dot. AWS joins keys by dots before it compares, which event-ruler's README says not to rely upon.
+ *   as in event-ruler; SNS's page mentions non-null values, which is about message attributes.
+ * - A list of objects matches when one element satisfies the whole object of the policy; different elements do not add
+ *   up. When all conditions are `{"exists": false}`, every element must satisfy them. An `$or` outside the object selects
+ *   its element independently: put it inside to mean the same element.
+ * - A dot in a key is an ordinary character. AWS joins keys with dots before it compares; event-ruler's README advises
+ *   against relying on that.
  *
  * Sources: Amazon SNS Developer Guide, "Subscription filter policies" with its pages on AND/OR logic, key matching, numeric
- * and string value matching; Amazon EventBridge User Guide, "Comparison operators"; and, for what they leave open, the
- * README ("JSON Array Matching") and JsonRuleCompiler of aws/event-ruler, which EventBridge runs and whose refusals SNS
- * gives word for word.
+ * and string value matching; Amazon EventBridge User Guide, "Comparison operators"; and, where these are silent, the README
+ * ("JSON Array Matching") and JsonRuleCompiler of aws/event-ruler, which EventBridge runs and whose errors SNS returns.
  */
 import { isJsonObject, type Json, type JsonObject } from '../platform/json.js'
 import { FilterPolicyError } from './policy-error.js'
@@ -38,7 +38,7 @@ import { assertWithinLimits } from './limits.js'
 import { equalityTest, isOperatorName, onlyMember, operatorTest, type Leaf, type Test } from './operators.js'
 import { memberPath } from '../platform/json-pointer.js'
 
-/** A compiled policy, and each object in it: all fields match, and one of the alternatives if there are any. */
+/** A compiled policy, or an object in it: all fields must match, and one of the alternatives if there are any. */
 export interface FilterPolicy {
   readonly fields: readonly (Field | Group)[]
   readonly alternatives: readonly FilterPolicy[]
@@ -47,9 +47,9 @@ export interface FilterPolicy {
 /** A field with conditions. */
 export interface Field {
   readonly key: string
-  /** The conditions as they were written. */
+  /** The conditions as written. */
   readonly conditions: Json[]
-  /** What a value may satisfy; any of them. */
+  /** A value must pass one of these. */
   readonly tests: readonly Test[]
   /** True when the field may be missing. */
   readonly mayBeMissing: boolean
@@ -62,8 +62,8 @@ export interface Group {
 }
 
 /**
- * How a part of a policy fares. Ordered: what holds by a value also settles which element of a list is meant; what holds
- * because nothing is there does not.
+ * The outcome of a part of a policy, in ascending order. HOLDS: a value satisfies it, which also selects the element of a
+ * list. HOLDS_MISSING: it holds only because fields are missing, which selects no element.
  */
 export const FAILS = 0
 export const HOLDS_MISSING = 1
@@ -73,8 +73,8 @@ export type Outcome = typeof FAILS | typeof HOLDS_MISSING | typeof HOLDS
 /**
  * Checks and compiles a policy.
  * @param policy parsed JSON, its numbers plain or `LosslessNumber`s
- * @throws FilterPolicyError for anything that is wrong, and for what AWS refuses: empty objects and lists, values outside
- *   a list, an unknown operator or two in one object, an `$or` of fewer than two
+ * @throws FilterPolicyError for everything that AWS refuses, such as empty objects and lists, values outside a list, an
+ *   unknown operator, two operators in one object, an `$or` of fewer than two objects
  */
 export function parseFilterPolicy(policy: unknown): FilterPolicy {
   assertWithinLimits(policy)
@@ -82,18 +82,18 @@ export function parseFilterPolicy(policy: unknown): FilterPolicy {
   throw new FilterPolicyError('', 'a filter is an object such as {"updated_alert": {"severity": ["high"]}}')
 }
 
-/** True when the webhook wants the body; a body that is no object is not wanted by any policy, as with SNS. */
+/** True when the policy matches the body; a body that is not an object matches no policy, as with SNS. */
 export function matchesPolicy(policy: FilterPolicy, body: Json): boolean {
   return isJsonObject(body) && outcomeOf(policy, body) !== FAILS
 }
 
-/** How an object of the policy fares with what stands in its place. */
+/** The outcome of an object of the policy for the value at its path. */
 export function outcomeOf(policy: FilterPolicy, value: Json | undefined): Outcome {
   if (Array.isArray(value) && value.length > 0) return outcomeInList(policy, value)
   let outcome: Outcome = HOLDS_MISSING
-  for (const part of policy.fields) {
-    const member = memberOf(value, part.key)
-    const one = 'policy' in part ? outcomeOf(part.policy, member) : outcomeOfField(part, member)
+  for (const field of policy.fields) {
+    const member = memberOf(value, field.key)
+    const one = 'policy' in field ? outcomeOf(field.policy, member) : outcomeOfField(field, member)
     if (one === FAILS) return FAILS
     if (one === HOLDS) outcome = HOLDS
   }
@@ -117,7 +117,7 @@ export function outcomeOfField(field: Field, value: Json | undefined): Outcome {
   return outcome === HOLDS_MISSING && !field.mayBeMissing ? FAILS : outcome
 }
 
-/** The value of an object's own key; keys such as `__proto__` are data. */
+/** The value of an object's own key; undefined for inherited ones, so that keys such as `__proto__` are data. */
 export function memberOf(value: Json | undefined, key: string): Json | undefined {
   return isJsonObject(value) && Object.hasOwn(value, key) ? value[key] : undefined
 }
@@ -158,22 +158,22 @@ function parsePolicy(object: JsonObject, path: string): FilterPolicy {
     else throw new FilterPolicyError(inner, `must be an object or a list: ${hintFor(key)}`)
   }
   if (fields.length + alternatives.length === 0) {
-    throw new FilterPolicyError(path, 'an empty object says nothing: name a field, or leave the filter out')
+    throw new FilterPolicyError(path, 'an empty object has no condition: name a field, or leave the filter out')
   }
   const policy = { fields, alternatives }
-  assertSaidOnce(policy, path)
+  assertNamedOnce(policy, path)
   return policy
 }
 
 function hintFor(key: string): string {
   return isOperatorName(key)
-    ? 'an operator stands in a list, [{"prefix": "us-"}]'
+    ? 'an operator belongs in a list, [{"prefix": "us-"}]'
     : 'put the values in a list, ["high"]'
 }
 
 /**
- * True when `$or` is the operator. As with SNS it is a field's name like any other when it holds no list of objects, or
- * when each of these is an operator itself, `[{"prefix": "a"}, {"suffix": "z"}]`.
+ * True when `$or` is the operator. As with SNS it is an ordinary field name when its value is not a list of objects, or
+ * when each of these is an operator, `[{"prefix": "a"}, {"suffix": "z"}]`.
  */
 function isAlternatives(value: Json): value is Json[] {
   return (
@@ -216,10 +216,10 @@ function parseField(key: string, conditions: Json[], path: string): Field {
 }
 
 /**
- * AWS lets one of two lists for the same field win when one stands beside an `$or` and the other in it, and newer versions
- * refuse it. So do we, since it does not say what it seems to.
+ * A field beside an `$or` must not be named inside it, too. In AWS one of the two lists silently wins, and newer versions
+ * refuse it.
  */
-function assertSaidOnce(policy: FilterPolicy, path: string): void {
+function assertNamedOnce(policy: FilterPolicy, path: string): void {
   if (policy.alternatives.length === 0) return
   const beside = new Set(fieldPaths({ fields: policy.fields, alternatives: [] }))
   for (const field of fieldPaths({ fields: [], alternatives: policy.alternatives })) {
@@ -228,11 +228,11 @@ function assertSaidOnce(policy: FilterPolicy, path: string): void {
   }
 }
 
-/** Pointers into the body, of every field with conditions. */
+/** The JSON pointers (into the body) of every field with conditions. */
 function* fieldPaths(policy: FilterPolicy, path = ''): Generator<string> {
-  for (const part of policy.fields) {
-    const inner = memberPath(path, part.key)
-    if ('policy' in part) yield* fieldPaths(part.policy, inner)
+  for (const field of policy.fields) {
+    const inner = memberPath(path, field.key)
+    if ('policy' in field) yield* fieldPaths(field.policy, inner)
     else yield inner
   }
   for (const alternative of policy.alternatives) yield* fieldPaths(alternative, path)

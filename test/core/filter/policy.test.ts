@@ -5,18 +5,19 @@ import { parseJson, type Json, type JsonObject } from '../../../src/core/platfor
 import { FilterPolicyError } from '../../../src/core/filter/policy-error.js'
 import { matchesPolicy, parseFilterPolicy } from '../../../src/core/filter/policy.js'
 
-/** Whether the policy matches the body; texts are JSON. */
+/** True when the policy matches the body. */
 const matches = (policy: unknown, body: Json) => matchesPolicy(parseFilterPolicy(policy), body)
-/** Whether a field with these conditions matches when it holds the value. */
-const takes = (conditions: unknown[], value: Json) => matches({ field: conditions }, { field: value })
+/** True when a field with these conditions matches the value. */
+const accepts = (conditions: unknown[], value: Json) => matches({ field: conditions }, { field: value })
 const check = (t: Test, conditions: unknown[], { yes, no }: { yes: Json[]; no: Json[] }) => {
-  for (const value of yes) t.ok(takes(conditions, value), `${JSON.stringify(conditions)} takes ${String(value)}`)
-  for (const value of no) t.notOk(takes(conditions, value), `${JSON.stringify(conditions)} leaves ${String(value)}`)
+  for (const value of yes) t.ok(accepts(conditions, value), `${JSON.stringify(conditions)} matches ${String(value)}`)
+  for (const value of no)
+    t.notOk(accepts(conditions, value), `${JSON.stringify(conditions)} does not match ${String(value)}`)
 }
 const refused = (t: Test, policy: unknown, path: string, reason: RegExp) => {
   try {
     parseFilterPolicy(policy)
-    t.fail(`taken: ${JSON.stringify(policy).slice(0, 200)}`)
+    t.fail(`accepted: ${JSON.stringify(policy).slice(0, 200)}`)
   } catch (error) {
     if (!(error instanceof FilterPolicyError)) throw error
     t.equal(error.path, path)
@@ -24,7 +25,7 @@ const refused = (t: Test, policy: unknown, path: string, reason: RegExp) => {
   }
 }
 
-t.test('a field matches any of its conditions, an object all of its fields', async (t) => {
+t.test('a field must match one of its conditions, an object all of its fields', async (t) => {
   check(t, ['high', 'critical'], { yes: ['high', 'critical'], no: ['low', 'High', '', null, 0] })
   const policy = {
     updated_alert: { severity: ['medium'], tables: ['aws_cloudtrail'] },
@@ -34,7 +35,7 @@ t.test('a field matches any of its conditions, an object all of its fields', asy
   t.notOk(matches({ ...policy, updated_alert: { severity: ['medium'], tables: ['okta'] } }, SAMPLE_CHANGE))
 })
 
-t.test('types never mix: a numeric string is no number, null no string, true no 1', async (t) => {
+t.test('types are never converted: "5" is not 5, null is not "null", true is not 1', async (t) => {
   check(t, ['5'], { yes: ['5'], no: [5] })
   check(t, [5], { yes: [5], no: ['5', true] })
   check(t, [{ numeric: ['=', 5] }], { yes: [5], no: ['5', null, true] })
@@ -43,7 +44,7 @@ t.test('types never mix: a numeric string is no number, null no string, true no 
   check(t, [''], { yes: [''], no: [null, ' '] })
 })
 
-t.test('numbers are equal as numbers, exact in every digit and without a limit', async (t) => {
+t.test('numbers compare by value, exact in every digit and without a limit', async (t) => {
   check(t, [300], { yes: [300, parseJson('3.0e2')], no: [300.5] })
   check(t, [0], { yes: [0, parseJson('-0'), parseJson('0e400')], no: [parseJson('1e-400')] })
   const [account, next] = [parseJson('12345678901234567890'), parseJson('12345678901234567891')]
@@ -59,7 +60,7 @@ t.test('numbers are equal as numbers, exact in every digit and without a limit',
   check(t, [{ numeric: ['>=', -2e9, '<', 5e12] }], { yes: [-2e9, 4999999999999.9], no: [-2000000001, 5e12] })
 })
 
-t.test('prefix, suffix and equals-ignore-case look at strings alone', async (t) => {
+t.test('prefix, suffix and equals-ignore-case match only strings', async (t) => {
   check(t, [{ prefix: 'us-' }], { yes: ['us-', 'us-east-1'], no: ['US-east-1', 'eu-us-', 5, null] })
   check(t, [{ suffix: '.png' }], { yes: ['.png', 'a.png'], no: ['a.PNG', 'a.png ', null] })
   check(t, [{ prefix: { 'equals-ignore-case': 'EventB' } }], {
@@ -72,12 +73,12 @@ t.test('prefix, suffix and equals-ignore-case look at strings alone', async (t) 
   check(t, [{ prefix: '1' }], { yes: ['10'], no: [10] })
 })
 
-t.test('case is ignored letter by letter, whatever stands beside it', async (t) => {
+t.test('case is ignored letter by letter, independent of the neighbouring letters', async (t) => {
   check(t, [{ prefix: { 'equals-ignore-case': 'ΟΔΟΣ' } }], { yes: ['οδοσα', 'οδος', 'ΟΔΟΣΑ'], no: ['οδο'] })
   check(t, [{ 'equals-ignore-case': 'ÉCOLE' }], { yes: ['école'], no: ['ecole'] })
 })
 
-t.test('a star stands for any characters, also none; a backslash makes it a character', async (t) => {
+t.test('a star matches any characters, or none; a backslash escapes it', async (t) => {
   check(t, [{ wildcard: '*/bin/*.jar' }], { yes: ['/bin/.jar', 'a/bin/b/c.jar'], no: ['/bin.jar', 'a/bin/b.jar2'] })
   check(t, [{ wildcard: '*' }], { yes: ['', 'any'], no: [5, null] })
   check(t, [{ wildcard: '' }], { yes: [''], no: ['a'] })
@@ -86,7 +87,7 @@ t.test('a star stands for any characters, also none; a backslash makes it a char
   check(t, [{ wildcard: 'a.c?[d]$' }], { yes: ['a.c?[d]$'], no: ['abc?[d]$'] })
 })
 
-t.test('cidr takes addresses of both kinds, and texts that are no address are outside', async (t) => {
+t.test('cidr matches addresses of both families; other texts do not match', async (t) => {
   check(t, [{ cidr: '10.0.0.0/8' }], {
     yes: ['10.0.0.0', '10.255.255.255', '::ffff:10.0.0.1', '::ffff:a00:1'],
     no: [
@@ -113,14 +114,14 @@ t.test('cidr takes addresses of both kinds, and texts that are no address are ou
   check(t, [{ cidr: '::ffff:0:0/96' }], { yes: ['::ffff:10.0.0.1'], no: ['10.0.0.1'] })
 })
 
-t.test('numeric compares one way, or from a lower to an upper bound', async (t) => {
+t.test('numeric has one bound, or a lower and an upper bound', async (t) => {
   check(t, [{ numeric: ['>', 0, '<=', 5] }], { yes: [0.1, 5], no: [0, 5.1] })
   check(t, [{ numeric: ['>=', 5, '<=', 5] }], { yes: [5], no: [4, 6] })
   check(t, [{ numeric: ['<', 10] }], { yes: [-1e300, 9.99], no: [10] })
   check(t, [{ numeric: ['=', 301.8] }], { yes: [parseJson('3.018e2')], no: [301.81] })
 })
 
-t.test('anything-but takes every value that its operand does not, of whatever type', async (t) => {
+t.test('anything-but matches every value that its operand does not match, of any type', async (t) => {
   check(t, [{ 'anything-but': 'a' }], { yes: ['b', 'A', '', 1, true, null], no: ['a'] })
   check(t, [{ 'anything-but': ['a', 'b'] }], { yes: ['c', 1], no: ['a', 'b'] })
   check(t, [{ 'anything-but': 0 }], { yes: [1, '0', null], no: [0] })
@@ -155,7 +156,7 @@ t.test('a list matches when one of its values does, for anything-but too', async
   check(t, [null], { yes: [[null]], no: [[]] })
 })
 
-t.test('a field without a value is missing: absent, an empty list, an object; null is a value', async (t) => {
+t.test('a field is missing when it is absent, an empty list or an object; null is a value', async (t) => {
   const missing: Json[] = [
     {},
     { field: [] },
@@ -183,7 +184,7 @@ t.test('a field without a value is missing: absent, an empty list, an object; nu
   }
 })
 
-t.test('below a missing field, or one that holds no object, everything is missing', async (t) => {
+t.test('below a field that is missing or not an object every field is missing', async (t) => {
   const policy = { a: { b: { c: [{ exists: false }] } } }
   const bodies: Json[] = [{}, { a: null }, { a: 5 }, { a: [] }, { a: ['x'] }, { a: { b: 'x' } }]
   for (const body of bodies) {
@@ -193,7 +194,7 @@ t.test('below a missing field, or one that holds no object, everything is missin
   t.notOk(matches({ a: { b: { c: [1] } } }, { a: 5 }))
 })
 
-t.test('one element of a list of objects satisfies all that is said of them', async (t) => {
+t.test('a list of objects matches when one element satisfies all conditions', async (t) => {
   const people = {
     employees: [
       { first: 'John', last: 'Doe' },
@@ -214,24 +215,27 @@ t.test('one element of a list of objects satisfies all that is said of them', as
   t.ok(matches(either, people), 'and its $or with it')
   t.notOk(matches(either, { employees: people.employees.slice(0, 2) }))
   const outside = { employees: { first: ['Anna'] }, $or: [{ employees: { last: ['Jones'] } }, { none: [1] }] }
-  t.ok(matches(outside, people), 'an $or outside chooses its own')
+  t.ok(matches(outside, people), 'an $or outside selects its element independently')
   const unseen = { employees: { first: ['Anna'], $or: [{ left: [{ exists: false }] }, { back: [true] }] } }
   t.ok(matches(unseen, { employees: [{ first: 'Anna' }, { first: 'John', left: 2020 }] }))
 })
 
-t.test('what is only said to be missing in a list of objects is missing in all of them', async (t) => {
-  const policy = { records: { error: [{ exists: false }] } }
-  t.ok(matches(policy, { records: [{ id: 1 }, { id: 2 }, 'text'] }))
-  t.notOk(matches(policy, { records: [{ id: 1 }, { error: 'x' }] }))
-  const one = { records: { id: [1], error: [{ exists: false }] } }
-  t.ok(matches(one, { records: [{ id: 1 }, { id: 2, error: 'x' }] }), 'a value says which element is meant')
-  t.notOk(matches(one, { records: [{ id: 2 }, { id: 1, error: 'x' }] }))
-  const either = { records: { status: [{ 'anything-but': 'x' }, { exists: false }] } }
-  t.ok(matches(either, { records: [{ status: 'x' }, { status: 'y' }] }))
-  t.notOk(matches(either, { records: [{ status: 'x' }, {}] }))
-})
+t.test(
+  'a list of objects matches only exists:false conditions when the fields are missing in every element',
+  async (t) => {
+    const policy = { records: { error: [{ exists: false }] } }
+    t.ok(matches(policy, { records: [{ id: 1 }, { id: 2 }, 'text'] }))
+    t.notOk(matches(policy, { records: [{ id: 1 }, { error: 'x' }] }))
+    const one = { records: { id: [1], error: [{ exists: false }] } }
+    t.ok(matches(one, { records: [{ id: 1 }, { id: 2, error: 'x' }] }), 'a value selects the element')
+    t.notOk(matches(one, { records: [{ id: 2 }, { id: 1, error: 'x' }] }))
+    const either = { records: { status: [{ 'anything-but': 'x' }, { exists: false }] } }
+    t.ok(matches(either, { records: [{ status: 'x' }, { status: 'y' }] }))
+    t.notOk(matches(either, { records: [{ status: 'x' }, {}] }))
+  },
+)
 
-t.test('$or stands in every object, beside fields and inside itself', async (t) => {
+t.test('$or is allowed in every object, beside fields and inside another $or', async (t) => {
   const policy = {
     source: ['aws'],
     $or: [{ metric: ['cpu'] }, { type: ['t'], $or: [{ id: [1] }, { space: [2] }] }],
@@ -243,16 +247,16 @@ t.test('$or stands in every object, beside fields and inside itself', async (t) 
   t.notOk(matches(policy, { source: 'aws', type: 't', detail }))
   t.notOk(matches(policy, { metric: 'cpu', detail }))
   t.notOk(matches(policy, { source: 'aws', metric: 'cpu', detail: {} }))
-  t.ok(matches({ $or: [{ a: [{ exists: false }] }, { b: [1] }] }, {}), 'an alternative may hold by absence')
+  t.ok(matches({ $or: [{ a: [{ exists: false }] }, { b: [1] }] }, {}), 'an alternative may match by a missing field')
 })
 
-t.test('$or is a field like any other unless it holds objects that name fields', async (t) => {
+t.test('$or is an ordinary field unless its value is a list of objects that name fields', async (t) => {
   t.ok(matches({ $or: ['a', { prefix: 'b' }] }, { $or: 'bc' }))
   t.ok(matches({ $or: [{ prefix: 'a' }, { suffix: 'z' }] }, { $or: 'xz' }))
   t.ok(matches({ $or: { inner: ['a'] } }, { $or: { inner: 'a' } }))
 })
 
-t.test('a body that is no object is not wanted', async (t) => {
+t.test('a body that is not an object never matches', async (t) => {
   for (const body of [null, 'text', 5, [], [{}]]) t.notOk(matches({ a: [{ exists: false }] }, body))
   t.ok(matches({ a: [{ exists: false }] }, {}))
 })
@@ -268,18 +272,18 @@ t.test('keys are data: dots, stars and the names of prototypes', async (t) => {
     t.ok(matches(parseJson(`{"${key}":[{"exists":false}]}`), {}), key)
     t.ok(matches(parseJson(`{"${key}":{"name":[{"exists":false}]}}`), {}), key)
   }
-  t.notOk(matches({ list: { length: [2], '0': ['a'] } }, { list: ['a', 'b'] }), 'nor are a list and a string objects')
+  t.notOk(matches({ list: { length: [2], '0': ['a'] } }, { list: ['a', 'b'] }), 'lists and strings are not objects')
   t.notOk(matches({ text: { length: [1] } }, { text: 'a' }))
 })
 
-t.test('a wrong policy is refused with the place and the remedy', async (t) => {
+t.test('an invalid policy is refused with its path and the correction', async (t) => {
   for (const policy of [null, undefined, [], ['a'], 'a', 5, true]) refused(t, policy, '', /./)
   refused(t, {}, '', /empty object/)
   refused(t, { a: {} }, '/a', /empty object/)
   refused(t, { a: [] }, '/a', /empty list/)
   refused(t, { severity: 'high' }, '/severity', /put the values in a list, \["high"\]/)
   refused(t, { severity: null }, '/severity', /list/)
-  refused(t, { severity: { prefix: 'h' } }, '/severity/prefix', /an operator stands in a list/)
+  refused(t, { severity: { prefix: 'h' } }, '/severity/prefix', /an operator belongs in a list/)
   refused(t, { a: [['b']] }, '/a/0', /no further list/)
   refused(t, { a: ['x', {}] }, '/a/1', /one key/)
   refused(t, { a: [{ prefix: 'a', suffix: 'b' }] }, '/a/0', /one key/)
@@ -288,7 +292,7 @@ t.test('a wrong policy is refused with the place and the remedy', async (t) => {
   refused(t, { 'a/b~': { c: 1 } }, '/a~1b~0/c', /list/)
 })
 
-t.test('a wrong operand is refused with the place and the remedy', async (t) => {
+t.test('an invalid operand is refused with its path and the correction', async (t) => {
   const wrong = (condition: JsonObject, path: string, reason: RegExp) =>
     refused(t, { a: [condition] }, `/a/0/${path}`, reason)
   for (const name of ['prefix', 'suffix', 'equals-ignore-case', 'wildcard', 'cidr']) {
@@ -341,7 +345,7 @@ t.test('a wrong operand is refused with the place and the remedy', async (t) => 
   wrong({ 'anything-but': { wildcard: ['a', '**'] } }, 'anything-but/wildcard/1', /two \*/)
 })
 
-t.test('a wrong $or is refused with the place and the remedy', async (t) => {
+t.test('an invalid $or is refused with its path and the correction', async (t) => {
   refused(t, { $or: [] }, '/$or', /empty/)
   refused(t, { $or: [{ a: ['x'] }] }, '/$or', /two objects or more/)
   refused(t, { $or: [{ a: ['x'] }, {}] }, '/$or/1', /empty object/)
@@ -355,7 +359,7 @@ t.test('a wrong $or is refused with the place and the remedy', async (t) => {
   )
 })
 
-t.test('what a policy is made of cannot change it afterwards', async (t) => {
+t.test('a compiled policy does not change with its source', async (t) => {
   const policy = { a: ['x'] }
   const compiled = parseFilterPolicy(policy)
   policy.a[0] = 'y'
