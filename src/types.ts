@@ -1,9 +1,9 @@
 /**
- * What the package exports: types, for receivers and for clients of the API. No code: `import type` them.
+ * The package's exports: types for receivers and for clients of the API. No code: `import type` them.
  *
- * Promise: each is derived from the schema that checks or makes the thing itself, so it says what the service does.
+ * Guarantee: each type is derived from the schema that validates or documents the same data in the service.
  *
- * A receiver tells events apart by the key that only they have, or by their type:
+ * A receiver distinguishes events by a key that only they have, or by their type:
  * @example
  * import type { EventOf, ReceivedEvent } from 'alert-relay'
  *
@@ -18,7 +18,7 @@ import type { Static } from 'typebox'
 import type { AlertWithContext as AlertWithContextSchema } from './core/alert/alert.js'
 import type { RuleMatch as RuleMatchSchema } from './core/alert/rule-match.js'
 
-// what a webhook receives in the format `change`
+// bodies in the format `change`
 export type {
   AlertChange,
   EventOf,
@@ -41,8 +41,8 @@ export type { Once } from './core/indicator/once.js'
 export type { WebhookCreate, WebhookPatch, WebhookView as Webhook } from './core/webhook/webhook.js'
 export type { Problem } from './routes/problems.js'
 
-/** An alert with everything ever seen in it. */
+/** An alert with every value ever seen in it. */
 export type AlertWithContext = Static<typeof AlertWithContextSchema>
 
-/** A rule match as it is reported: what has a default may be left out. */
+/** A rule match in a request: fields with defaults may be left out. */
 export type RuleMatch = Static<typeof RuleMatchSchema>

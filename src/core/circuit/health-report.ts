@@ -1,4 +1,4 @@
-/** What a notice says of a webhook: not its URL, which may hold a secret. Pure. */
+/** The webhook as a notice describes it: without its URL, which may hold a secret. Pure. */
 import { Type, type Static } from 'typebox'
 import { idPattern } from '../platform/id.js'
 import { nullableText, nullableTime, oneOf } from '../platform/schema.js'
@@ -9,29 +9,29 @@ export const HealthReport = Type.Object({
   name: Type.Unsafe<string | null>({
     type: ['string', 'null'],
     pattern: '^[A-Za-z0-9][A-Za-z0-9._ -]{0,98}[A-Za-z0-9]$',
-    description: 'What it is called, by one webhook alone: `alert-relay apply` knows it by its name.',
+    description: 'Unique among webhooks: `alert-relay apply` identifies a webhook by its name.',
   }),
   description: Type.String({ maxLength: 500, pattern: '^[^\\u0000]*$', description: 'For people.' }),
   status: oneOf(['enabled', 'disabled'], {
-    description: 'A disabled webhook gets no new events; its waiting retries are held until it is enabled again.',
+    description: 'A disabled webhook gets no new events; its pending deliveries wait until it is enabled again.',
   }),
   disabled_reason: nullableText('Why it is disabled; null when enabled.'),
   health: oneOf(HEALTH_STATES, {
     description:
-      'What its receiver shows. failing: after five failures in a row what is for it waits, with one probe at a time; ' +
-      'recovering: what waited is sent at a growing rate.',
+      'The state of its circuit. failing: after five failures in a row its deliveries wait, and one at a time is a probe; ' +
+      'recovering: waiting deliveries are sent at a growing rate.',
   }),
-  failing_since: nullableTime('The first failure after its last success; null when it is well.'),
-  last_failure: nullableText('What the last failure was; null when it is well.'),
+  failing_since: nullableTime('The first failure after its last success; null when it is healthy.'),
+  last_failure: nullableText('The last failure; null when it is healthy.'),
 })
 export type HealthReport = Static<typeof HealthReport>
 
-/** The fields of a webhook that its receiver's health makes. */
+/** The fields of a webhook that report its health. */
 export function healthFields({ state, failingSince, lastFailure }: Health) {
-  const isWell = state === 'healthy'
+  const isHealthy = state === 'healthy'
   return {
     health: state,
-    failing_since: isWell ? null : (failingSince?.toISOString() ?? null),
-    last_failure: isWell ? null : lastFailure,
+    failing_since: isHealthy ? null : (failingSince?.toISOString() ?? null),
+    last_failure: isHealthy ? null : lastFailure,
   }
 }

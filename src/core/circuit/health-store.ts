@@ -3,7 +3,7 @@ import type { Queryable } from '../platform/database.js'
 import { healthFields, type HealthReport } from './health-report.js'
 import { HEALTHY, type Health, type HealthState } from './health.js'
 
-/** The part of a row of `delivery queues` that is health. */
+/** The columns of `delivery_queues` that hold health. */
 export interface HealthRow {
   health: HealthState
   failures: number
@@ -14,7 +14,7 @@ export interface HealthRow {
   recovering_since: Date | null
 }
 
-/** Columns of `delivery_queues q`. */
+/** The columns of a `HealthRow`, from `delivery_queues q`. */
 export const HEALTH_COLUMNS =
   'q.health, q.failures, q.failing_since, q.last_failure, q.probes, q.probe_at, q.recovering_since'
 
@@ -30,15 +30,15 @@ export function healthOf(row: HealthRow): Health {
   }
 }
 
-/** The health of every webhook that is not well, by id. */
-export async function listUnwell(db: Queryable): Promise<Map<string, Health>> {
+/** The health of every webhook that is not healthy, by id. */
+export async function listUnhealthy(db: Queryable): Promise<Map<string, Health>> {
   const { rows } = await db.query<HealthRow & { webhook_id: string }>(
     `select q.webhook_id, ${HEALTH_COLUMNS} from delivery_queues q where q.health <> 'healthy'`,
   )
   return new Map(rows.map((row) => [row.webhook_id, healthOf(row)]))
 }
 
-/** A webhook's health, locked until the transaction ends. Locked before the webhook itself where both are. */
+/** A webhook's health, locked until the transaction ends. Lock order: this row before that of `webhooks`. */
 export async function lockHealth(tx: Queryable, webhookId: string): Promise<Health | undefined> {
   const { rows } = await tx.query<HealthRow>(
     `select ${HEALTH_COLUMNS} from delivery_queues q where q.webhook_id = $1 for update`,
@@ -65,7 +65,7 @@ export async function writeHealth(tx: Queryable, webhookId: string, health: Heal
   )
 }
 
-/** Lets a failing webhook be probed now: for an operator who asks for an attempt. */
+/** Makes the next probe of failing webhooks due now: an operator has asked for an attempt. */
 export async function probeNow(db: Queryable, webhookIds: readonly string[], now: Date): Promise<void> {
   await db.query(`update delivery_queues set probe_at = $2 where webhook_id = any($1) and health = 'failing'`, [
     webhookIds,
@@ -73,7 +73,7 @@ export async function probeNow(db: Queryable, webhookIds: readonly string[], now
   ])
 }
 
-/** How many webhooks are in each state of health, and how many are disabled. */
+/** The number of enabled webhooks in each state of health, and of disabled webhooks. */
 export async function countHealth(db: Queryable): Promise<Record<HealthState | 'disabled', number>> {
   const { rows } = await db.query<{ state: HealthState | 'disabled'; count: bigint }>(
     `select case w.status when 'disabled' then 'disabled' else q.health end as state, count(*) as count
@@ -87,7 +87,7 @@ export async function countHealth(db: Queryable): Promise<Record<HealthState | '
   return counts
 }
 
-/** Disables an enabled webhook; one that was disabled before keeps its reason. */
+/** Disables an enabled webhook. @returns false when it was disabled before, which keeps its reason, or deleted */
 export async function disableWebhook(db: Queryable, id: string, reason: string, now: Date): Promise<boolean> {
   const { rowCount } = await db.query(
     `update webhooks set status = 'disabled', disabled_reason = $2, updated_at = $3 where id = $1 and status = 'enabled'`,
@@ -96,7 +96,7 @@ export async function disableWebhook(db: Queryable, id: string, reason: string, 
   return rowCount === 1
 }
 
-/** Tells every process that what it holds of the health of webhooks is old; and of a webhook, where one was disabled. */
+/** Makes every process read the health of webhooks again, and the webhooks too when one was disabled (registry.ts). */
 export async function markHealthChanged(tx: Queryable, { disabled }: { disabled: boolean }): Promise<void> {
   await tx.query('update registry set health_version = health_version + 1, version = version + $1', [disabled ? 1 : 0])
 }

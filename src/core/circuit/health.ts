@@ -1,18 +1,17 @@
 /**
- * The health of a webhook, and the circuit that follows from it. Pure: what happened, `now` and `random` in, the next
- * health out.
+ * The health of a webhook: a circuit breaker. Pure: an outcome, `now` and `random` in, the next health out.
  *
- * Promise: a receiver that is down is asked by one delivery at a time; one that comes back is met by a growing trickle,
- * never by everything at once; every webhook that fails is told of once, and once again when it is well or given up.
+ * Guarantee: a receiver that is down gets one attempt at a time; one that is back gets its waiting deliveries at a growing
+ * rate; each outage makes one notice when it begins and one when it ends, by recovery or by disabling the webhook.
  *
- *   healthy     It takes what it is sent, or fails now and then. First attempts go to it at once, retries at their times.
- *               Five failures in a row, whoever made them, and it is failing.
- *   failing     The circuit is open: what is for it waits, without using up its retry schedule. One delivery that is due
- *               is the probe: it is attempted alone, and the next probe waits longer, up to five minutes. One success and
- *               it is recovering; nothing but failures for `disableAfterMs` and it is disabled.
- *   recovering  What waited is sent at a rate that begins low and doubles every few seconds, within the webhook's own
- *               limits. When the rate is high or nothing waits any more it is healthy; five failures in a row and it is
- *               failing again, without another notice: it had not recovered.
+ *   healthy     The circuit is closed. First attempts are made at once, retries when they are due. Five failures in a row,
+ *               counted over all processes, open the circuit.
+ *   failing     The circuit is open. Deliveries wait, without using up their retry schedules. One due delivery at a time is
+ *               attempted as a probe; after a failed probe the next one waits longer, up to five minutes. One success
+ *               starts the recovery. Nothing but failures for `disableAfterMs` disables the webhook.
+ *   recovering  The circuit is half-open. Waiting deliveries are sent at a rate that starts low and doubles every few
+ *               seconds, within the webhook's own limits. The end of the ramp, or of the waiting deliveries, closes the
+ *               circuit; five failures in a row open it again, without another notice.
  *
  *   healthy ── 5 failures in a row ──▶ failing      notice webhook.failing
  *   failing ── failed probe ─────────▶ failing      the next probe later
@@ -21,8 +20,8 @@
  *   recovering ── ramp over, or empty ▶ healthy     notice webhook.recovered
  *   any ── 410 Gone; failing too long ▶ disabled    notice webhook.disabled (an operator enables it: recovering)
  *
- * What a failure is of matters not: a receiver that refuses one event in ten has successes in between. A webhook's status
- * (enabled, disabled) is the operators' word, its health is what its receiver shows.
+ * All failures count alike: a receiver that refuses one event in ten has successes in between. Status (enabled, disabled)
+ * is set by operators and by disabling; health follows from the outcomes of attempts.
  */
 
 export const HEALTH_STATES = ['healthy', 'failing', 'recovering'] as const
@@ -34,37 +33,37 @@ export interface Health {
   failures: number
   /** The first failure after the last success. */
   failingSince: Date | null
-  /** What the last failure was, in one line. */
+  /** The reason of the last failure, in one line. */
   lastFailure: string | null
   /** Failed probes since the circuit opened. */
   probes: number
-  /** While failing: the next probe comes no earlier. */
+  /** While failing: the earliest time of the next probe. */
   probeAt: Date | null
   recoveringSince: Date | null
 }
 
 export type Notice = 'webhook.failing' | 'webhook.recovered' | 'webhook.disabled'
 
-/** What an outcome makes of a webhook's health. */
+/** The effect of an outcome on a webhook. */
 export interface HealthChange {
   health: Health
   notice?: Notice
-  /** Set when it is to be disabled: why. */
+  /** Set when the webhook is to be disabled: the reason. */
   disable?: string
 }
 
-/** So many failures in a row open the circuit. */
+/** Failures in a row that open the circuit. */
 export const FAILURES_TO_OPEN = 5
 
-/** Seconds from a failed probe to the next one; the last is for all later ones. */
+/** Seconds from a failed probe to the next one; the last value is used for all later ones. */
 export const PROBE_WAITS_S: readonly number[] = [5, 10, 30, 60, 120, 300]
-/** A probe comes up to this fraction late. */
+/** A probe is up to this fraction late, so that the probes of many webhooks spread out. */
 const PROBE_JITTER = 0.2
 
-/** Recovering: attempts a second at first, and how long until there are twice as many. */
+/** While recovering: attempts a second at first, and the time in which the rate doubles. */
 export const RAMP_START_PER_S = 5
 export const RAMP_DOUBLING_S = 5
-/** Recovering ends after this long: by then the rate is above 1,000 a second. */
+/** The length of the ramp: at its end the rate is above 1,000 a second. */
 export const RAMP_S = 40
 
 export const HEALTHY: Health = {
@@ -77,16 +76,16 @@ export const HEALTHY: Health = {
   recoveringSince: null,
 }
 
-/** Why a webhook is disabled when its receiver answers 410 (Standard Webhooks, "Deliverability and reliability"). */
+/** 410 disables a webhook: Standard Webhooks, "Deliverability and reliability". */
 export const GONE_REASON = 'the receiver answered 410 Gone'
 
-/** A failure of an attempt. */
+/** A failed attempt. */
 export interface Failure {
   /** One line, without secrets. */
   reason: string
   /** True for 410 Gone. */
   gone: boolean
-  /** True when whoever saw this failure saw a success since its last one. */
+  /** True when the process that saw this failure saw a success of the webhook since the last failure. */
   succeededSince: boolean
 }
 
@@ -100,9 +99,9 @@ export function afterFailure(
   failure: Failure,
   { now, random, disableAfterMs }: { now: Date; random: number; disableAfterMs: number },
 ): HealthChange {
-  const broken = failure.succeededSince && before.state !== 'failing'
-  const failures = broken ? 1 : before.failures + 1
-  const failingSince = broken ? now : (before.failingSince ?? now)
+  const rowEnded = failure.succeededSince && before.state !== 'failing'
+  const failures = rowEnded ? 1 : before.failures + 1
+  const failingSince = rowEnded ? now : (before.failingSince ?? now)
   const health: Health = { ...before, failures, failingSince, lastFailure: failure.reason }
   if (failure.gone) return { health, notice: 'webhook.disabled', disable: GONE_REASON }
   if (before.state === 'failing') {
@@ -110,7 +109,7 @@ export function afterFailure(
       const disable = `nothing but failures since ${failingSince.toISOString()}, the last one: ${failure.reason}`
       return { health, notice: 'webhook.disabled', disable }
     }
-    // an attempt that was under way when the circuit opened is no probe
+    // an attempt that was in flight when the circuit opened is not a probe
     if (before.probeAt !== null && before.probeAt > now) return { health }
     return { health: opened(health, before.probes + 1, now, random) }
   }
@@ -119,47 +118,47 @@ export function afterFailure(
   return before.state === 'healthy' ? { ...change, notice: 'webhook.failing' } : change
 }
 
-/** The health after a success: a failing webhook recovers, any other forgets its failures. */
+/** The health after a success: a failing webhook starts to recover, any other has no failures in a row. */
 export function afterSuccess(before: Health, now: Date): HealthChange {
   if (before.state === 'failing') return { health: recoveringFrom(now) }
   return { health: { ...before, failures: 0, failingSince: null, lastFailure: null } }
 }
 
-/** A webhook that begins to recover: after a successful probe, or when an operator enables it. */
+/** The health at the start of a recovery: after a successful probe, or when an operator enables the webhook. */
 export function recoveringFrom(now: Date): Health {
   return { ...HEALTHY, state: 'recovering', recoveringSince: now }
 }
 
-/** Recovering is over when the ramp is, or when nothing waits any more. */
+/** The end of a recovery: when the ramp is over, or when no delivery waits (`empty`); undefined before. */
 export function afterDrain(before: Health, { empty, now }: { empty: boolean; now: Date }): HealthChange | undefined {
   if (before.state !== 'recovering') return undefined
   if (!empty && rampSeconds(before, now) < RAMP_S) return undefined
   return { health: HEALTHY, notice: 'webhook.recovered' }
 }
 
-/** A webhook's own limits; null: none. */
+/** A webhook's own limits; null: no limit. */
 export interface Limits {
   maxInFlight: number | null
   ratePerSecond: number | null
 }
 
-/** How much may be sent now. */
+/** What may be sent now. */
 export type Allowance =
   | { kind: 'wait'; until: Date }
-  /** One attempt, and then its outcome. */
+  /** One attempt; the next decision needs its outcome. */
   | { kind: 'probe' }
   | { kind: 'send'; maxInFlight: number; ratePerSecond: number | null }
 
 /**
- * How much may be sent to a webhook now, by its health and its own limits.
- * @param mostInFlight what bounds a webhook without a limit of its own
+ * What may be sent to a webhook now, by its health and its own limits.
+ * @param defaultMaxInFlight for a webhook without a limit of its own
  */
-export function allowanceOf(health: Health, limits: Limits, mostInFlight: number, now: Date): Allowance {
+export function allowanceOf(health: Health, limits: Limits, defaultMaxInFlight: number, now: Date): Allowance {
   if (health.state === 'failing') {
     const { probeAt } = health
     return probeAt !== null && probeAt > now ? { kind: 'wait', until: probeAt } : { kind: 'probe' }
   }
-  const maxInFlight = limits.maxInFlight ?? mostInFlight
+  const maxInFlight = limits.maxInFlight ?? defaultMaxInFlight
   if (health.state === 'healthy') return { kind: 'send', maxInFlight, ratePerSecond: limits.ratePerSecond }
   const growth = 2 ** (rampSeconds(health, now) / RAMP_DOUBLING_S)
   const ramp = RAMP_START_PER_S * growth
@@ -176,7 +175,7 @@ function opened(health: Health, probes: number, now: Date, random: number): Heal
   return { ...health, state: 'failing', probes, probeAt, recoveringSince: null }
 }
 
-/** A clock that was set back counts as no time. */
+/** Seconds since the recovery began, at most `RAMP_S`; 0 when the clock was set back. */
 function rampSeconds({ recoveringSince }: Health, now: Date): number {
   if (recoveringSince === null) return RAMP_S
   return Math.min(Math.max(0, (now.getTime() - recoveringSince.getTime()) / 1000), RAMP_S)

@@ -1,8 +1,8 @@
 /**
- * Keeps the health of webhooks by what attempts come to.
+ * The transitions of the circuit breaker: outcomes of attempts in, health and notices written.
  *
- * Promise: a change of a webhook's state, its notice and what it means for its status are one transaction. A success at a
- * webhook that is well writes nothing: it is only remembered until this process sees a failure there.
+ * Guarantee: a change of a webhook's state, its notice and its new status are one transaction. A success of a healthy
+ * webhook writes nothing: it is kept in memory until this process sees a failure of that webhook.
  */
 import { changesOf, RELAY_ACTOR } from '../access/audit.js'
 import { insertAuditEntry } from '../access/audit-store.js'
@@ -20,28 +20,28 @@ import {
 } from './health.js'
 import { disableWebhook, findHealthReport, lockHealth, markHealthChanged, writeHealth } from './health-store.js'
 
-/** What an attempt at a webhook came to. */
+/** The outcome of an attempt. */
 export interface WebhookOutcome {
   webhookId: string
-  /** The webhook's state as whoever made the attempt knew it. */
+  /** The webhook's state as known when the attempt was made. */
   state: HealthState
-  /** Null: it succeeded. */
+  /** Null for a success. */
   failure: Pick<Failure, 'reason' | 'gone'> | null
 }
 
 export interface CircuitTransitions {
   /**
-   * Writes what outcomes mean, in their order.
-   * @returns the ids of the notices that it made: events to be dispatched
+   * Applies outcomes, in their order.
+   * @returns the ids of the notices made: events to be dispatched
    */
   record(outcomes: readonly WebhookOutcome[]): Promise<string[]>
-  /** Says that a recovering webhook was sent what waited, or is past its ramp. */
+  /** Ends the recovery of a webhook whose ramp is over or that has no waiting delivery (`empty`). @returns as `record` */
   settle(webhookId: string, drain: { empty: boolean }): Promise<string[]>
 }
 
 export interface CircuitTransitionsOptions {
   database: Database
-  /** Nothing but failures for this long disables a webhook. */
+  /** A webhook with nothing but failures for this long is disabled. */
   disableAfterMs: number
   now?: () => Date
   random?: () => number
@@ -53,12 +53,12 @@ export function createCircuitTransitions({
   now = () => new Date(),
   random = Math.random,
 }: CircuitTransitionsOptions): CircuitTransitions {
-  /** Webhooks where this process saw a success since its last failure there. */
+  /** Webhooks of which this process saw a success after the last failure. */
   const succeeded = new Set<string>()
 
-  /** A success at a webhook that is not failing is remembered here alone, and ends the row of failures before it. */
-  function tellingOf(outcomes: readonly WebhookOutcome[]): TellingOutcome[] {
-    return outcomes.flatMap(({ webhookId, state, failure }): TellingOutcome[] => {
+  /** The outcomes that are written. A success of a webhook that is not failing is only kept in `succeeded`. */
+  function recordedOf(outcomes: readonly WebhookOutcome[]): RecordedOutcome[] {
+    return outcomes.flatMap(({ webhookId, state, failure }): RecordedOutcome[] => {
       if (failure !== null) {
         return [{ webhookId, failure: { ...failure, succeededSince: succeeded.delete(webhookId) } }]
       }
@@ -67,7 +67,7 @@ export function createCircuitTransitions({
     })
   }
 
-  function changeOf(before: Health, { failure }: TellingOutcome): HealthChange {
+  function changeOf(before: Health, { failure }: RecordedOutcome): HealthChange {
     return failure === null
       ? afterSuccess(before, now())
       : afterFailure(before, failure, { now: now(), random: random(), disableAfterMs })
@@ -75,62 +75,63 @@ export function createCircuitTransitions({
 
   return {
     async record(outcomes) {
-      const telling = tellingOf(outcomes)
-      if (telling.length === 0) return []
-      // In one order, so that two batches with the same webhooks wait for each other and never for ever.
-      const ordered = [...telling].sort((a, b) => (a.webhookId < b.webhookId ? -1 : Number(a.webhookId > b.webhookId)))
+      const recorded = recordedOf(outcomes)
+      if (recorded.length === 0) return []
+      // Lock order: by webhook id, so that two batches with the same webhooks cannot deadlock.
+      const ordered = [...recorded].sort((a, b) => (a.webhookId < b.webhookId ? -1 : Number(a.webhookId > b.webhookId)))
       try {
         return await database.transaction(async (tx) => {
-          const told: Told[] = []
-          for (const outcome of ordered) told.push(...(await apply(tx, outcome, changeOf, now())))
-          return tell(tx, told, now())
+          const transitions: Transition[] = []
+          for (const outcome of ordered) transitions.push(...(await apply(tx, outcome, changeOf, now())))
+          return publish(tx, transitions, now())
         })
       } catch (error) {
-        for (const { webhookId, failure } of telling) if (failure?.succeededSince) succeeded.add(webhookId)
+        // the outcomes will be recorded again: they must find what this process knew before
+        for (const { webhookId, failure } of recorded) if (failure?.succeededSince) succeeded.add(webhookId)
         throw error
       }
     },
     settle: (webhookId, drain) =>
       database.transaction(async (tx) => {
         const settled = (health: Health) => afterDrain(health, { ...drain, now: now() })
-        return tell(tx, await apply(tx, { webhookId }, settled, now()), now())
+        return publish(tx, await apply(tx, { webhookId }, settled, now()), now())
       }),
   }
 }
 
-/** An outcome that is written down. */
-interface TellingOutcome {
+/** An outcome that changes the health of its webhook. */
+interface RecordedOutcome {
   webhookId: string
   failure: Failure | null
 }
 
-/** A change that others are told of. */
-interface Told {
+/** A change of a webhook's state or status. */
+interface Transition {
   webhookId: string
   disabled: boolean
   notice: NoticeType | undefined
 }
 
-/** Writes what something means for a webhook's health. @returns a change of its state, if it was one */
+/** Writes the effect of an outcome, or of the end of a recovery, on a webhook's health. @returns the transition, if there is one */
 async function apply<What extends { webhookId: string }>(
   tx: Queryable,
   what: What,
   changeOf: (before: Health, what: What) => HealthChange | undefined,
   now: Date,
-): Promise<Told[]> {
+): Promise<Transition[]> {
   const { webhookId } = what
   const before = await lockHealth(tx, webhookId)
   const change = before && changeOf(before, what)
   if (!change) return []
   await writeHealth(tx, webhookId, change.health)
-  // Disabled before, by somebody else: told before too.
+  // false when it was disabled before: then its notice exists, too
   const disabled = change.disable !== undefined && (await disableWebhook(tx, webhookId, change.disable, now))
-  if (disabled) await insertAuditEntry(tx, disabling(webhookId, change.disable!), now)
+  if (disabled) await insertAuditEntry(tx, auditEntryOf(webhookId, change.disable!), now)
   if (change.health.state === before.state && !disabled) return []
   return [{ webhookId, disabled, notice: change.disable === undefined || disabled ? change.notice : undefined }]
 }
 
-function disabling(target: string, disabledReason: string) {
+function auditEntryOf(target: string, disabledReason: string) {
   const [before, after] = [
     { status: 'enabled', disabled_reason: null },
     { status: 'disabled', disabled_reason: disabledReason },
@@ -143,16 +144,16 @@ function disabling(target: string, disabledReason: string) {
   }
 }
 
-/** Stores the notices. The registry is marked last: its row is every writer's, so it is held as briefly as can be. */
-async function tell(tx: Queryable, told: readonly Told[], now: Date): Promise<string[]> {
-  if (told.length === 0) return []
+/** Stores the notices of transitions. The registry's row is locked last, since every writer needs it. */
+async function publish(tx: Queryable, transitions: readonly Transition[], now: Date): Promise<string[]> {
+  if (transitions.length === 0) return []
   const events: string[] = []
-  for (const { webhookId, notice } of told) {
+  for (const { webhookId, notice } of transitions) {
     const webhook = notice && (await findHealthReport(tx, webhookId))
-    // what ends after a webhook was disabled is no news
+    // a disabled webhook makes no further notices
     const isNews = webhook?.status === 'enabled' || notice === 'webhook.disabled'
     if (webhook && isNews) events.push(await storeNotice(tx, notice, { webhookId, subject: { ...webhook }, now }))
   }
-  await markHealthChanged(tx, { disabled: told.some(({ disabled }) => disabled) })
+  await markHealthChanged(tx, { disabled: transitions.some(({ disabled }) => disabled) })
   return events
 }

@@ -1,13 +1,13 @@
 /**
- * Indicators: which values a webhook was sent, by which event.
+ * Indicators: which values a webhook was sent, and by which event.
  *
- * Promise: of two events that carry a value at once, one gets it; the same event gets it again, however often it is asked
- * (a retry, a replay, a dispatch that died half-way).
+ * Guarantee: of two concurrent events with the same value, one claims it. Claims are idempotent: the same event claims it
+ * again at a retry, a replay or a repeated dispatch.
  */
 import { contextKey, type ContextValue } from '../alert/context.js'
 import type { Queryable } from '../platform/database.js'
 import { parseJson, stringifyJson } from '../platform/json.js'
-import { freeBefore, type Indicator, type Once } from './once.js'
+import { expiryOf, type Indicator, type Once } from './once.js'
 
 interface IndicatorRow {
   path: string
@@ -15,8 +15,8 @@ interface IndicatorRow {
 }
 
 /**
- * Takes the values for an event that this webhook was never sent, or not within its time.
- * @returns the values that belong to the event now, by path; none: it is not to be sent
+ * Claims for an event those values that the webhook was never sent, or not within `once.within`.
+ * @returns the values that belong to the event now, ordered by path; empty: the event is not to be sent
  */
 export async function claimIndicators(
   db: Queryable,
@@ -27,13 +27,13 @@ export async function claimIndicators(
   now: Date,
 ): Promise<Indicator[]> {
   if (values.length === 0) return []
-  // In one order, so that two events with the same values wait for each other and never for ever.
-  const keyed = values.map((held) => ({ key: contextKey(held), held })).sort((a, b) => Buffer.compare(a.key, b.key))
+  // Lock order: by key, so that two events with the same values cannot deadlock.
+  const keyed = values.map((entry) => ({ key: contextKey(entry), entry })).sort((a, b) => Buffer.compare(a.key, b.key))
   const { rows } = await db.query<IndicatorRow>(
     `insert into indicators as i (webhook_id, key, path, value, event_id, sent_at)
      select w.id, v.key, v.path, v.value, $2, $3
-     from webhooks w, unnest($4::bytea[], $5::text[], $6::text[]) with ordinality as v (key, path, value, place)
-     where w.id = $1 order by v.place
+     from webhooks w, unnest($4::bytea[], $5::text[], $6::text[]) with ordinality as v (key, path, value, position)
+     where w.id = $1 order by v.position
      on conflict (webhook_id, key) do update set event_id = excluded.event_id, sent_at = excluded.sent_at
        where i.event_id = excluded.event_id or i.sent_at < $7
      returning path, value`,
@@ -42,15 +42,15 @@ export async function claimIndicators(
       eventId,
       now,
       keyed.map(({ key }) => key),
-      keyed.map(({ held }) => held.path.join('.')),
-      keyed.map(({ held }) => stringifyJson(held.value)),
-      freeBefore(once, now) ?? null,
+      keyed.map(({ entry }) => entry.path.join('.')),
+      keyed.map(({ entry }) => stringifyJson(entry.value)),
+      expiryOf(once, now) ?? null,
     ],
   )
   return indicatorsOf(rows)
 }
 
-/** The values that belong to an event already. */
+/** The values that an event has claimed. */
 export async function findIndicators(db: Queryable, webhookId: string, eventId: string): Promise<Indicator[]> {
   const { rows } = await db.query<IndicatorRow>(
     'select path, value from indicators where webhook_id = $1 and event_id = $2',
@@ -59,14 +59,14 @@ export async function findIndicators(db: Queryable, webhookId: string, eventId: 
   return indicatorsOf(rows)
 }
 
-/** Forgets up to `limit` values that a webhook would be sent again anyway. */
+/** Deletes up to `limit` expired values of a webhook. @returns how many */
 export async function deleteFreeIndicators(
   db: Queryable,
   webhook: { id: string; once: Once | null },
   now: Date,
   limit: number,
 ): Promise<number> {
-  const before = webhook.once && freeBefore(webhook.once, now)
+  const before = webhook.once && expiryOf(webhook.once, now)
   if (!before) return 0
   const { rowCount } = await db.query(
     `delete from indicators where (webhook_id, key) in (
@@ -76,7 +76,7 @@ export async function deleteFreeIndicators(
   return rowCount
 }
 
-/** In one order, so that the body of a retry is the body of the first attempt. */
+/** In a fixed order, so that the body of a retry is the body of the first attempt. */
 function indicatorsOf(rows: readonly IndicatorRow[]): Indicator[] {
   const order = (row: IndicatorRow) => `${row.path}\n${row.value}`
   return [...rows]

@@ -1,8 +1,8 @@
 /**
- * Once: which values of an event are indicators for a webhook. Pure.
+ * The setting `once`: which values of an event are indicators for a webhook. Pure.
  *
- * Promise: a path selects by whole keys, `*` standing for anything inside one; what changes from event to event (ports,
- * bytes, times, sequences) is in no preset.
+ * Guarantee: a path selects by whole keys, with `*` for any characters inside a key; the preset has no values that differ
+ * from event to event (ports, bytes, times, sequences).
  */
 import { isIP } from 'node:net'
 import { Type, type Static } from 'typebox'
@@ -30,29 +30,29 @@ export const Once = Type.Object(
     within: Type.Optional(
       Type.String({
         pattern: DURATION_PATTERN,
-        description: 'After this long a value is sent again, such as 30d; left out: never.',
+        description: 'A value is sent again after this time, such as 30d; left out: never.',
       }),
     ),
     exclude_private: Type.Optional(
-      Type.Boolean({ description: 'Leaves out addresses that are not public: they say nothing to a scanner.' }),
+      Type.Boolean({ description: 'Leaves out addresses that are not public, which a scanner cannot look up.' }),
     ),
   },
   {
     additionalProperties: false,
     description:
-      'It receives an event only when that carries values which it was never sent, in any alert, and these values.',
+      'It receives an event only when the event holds values that it was never sent, of any alert; these are `indicators`.',
     examples: [{ paths: ['file.hash.*', 'related.ip', 'url.full'], within: '30d' }],
   },
 )
 export type Once = Static<typeof Once>
 
-/** One value at one path, as a receiver gets it. */
+/** One value at one path, as in a body. */
 export interface Indicator {
   path: string
   value: Json
 }
 
-/** Fields of the Elastic Common Schema (8.x) that hold an observable which a scanner knows. */
+/** Fields of the Elastic Common Schema (8.x) that hold observables which scanners look up. */
 const ECS_INDICATORS = [
   'file.hash.*',
   'process.hash.*',
@@ -83,7 +83,7 @@ const ECS_INDICATORS = [
 
 const isPublic = createAddressRule([])
 
-/** The indicators among an event's values, each once, in the order given. */
+/** The indicators among an event's values, each once, in their order. */
 export function selectIndicators(values: readonly ContextValue[], once: Once): ContextValue[] {
   const patterns = (once.paths === 'indicators' ? ECS_INDICATORS : once.paths).map((path) => path.split('.'))
   const selected = values.filter(({ path, value }) => {
@@ -93,13 +93,13 @@ export function selectIndicators(values: readonly ContextValue[], once: Once): C
   return uniqueValues(selected)
 }
 
-/** A value as a receiver gets it. */
+/** A value as in a body. */
 export function indicatorOf({ path, value }: ContextValue): Indicator {
   return { path: path.join('.'), value }
 }
 
-/** When a value must have been sent last to be sent again now; undefined: it never is. */
-export function freeBefore(once: Once, now: Date): Date | undefined {
+/** Values sent before this time may be sent again; undefined: values are never sent again. */
+export function expiryOf(once: Once, now: Date): Date | undefined {
   const ms = once.within === undefined ? undefined : durationMs(once.within)
   return ms === undefined ? undefined : new Date(now.getTime() - ms)
 }

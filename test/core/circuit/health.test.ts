@@ -37,7 +37,7 @@ function failedTimes(times: number, from: Health = HEALTHY, now = NOW): Health {
 
 const FAILING = failedTimes(FAILURES_TO_OPEN)
 
-t.test('five failures in a row open the circuit, and it is told of then', async (t) => {
+t.test('five failures in a row open the circuit and make a notice', async (t) => {
   t.match(failedTimes(4), { state: 'healthy', failures: 4, failingSince: NOW, probeAt: null })
   for (const before of [HEALTHY, failedTimes(1), failedTimes(3)]) t.equal(failed(before).notice, undefined)
   const opened = failed(failedTimes(4), { reason: 'timeout: nothing within 1000 ms', now: later(9) })
@@ -53,7 +53,7 @@ t.test('five failures in a row open the circuit, and it is told of then', async 
   })
 })
 
-t.test('a success in between, whether it was written or only seen, begins the row anew', async (t) => {
+t.test('a success ends the failures in a row, whether it was recorded or only seen', async (t) => {
   const written = failed(afterSuccess(failedTimes(4), NOW).health, { now: later(60) })
   const seen = failed(failedTimes(4), { succeededSince: true, now: later(60) })
   for (const { health, notice } of [written, seen]) {
@@ -63,7 +63,7 @@ t.test('a success in between, whether it was written or only seen, begins the ro
 })
 
 t.test(
-  'each failed probe makes the wait for the next one longer, up to five minutes, a fifth late at most',
+  'each failed probe makes the wait for the next one longer, up to five minutes; a probe is at most a fifth late',
   async (t) => {
     for (const random of [0, 0.999]) {
       let health = failed(failedTimes(4), { random }).health
@@ -73,7 +73,7 @@ t.test(
         waits.push((health.probeAt!.getTime() - now.getTime()) / 1000)
         now = health.probeAt!
         const change = failed(health, { now, random })
-        t.equal(change.notice, undefined, 'it is known to be failing')
+        t.equal(change.notice, undefined, 'there is one notice per outage')
         health = change.health
       }
       const schedule = [5, 10, 30, 60, 120, 300, 300, 300]
@@ -84,72 +84,75 @@ t.test(
   },
 )
 
-t.test('attempts that were under way when the circuit opened are no probes', async (t) => {
+t.test('attempts in flight when the circuit opens are not probes', async (t) => {
   const health = failedTimes(30, FAILING, later(1))
   t.match(health, { state: 'failing', failures: 35, probes: 0 })
-  t.same(health.probeAt, FAILING.probeAt, 'the first probe comes when it was to come')
+  t.same(health.probeAt, FAILING.probeAt, 'they do not move the first probe')
 })
 
-t.test('while it fails nothing is sent before the probe, and then one delivery', async (t) => {
+t.test('a failing webhook gets nothing before the probe, and then one delivery', async (t) => {
   t.same(allowanceOf(FAILING, NO_LIMITS, 32, NOW), { kind: 'wait', until: later(5) })
   t.same(allowanceOf(FAILING, NO_LIMITS, 32, later(4.999)), { kind: 'wait', until: later(5) })
   t.same(allowanceOf(FAILING, NO_LIMITS, 32, later(5)), { kind: 'probe' })
   t.same(allowanceOf({ ...FAILING, probeAt: null }, NO_LIMITS, 32, NOW), { kind: 'probe' })
 })
 
-t.test('a success makes a failing webhook recover; it is told of when the ramp is over or nothing waits', async (t) => {
+t.test('a success starts the recovery; its notice comes when the ramp is over or no delivery waits', async (t) => {
   const { health, notice } = afterSuccess(FAILING, later(60))
   t.same(health, { ...HEALTHY, state: 'recovering', recoveringSince: later(60) })
   t.equal(notice, undefined)
   t.equal(afterDrain(health, { empty: false, now: later(60 + RAMP_S - 0.001) }), undefined)
-  const well = { health: HEALTHY, notice: 'webhook.recovered' }
-  t.same(afterDrain(health, { empty: false, now: later(60 + RAMP_S) }), well)
-  t.same(afterDrain(health, { empty: true, now: later(60) }), well)
+  const recovered = { health: HEALTHY, notice: 'webhook.recovered' }
+  t.same(afterDrain(health, { empty: false, now: later(60 + RAMP_S) }), recovered)
+  t.same(afterDrain(health, { empty: true, now: later(60) }), recovered)
   t.match(afterSuccess(health, later(61)), { health, notice: undefined }, 'further successes do not shorten the ramp')
   for (const other of [HEALTHY, FAILING]) t.equal(afterDrain(other, { empty: true, now: later(99) }), undefined)
 })
 
-t.test('what waited is sent at a rate that doubles every few seconds, within the limits of the webhook', async (t) => {
-  const health = recoveringFrom(NOW)
-  const at = (seconds: number, limits = {}) =>
-    allowanceOf(health, { ...NO_LIMITS, ...limits }, 32, later(seconds)) as {
-      maxInFlight: number
-      ratePerSecond: number
-    }
-  t.same(at(0), { kind: 'send', maxInFlight: 1, ratePerSecond: RAMP_START_PER_S })
-  t.same(at(RAMP_DOUBLING_S), { kind: 'send', maxInFlight: 2, ratePerSecond: 2 * RAMP_START_PER_S })
-  t.same(at(3 * RAMP_DOUBLING_S), { kind: 'send', maxInFlight: 8, ratePerSecond: 8 * RAMP_START_PER_S })
-  t.ok(at(RAMP_S - 0.001).ratePerSecond > 1000)
-  t.same(at(20, { maxInFlight: 3, ratePerSecond: 7 }), { kind: 'send', maxInFlight: 3, ratePerSecond: 7 })
-  t.same(at(0, { maxInFlight: 3, ratePerSecond: 7 }), { kind: 'send', maxInFlight: 1, ratePerSecond: 5 })
-  t.same(allowanceOf(HEALTHY, { maxInFlight: 3, ratePerSecond: 7 }, 32, NOW), {
-    kind: 'send',
-    maxInFlight: 3,
-    ratePerSecond: 7,
-  })
-  t.same(allowanceOf(HEALTHY, NO_LIMITS, 32, NOW), { kind: 'send', maxInFlight: 32, ratePerSecond: null })
-})
+t.test(
+  'a recovering webhook gets deliveries at a rate that doubles every few seconds, within its own limits',
+  async (t) => {
+    const health = recoveringFrom(NOW)
+    const at = (seconds: number, limits = {}) =>
+      allowanceOf(health, { ...NO_LIMITS, ...limits }, 32, later(seconds)) as {
+        maxInFlight: number
+        ratePerSecond: number
+      }
+    t.same(at(0), { kind: 'send', maxInFlight: 1, ratePerSecond: RAMP_START_PER_S })
+    t.same(at(RAMP_DOUBLING_S), { kind: 'send', maxInFlight: 2, ratePerSecond: 2 * RAMP_START_PER_S })
+    t.same(at(3 * RAMP_DOUBLING_S), { kind: 'send', maxInFlight: 8, ratePerSecond: 8 * RAMP_START_PER_S })
+    t.ok(at(RAMP_S - 0.001).ratePerSecond > 1000)
+    t.same(at(20, { maxInFlight: 3, ratePerSecond: 7 }), { kind: 'send', maxInFlight: 3, ratePerSecond: 7 })
+    t.same(at(0, { maxInFlight: 3, ratePerSecond: 7 }), { kind: 'send', maxInFlight: 1, ratePerSecond: 5 })
+    t.same(allowanceOf(HEALTHY, { maxInFlight: 3, ratePerSecond: 7 }, 32, NOW), {
+      kind: 'send',
+      maxInFlight: 3,
+      ratePerSecond: 7,
+    })
+    t.same(allowanceOf(HEALTHY, NO_LIMITS, 32, NOW), { kind: 'send', maxInFlight: 32, ratePerSecond: null })
+  },
+)
 
-t.test('five failures while it recovers open the circuit again, without another notice', async (t) => {
+t.test('five failures during the recovery open the circuit again, without another notice', async (t) => {
   const before = failedTimes(4, recoveringFrom(NOW))
   t.equal(before.state, 'recovering')
   const { health, notice } = failed(before)
   t.match(health, { state: 'failing', probes: 0, probeAt: later(5), recoveringSince: null })
   t.equal(notice, undefined)
-  t.equal(failed(before, { succeededSince: true }).health.state, 'recovering', 'a success in between: no row')
+  t.equal(failed(before, { succeededSince: true }).health.state, 'recovering', 'a success in between ends the row')
 })
 
-t.test('nothing but failures for as long as it is given disables it, saying since when and why', async (t) => {
+t.test('nothing but failures for `disableAfterMs` disables a webhook, with the time and the reason', async (t) => {
   const before = failed(FAILING, { now: later(DISABLE_AFTER_MS / 1000 - 1) })
   t.equal(before.disable, undefined)
   const after = failed(before.health, { now: later(DISABLE_AFTER_MS / 1000), reason: 'timeout' })
   t.equal(after.notice, 'webhook.disabled')
   t.equal(after.disable, `nothing but failures since ${NOW.toISOString()}, the last one: timeout`)
   const seldom = failedTimes(1, failedTimes(1), later(DISABLE_AFTER_MS / 1000 + 1))
-  t.equal(seldom.state, 'healthy', 'two failures in a week are no proof')
+  t.equal(seldom.state, 'healthy', 'two failures in a week are not enough')
 })
 
-t.test('410 Gone disables at once, in any state', async (t) => {
+t.test('410 Gone disables a webhook at once, in any state', async (t) => {
   for (const before of [HEALTHY, FAILING, recoveringFrom(NOW)]) {
     const change = failed(before, { gone: true })
     t.match(change, { notice: 'webhook.disabled', disable: 'the receiver answered 410 Gone' })
@@ -176,20 +179,20 @@ const anyHealth: fc.Arbitrary<Health> = fc.record({
   recoveringSince: nullable(time),
 })
 
-t.test('whatever its health and whatever the clock says, no more is allowed than the limits', async () => {
+t.test('an allowance never exceeds the limits, for any health and clock', async () => {
   const limits = fc.record({
     maxInFlight: nullable(fc.integer({ min: 1, max: 1000 })),
     ratePerSecond: nullable(fc.double({ min: 0.01, max: 1000, noNaN: true })),
   })
   fc.assert(
-    fc.property(anyHealth, limits, fc.integer({ min: 1, max: 64 }), time, (health, limits, most, now) => {
-      const allowance = allowanceOf(health, limits, most, now)
+    fc.property(anyHealth, limits, fc.integer({ min: 1, max: 64 }), time, (health, limits, max, now) => {
+      const allowance = allowanceOf(health, limits, max, now)
       if (allowance.kind !== 'send') return health.state === 'failing'
       const { maxInFlight, ratePerSecond } = allowance
       const isWithin =
         limits.ratePerSecond === null || (ratePerSecond !== null && ratePerSecond <= limits.ratePerSecond)
-      const isAlive = maxInFlight >= 1 && (ratePerSecond === null || ratePerSecond > 0)
-      return health.state !== 'failing' && isWithin && isAlive && maxInFlight <= (limits.maxInFlight ?? most)
+      const isPositive = maxInFlight >= 1 && (ratePerSecond === null || ratePerSecond > 0)
+      return health.state !== 'failing' && isWithin && isPositive && maxInFlight <= (limits.maxInFlight ?? max)
     }),
     { numRuns: 1000 },
   )
@@ -216,16 +219,16 @@ const step: fc.Arbitrary<Step> = fc.oneof(
 )
 
 t.test(
-  'it never leaves healthy without five failures in a row; each failing is followed by recovered or disabled',
+  'a webhook leaves healthy only after five failures in a row; every failing notice is followed by recovered or disabled',
   async (t) => {
     const seen = new Set<string>()
     fc.assert(
       fc.property(fc.array(step, { maxLength: 200 }), (steps) => {
         let health = HEALTHY
         let now = NOW
-        /** Failures in a row, as one who sees everything counts them. */
+        /** Failures in a row over all processes. */
         let inRow = 0
-        let isTold = false
+        let isNoticed = false
         for (const step of steps) {
           if (step.kind === 'time') now = later(step.seconds, now)
           if (step.kind === 'success') inRow = 0
@@ -234,10 +237,10 @@ t.test(
           if (!change) continue
           if (health.state === 'healthy' && change.health.state !== 'healthy' && inRow < FAILURES_TO_OPEN) return false
           if (change.health.state === 'failing' && change.health.probeAt === null) return false
-          if (change.notice === 'webhook.failing' && isTold) return false
+          if (change.notice === 'webhook.failing' && isNoticed) return false
           if (change.notice === 'webhook.recovered' && health.state !== 'recovering') return false
           if ((change.notice === 'webhook.disabled') !== (change.disable !== undefined)) return false
-          if (change.notice) isTold = change.notice === 'webhook.failing'
+          if (change.notice) isNoticed = change.notice === 'webhook.failing'
           if (change.notice) seen.add(change.notice)
           health = change.health
           if (change.disable !== undefined) {
@@ -245,14 +248,14 @@ t.test(
             health = recoveringFrom(now)
             inRow = 0
           }
-          // whoever is not well was told of, unless it was given up and begins again
-          if (health.state === 'healthy' && isTold) return false
+          // no failing notice is left without a second one
+          if (health.state === 'healthy' && isNoticed) return false
         }
         return true
       }),
       { numRuns: 500 },
     )
-    t.equal(seen.size, 3, 'the sequences meet every notice')
+    t.equal(seen.size, 3, 'the sequences have every notice')
   },
 )
 

@@ -17,16 +17,16 @@ function outcome(webhookId: string, result: 'ok' | 'failed' | 'gone', state: Hea
   return { webhookId, state, failure: result === 'ok' ? null : failure }
 }
 
-t.test('notices', async (t) => {
+t.test('the circuit breaker', async (t) => {
   const shop = await workshop(t)
   const { database, registry, publish, addWebhook, dispatch, work, makeDue, dispatches } = shop
   const typesOf = async (ids: readonly string[]) =>
     Promise.all(ids.map(async (id) => (await findEvent(database, id))!.type))
-  const notes = (settings: { now?: () => Date } = {}) =>
+  const transitions = (settings: { now?: () => Date } = {}) =>
     createCircuitTransitions({ database, disableAfterMs: DISABLE_AFTER_MS, random: () => 0, ...settings })
 
   await t.test(
-    'go to webhooks that name their type, never to the one they are about, and without its URL',
+    'a notice is sent to webhooks that name its type, not to the one it is about, and without its URL',
     async (t) => {
       const all = ['sns.notification', 'webhook.failing', 'webhook.recovered', 'webhook.disabled'] as const
       const operators = await addWebhook(ok, {
@@ -37,28 +37,30 @@ t.test('notices', async (t) => {
       const { receiver, webhook } = subject
       const url = `${receiver.url}/hush-hush?token=hush-hush`
       await editWebhook(database, webhook.id, { url })
-      const tell = async () => {
+      const dispatchNotices = async () => {
         for (const eventId of dispatches.splice(0)) await dispatch({ eventId })
       }
       for (let i = 0; i < 5; i++) await dispatch({ eventId: (await publish('text')).id })
       t.equal(receiver.received.length, 5)
-      await tell()
+      await dispatchNotices()
       receiver.respond = ok
       await makeDue()
       await work(webhook.id)
-      await tell()
+      await dispatchNotices()
       receiver.respond = () => ({ status: 410 })
       await dispatch({ eventId: (await publish('text')).id })
-      await tell()
+      await dispatchNotices()
 
-      const told = operators.receiver.received.map(({ json }) => json as { webhook: object; relay: { type: string } })
+      const notices = operators.receiver.received.map(
+        ({ json }) => json as { webhook: object; relay: { type: string } },
+      )
       t.same(
-        told.map(({ relay }) => relay.type),
+        notices.map(({ relay }) => relay.type),
         ['webhook.failing', 'webhook.recovered', 'webhook.disabled'],
       )
       const { id, description } = webhook
       t.match(
-        told.map(({ webhook }) => webhook),
+        notices.map(({ webhook }) => webhook),
         [
           { id, description, status: 'enabled', health: 'failing', last_failure: 'rejected: status 500' },
           { id, status: 'enabled', health: 'healthy', failing_since: null, last_failure: null },
@@ -68,22 +70,22 @@ t.test('notices', async (t) => {
       t.notMatch(JSON.stringify(operators.receiver.received), /hush/)
       t.ok(operators.receiver.received.every(({ verified }) => verified))
       t.same(
-        new Set(plain.receiver.received.map(({ json }) => (json as (typeof told)[0]).relay.type)),
+        new Set(plain.receiver.received.map(({ json }) => (json as (typeof notices)[0]).relay.type)),
         new Set(['sns.notification']),
         'an empty selection selects no notices',
       )
       t.equal(
-        receiver.received.filter(({ json }) => (json as (typeof told)[0]).relay.type.startsWith('webhook.')).length,
+        receiver.received.filter(({ json }) => (json as (typeof notices)[0]).relay.type.startsWith('webhook.')).length,
         0,
-        'nobody is told of himself',
+        'a webhook gets no notice about itself',
       )
       for (const { webhook } of [operators, plain, subject]) await deleteWebhook(database, webhook.id)
     },
   )
 
-  await t.test('outcomes count in their order: a success between failures ends their row', async (t) => {
+  await t.test('outcomes count in their order: a success ends the failures in a row', async (t) => {
     const { webhook } = await addWebhook(ok)
-    const { record } = notes()
+    const { record } = transitions()
     const four = Array.from({ length: 4 }, () => outcome(webhook.id, 'failed'))
     t.same(await record([...four, outcome(webhook.id, 'ok')]), [])
     t.same(await record(four), [])
@@ -92,19 +94,19 @@ t.test('notices', async (t) => {
     t.match((await registry.current()).byId.get(webhook.id), { state: { state: 'failing', failures: 5 } })
   })
 
-  await t.test('failures count together, whichever process sees them, and are told of once', async (t) => {
+  await t.test('the failures of all processes count together and make one notice', async (t) => {
     const webhooks = await Promise.all(Array.from({ length: 5 }, () => addWebhook(ok)))
     const ids = webhooks.map(({ webhook }) => webhook.id)
-    const [one, two] = [notes(), notes()]
-    // both ways round, so that two batches would wait for each other if they took their own order
+    const [one, two] = [transitions(), transitions()]
+    // in opposite orders, so that two batches would deadlock without a lock order
     const batch = ids.flatMap((id) => Array.from({ length: 3 }, () => outcome(id, 'failed')))
-    const told = (await Promise.all([one.record(batch), two.record([...batch].reverse())])).flat()
-    t.equal(told.length, 5)
-    const about = await Promise.all(told.map(async (id) => (await findEvent(database, id))!.webhookId))
+    const noticeIds = (await Promise.all([one.record(batch), two.record([...batch].reverse())])).flat()
+    t.equal(noticeIds.length, 5)
+    const about = await Promise.all(noticeIds.map(async (id) => (await findEvent(database, id))!.webhookId))
     t.same([...about].sort(), [...ids].sort())
   })
 
-  await t.test('a success at a webhook that is well writes nothing; at one that fails it is written', async (t) => {
+  await t.test('a success of a healthy webhook writes nothing; that of a failing one is recorded', async (t) => {
     const { webhook } = await addWebhook(ok)
     const written = async () =>
       (
@@ -113,7 +115,7 @@ t.test('notices', async (t) => {
           [webhook.id],
         )
       ).rows
-    const { record, settle } = notes()
+    const { record, settle } = transitions()
     const before = await written()
     t.same(await record(Array.from({ length: 9 }, () => outcome(webhook.id, 'ok'))), [])
     t.same(await written(), before)
@@ -122,31 +124,31 @@ t.test('notices', async (t) => {
     t.match(await standingOf(database, webhook.id), { health: 'recovering', failing_since: null })
     t.same(await settle(webhook.id, { empty: false }), [], 'the ramp is not over')
     t.same(await typesOf(await settle(webhook.id, { empty: true })), ['webhook.recovered'])
-    t.same(await settle(webhook.id, { empty: true }), [], 'it is told of once')
+    t.same(await settle(webhook.id, { empty: true }), [], 'there is one notice')
   })
 
-  await t.test('nothing but failures for five days disable, once, and it says why', async (t) => {
+  await t.test('nothing but failures for five days disable a webhook once, with the reason', async (t) => {
     const { webhook } = await addWebhook(ok)
     const start = Date.now()
     let now = start
-    const { record } = notes({ now: () => new Date(now) })
+    const { record } = transitions({ now: () => new Date(now) })
     await record(Array.from({ length: 5 }, () => outcome(webhook.id, 'failed')))
-    const told: string[] = []
+    const noticeIds: string[] = []
     for (let day = 1; day <= 7; day++) {
       now = start + day * 86_400_000
-      told.push(...(await record([outcome(webhook.id, 'failed', 'failing')])))
+      noticeIds.push(...(await record([outcome(webhook.id, 'failed', 'failing')])))
       t.match(await standingOf(database, webhook.id), { status: day < 5 ? 'enabled' : 'disabled' }, `day ${day}`)
     }
-    t.same(await typesOf(told), ['webhook.disabled'])
+    t.same(await typesOf(noticeIds), ['webhook.disabled'])
     const since = new Date(start).toISOString()
     t.match(await standingOf(database, webhook.id), {
       disabled_reason: `nothing but failures since ${since}, the last one: rejected: status 500`,
     })
   })
 
-  await t.test('of a webhook that is disabled nothing more is told', async (t) => {
+  await t.test('a disabled webhook makes no further notices', async (t) => {
     const { webhook } = await addWebhook(ok)
-    const { record } = notes()
+    const { record } = transitions()
     const late = Array.from({ length: 6 }, () => outcome(webhook.id, 'failed'))
     t.same(await typesOf(await record([outcome(webhook.id, 'gone'), ...late, outcome(webhook.id, 'gone')])), [
       'webhook.disabled',
@@ -154,13 +156,13 @@ t.test('notices', async (t) => {
     t.same(await record(late), [])
   })
 
-  await t.test('of a webhook that was deleted meanwhile nothing is told', async (t) => {
+  await t.test('a deleted webhook makes no notices', async (t) => {
     const { webhook } = await addWebhook(ok)
     await deleteWebhook(database, webhook.id)
     const five = Array.from({ length: 5 }, () => outcome(webhook.id, 'failed'))
-    t.same(await notes().record([...five, outcome(webhook.id, 'gone')]), [])
+    t.same(await transitions().record([...five, outcome(webhook.id, 'gone')]), [])
     await database.query('delete from delivery_queues where webhook_id = $1', [webhook.id])
-    t.same(await notes().record(five), [])
-    t.same(await notes().settle(webhook.id, { empty: true }), [])
+    t.same(await transitions().record(five), [])
+    t.same(await transitions().settle(webhook.id, { empty: true }), [])
   })
 })

@@ -2,16 +2,16 @@ import t from 'tap'
 import { flattenContext } from '../../../src/core/alert/context.js'
 import { parseJson, type JsonObject } from '../../../src/core/platform/json.js'
 import { durationMs } from '../../../src/core/platform/duration.js'
-import { freeBefore, indicatorOf, selectIndicators, type Once } from '../../../src/core/indicator/once.js'
+import { expiryOf, indicatorOf, selectIndicators, type Once } from '../../../src/core/indicator/once.js'
 
 const values = (text: string) => flattenContext(parseJson(text) as JsonObject)
 const select = (text: string, once: Once) =>
-  selectIndicators(values(text), once).map((held) => {
-    const { path, value } = indicatorOf(held)
+  selectIndicators(values(text), once).map((selected) => {
+    const { path, value } = indicatorOf(selected)
     return `${path}=${String(value)}`
   })
 
-t.test('a path selects by whole keys, a star inside one', async (t) => {
+t.test('a path selects by whole keys, and a star matches within a key', async (t) => {
   const context =
     '{"file":{"hash":{"sha256":["h"],"md5":["m"]},"name":["n"],"hash2":["x"]},"related":{"ip":["1.1.1.1"]},"a":{"b":{"c":{"d":["deep"]}}}}'
   t.same(select(context, { paths: ['file.hash.*'] }), ['file.hash.sha256=h', 'file.hash.md5=m'])
@@ -21,7 +21,7 @@ t.test('a path selects by whole keys, a star inside one', async (t) => {
   t.same(select('{"__proto__":{"x":["p"]}}', { paths: ['__proto__.x'] }), ['__proto__.x=p'])
 })
 
-t.test('the preset has observables and nothing that changes from event to event', async (t) => {
+t.test('the preset selects observables and no values that differ from event to event', async (t) => {
   const context = `{"file":{"hash":{"sha256":["h"]},"size":[7]},"source":{"ip":["8.8.8.8"],"port":[443],"bytes":[1]},"url":{"full":["https://x"]},
     "event":{"start":[1],"sequence":[2],"action":["a"]},"dns":{"question":{"name":["d"]}},"email":{"from":{"address":["e"]}},"user":{"name":["u"]},"related":{"hash":["r"]}}`
   t.same(select(context, { paths: 'indicators' }), [
@@ -51,6 +51,6 @@ t.test('a duration is a number and a unit', async (t) => {
     t.equal(durationMs(text), undefined, text)
   }
   const now = new Date('2026-01-31T00:00:00.000Z')
-  t.same(freeBefore({ paths: ['a'], within: '30d' }, now), new Date('2026-01-01T00:00:00.000Z'))
-  t.equal(freeBefore({ paths: ['a'] }, now), undefined)
+  t.same(expiryOf({ paths: ['a'], within: '30d' }, now), new Date('2026-01-01T00:00:00.000Z'))
+  t.equal(expiryOf({ paths: ['a'] }, now), undefined)
 })
