@@ -1,7 +1,7 @@
 /**
- * How receivers behave: well, or in one of the ways in which receivers are known to hurt who sends to them.
+ * The behaviours of receivers: well-behaved, or failing in a way that is known from real receivers.
  *
- * Promise: `take` is called just before a 2xx goes out and only then; a behaviour takes any event in the end.
+ * Guarantee: `accept` is called just before a 2xx is sent, and only then; every behaviour accepts any event in the end.
  */
 import type { ServerResponse } from 'node:http'
 import { setTimeout as pause } from 'node:timers/promises'
@@ -12,8 +12,8 @@ export interface Exchange {
   random: Random
   /** Milliseconds since the receivers were started. */
   atMs: number
-  /** The event is the receiver's from here on. */
-  take(): void
+  /** Counts the event as received. */
+  accept(): void
 }
 
 export type Behaviour = (exchange: Exchange) => void | Promise<void>
@@ -63,7 +63,7 @@ export const BEHAVIOURS = {
     if (exchange.random() < 0.5) return well(exchange)
     const { response } = exchange
     if (!isOpen(response)) return
-    exchange.take()
+    exchange.accept()
     response.writeHead(200, { 'content-length': HUGE_BYTES })
     for (let sent = 0; sent < HUGE_BYTES && isOpen(response); sent += CHUNK.length) {
       if (!response.write(CHUNK)) await drained(response)
@@ -72,22 +72,22 @@ export const BEHAVIOURS = {
   },
 } satisfies Record<string, Behaviour>
 
-function well({ response, take }: Exchange): void {
+function well({ response, accept }: Exchange): void {
   if (!isOpen(response)) return
-  take()
+  accept()
   response.writeHead(204).end()
 }
 
-/** Byte by byte: the body after a prompt status, or the status line too, which no deadline waits for. */
+/** Answers byte by byte: the body after a prompt status, or the whole answer, which takes longer than the timeout. */
 async function drips(exchange: Exchange): Promise<void> {
   const { response, random } = exchange
-  const dice = random()
-  if (dice < 0.4) return well(exchange)
+  const share = random()
+  if (share < 0.4) return well(exchange)
   if (!isOpen(response)) return
-  if (dice < 0.8) {
-    exchange.take()
+  if (share < 0.8) {
+    exchange.accept()
     response.writeHead(200, { 'content-length': 30 })
-    await drip('taken, thank you very much ...', (byte) => response.write(byte), response)
+    await drip('this answer has thirty bytes..', (byte) => response.write(byte), response)
     response.end()
   } else {
     await drip('HTTP/1.1 204 No Content\r\n\r\n', (byte) => response.socket?.write(byte), response)

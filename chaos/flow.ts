@@ -1,13 +1,14 @@
 /**
- * SNS: posts signed notifications to the API processes at a steady rate, as SNS does.
+ * The flow of messages: signed notifications posted to the API processes at a steady rate, with retries, as by SNS.
  *
- * Promise: a message is accepted when it was told 200, with the event it became; one that was told 5xx, or nothing within
- * 15 s, comes again unchanged, later and to whichever process, until it is accepted. So much is under way and no more.
+ * Guarantee: a message is accepted when it was answered 200, with the id of its event. One that was answered 5xx, or not
+ * within 15 s, is sent again unchanged, to any of the processes, until it is accepted. At most `MAX_WAITING` messages are
+ * in flight.
  */
 import { setTimeout as pause } from 'node:timers/promises'
 import type { SnsPublisher } from '../test/helpers/sns-publisher.js'
-import { changeMessage, plainMessage } from './change.js'
-import type { Expected } from './ledger.js'
+import { changeMessage, plainMessage } from './message.js'
+import type { Expected } from './delivery-log.js'
 import { between, pick, type Random } from './random.js'
 
 export interface FlowCounts {
@@ -15,13 +16,13 @@ export interface FlowCounts {
   accepted: number
   /** Answers 5xx. */
   refused: number
-  /** No answer: nobody listened, the connection broke, or 15 s passed. */
+  /** No answer: no process listened, the connection broke, or 15 s passed. */
   unanswered: number
-  /** Posts that repeated a message, those of messages that were accepted already included. */
+  /** Posts of a message after the first, also of messages already accepted. */
   repeated: number
-  /** Accepted messages that a repeat was answered another event for. */
+  /** Accepted messages whose repetition was answered with another event. */
   split: number
-  /** What SNS never repeats: answers 4xx, some of them in words. */
+  /** Answers 4xx, which SNS does not retry; and the bodies of some. */
   rejected: number
   rejections: string[]
 }
@@ -29,21 +30,21 @@ export interface FlowCounts {
 export interface Flow {
   readonly counts: FlowCounts
   readonly accepted: readonly Expected[]
-  /** Nothing new from here on. */
+  /** Sends no new message. */
   stop(): void
-  /** When every message is accepted, or rejected. */
+  /** Resolves when every message is accepted or rejected. */
   done: Promise<void>
 }
 
-/** SNS waits so long for an answer. */
-const PATIENCE_MS = 15_000
+/** How long SNS waits for an answer. */
+const TIMEOUT_MS = 15_000
 const MAX_WAITING = 2000
 const PLAIN_SHARE = 0.2
-/** So many of a hundred accepted messages come once more: SNS promises at least once, too. */
-const AGAIN_SHARE = 0.03
+/** The part of the accepted messages that is sent once more, since SNS delivers at least once. */
+const REPEAT_SHARE = 0.03
 const ALERTS = 36
-/** Alerts get so many changes, then others come: bodies hold all that an alert ever held. */
-const CHANGES_OF_ALERTS = 36 * 400
+/** After so many changes new alerts replace the old ones, since a body grows with its alert. */
+const CHANGES_OF_ALERTS = ALERTS * 400
 
 interface Message {
   text: string
@@ -82,7 +83,7 @@ export function startFlow({ publisher, urls, random, ratePerSecond }: FlowOption
     return { text: JSON.stringify(publisher.notification({ message, version: pick(random, ['1', '2']) })), value }
   }
 
-  /** The event that it became; undefined when it is never to be repeated. */
+  /** Posts a message until it is answered. @returns the id of its event; undefined when it was rejected */
   async function post({ text }: Message): Promise<string | undefined> {
     for (;;) {
       const answer = await postOnce(pick(random, urls()), text)
@@ -104,7 +105,7 @@ export function startFlow({ publisher, urls, random, ratePerSecond }: FlowOption
     if (eventId === undefined) return
     counts.accepted++
     accepted.push({ eventId, value: message.value })
-    if (random() >= AGAIN_SHARE) return
+    if (random() >= REPEAT_SHARE) return
     await pause(between(random, 0, 3000))
     counts.repeated++
     if ((await post(message)) !== eventId) counts.split++
@@ -131,7 +132,7 @@ export function startFlow({ publisher, urls, random, ratePerSecond }: FlowOption
 }
 
 interface Answer {
-  /** 0: none. */
+  /** 0 when there was no answer. */
   status: number
   eventId: string | undefined
   text: string
@@ -143,7 +144,7 @@ async function postOnce(url: string, text: string): Promise<Answer> {
       method: 'POST',
       body: text,
       headers: { 'content-type': 'text/plain; charset=UTF-8', 'x-amz-sns-message-type': 'Notification' },
-      signal: AbortSignal.timeout(PATIENCE_MS),
+      signal: AbortSignal.timeout(TIMEOUT_MS),
     })
     const body = await answer.text()
     const eventId = answer.ok ? (JSON.parse(body) as { event_id?: string }).event_id : undefined

@@ -1,4 +1,4 @@
-/** Chance that can be had again: the same seed and name give the same numbers, in the same order, on every machine. */
+/** Reproducible random numbers: the same seed and name give the same sequence on every machine. */
 import { createHash } from 'node:crypto'
 
 /** Numbers in [0, 1). */
@@ -13,7 +13,7 @@ export function between(random: Random, low: number, high: number): number {
   return low + (high - low) * random()
 }
 
-/** One of these; there must be one. */
+/** One of the values, of which there must be at least one. */
 export function pick<T>(random: Random, values: readonly T[]): T {
   return values[Math.floor(random() * values.length)]!
 }

@@ -1,14 +1,14 @@
-/** The driver's side of the receivers' process: one order at a time, and its answer. */
+/** The driver's side of the receivers' process: one command at a time, and its result. */
 import { fork } from 'node:child_process'
 import { once } from 'node:events'
 import { join } from 'node:path'
-import type { Answers, Order } from './orders.js'
+import type { Command, Results } from './protocol.js'
 
 export interface Receivers {
-  /** By the name of the part. */
+  /** By the name of the webhook. */
   urls: Record<string, string>
-  /** Rejects when the process is gone. */
-  order<O extends Order>(order: O): Promise<Answers[O['do']]>
+  /** Rejects when the process has ended. */
+  send<C extends Command>(command: C): Promise<Results[C['do']]>
 }
 
 export async function startReceivers(
@@ -22,12 +22,12 @@ export async function startReceivers(
   })
   ended.catch(() => {})
 
-  async function order<O extends Order>(given: O): Promise<Answers[O['do']]> {
+  async function send<C extends Command>(command: C): Promise<Results[C['do']]> {
     const answered = once(child, 'message')
-    child.send(given)
-    const [answer] = (await Promise.race([answered, ended])) as [Answers[O['do']]]
-    return answer
+    child.send(command)
+    const [result] = (await Promise.race([answered, ended])) as [Results[C['do']]]
+    return result
   }
 
-  return { urls: await order({ do: 'open', seed }), order }
+  return { urls: await send({ do: 'listen', seed }), send }
 }

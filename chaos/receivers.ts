@@ -1,23 +1,23 @@
 /**
- * The receivers, as a process of their own: one server each, so that the driver slows none of them.
+ * The process of the receivers, one server each. It is apart from the driver, which would slow them down.
  *
- * Promise: a delivery counts when the `standardwebhooks` library verified it; a request that broke off half-way counts for
- * nothing. Ends with the driver.
+ * Guarantee: a delivery counts when the `standardwebhooks` library has verified it; an incomplete request does not count.
+ * The process ends with the driver.
  */
 import { once } from 'node:events'
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { Webhook } from 'standardwebhooks'
 import { BEHAVIOURS, type Behaviour } from './behaviours.js'
-import { CAST, type Part } from './cast.js'
-import { valuesIn } from './change.js'
-import { createLedger, type Arrival, type Expected } from './ledger.js'
-import type { Answers, Order, Report } from './orders.js'
+import { createDeliveryLog, type Delivery, type Expected } from './delivery-log.js'
+import { valuesIn } from './message.js'
+import type { Command, Report, Results } from './protocol.js'
 import { createRandom } from './random.js'
+import { WEBHOOKS, type WebhookSpec } from './webhooks.js'
 
 const receivers = new Map<string, Receiver>()
 const startedMs = Date.now()
-let healed = false
+let recovered = false
 let expected: Expected[] = []
 
 interface Receiver {
@@ -33,60 +33,62 @@ interface Body {
 }
 
 process.on('disconnect', () => process.exit())
-process.on('message', (order: Order) => {
-  obey(order).then(
-    (answer) => process.send?.(answer),
+process.on('message', (command: Command) => {
+  run(command).then(
+    (result) => process.send?.(result),
     (error: unknown) => {
       throw error
     },
   )
 })
 
-async function obey(order: Order): Promise<Answers[Order['do']]> {
-  switch (order.do) {
-    case 'open':
-      for (const part of CAST) receivers.set(part.name, await openReceiver(part, order.seed))
+async function run(command: Command): Promise<Results[Command['do']]> {
+  switch (command.do) {
+    case 'listen':
+      for (const spec of WEBHOOKS) receivers.set(spec.name, await openReceiver(spec, command.seed))
       return Object.fromEntries([...receivers].map(([name, { url }]) => [name, url]))
-    case 'trust':
-      for (const [name, secret] of Object.entries(order.secrets)) receivers.get(name)!.verifier = new Webhook(secret)
+    case 'secrets':
+      for (const [name, secret] of Object.entries(command.secrets)) {
+        receivers.get(name)!.verifier = new Webhook(secret)
+      }
       return null
-    case 'heal':
-      healed = true
+    case 'recover':
+      recovered = true
       return null
     case 'expect':
-      expected = order.events
+      expected = command.events
       return null
-    case 'tell':
+    case 'report':
       return Object.fromEntries([...receivers].map(([name, receiver]) => [name, receiver.report()]))
   }
 }
 
-async function openReceiver({ name, behaviour, demands }: Part, seed: number): Promise<Receiver> {
-  const ledger = createLedger({ coalesced: demands.coalesce === true })
+async function openReceiver({ name, behaviour, options }: WebhookSpec, seed: number): Promise<Receiver> {
+  const log = createDeliveryLog({ coalesced: options.coalesce === true })
   const random = createRandom(seed, name)
-  const crowd = createCrowd()
+  const meter = createMeter()
   const misbehave: Behaviour = BEHAVIOURS[behaviour]
-  // one that is only steady stays so: its limits are to hold while what waited is drained, too
+  // 'steady' stays as it is: its limits are checked while the waiting deliveries are drained, too
   const answer: Behaviour = (exchange) =>
-    healed && behaviour !== 'steady' ? BEHAVIOURS.well(exchange) : misbehave(exchange)
+    recovered && behaviour !== 'steady' ? BEHAVIOURS.well(exchange) : misbehave(exchange)
 
   async function handle(request: IncomingMessage, response: ServerResponse): Promise<void> {
     response.on('error', () => {})
-    const leave = crowd.enter(response)
+    const end = meter.begin(response)
     const text = await textOf(request)
     if (text === undefined) return
-    const arrival = readDelivery(text, request, receiver.verifier)
-    if (!arrival) {
-      ledger.refuse()
+    const delivery = readDelivery(text, request, receiver.verifier)
+    if (!delivery) {
+      log.reject()
       response.writeHead(401).end()
       return
     }
-    ledger.arrive(arrival)
-    const take = () => {
-      ledger.take(arrival)
-      leave()
+    log.arrive(delivery)
+    const accept = () => {
+      log.accept(delivery)
+      end()
     }
-    await answer({ response, random, atMs: Date.now() - startedMs, take })
+    await answer({ response, random, atMs: Date.now() - startedMs, accept })
   }
 
   const server = createServer((request, response) => void handle(request, response))
@@ -95,13 +97,16 @@ async function openReceiver({ name, behaviour, demands }: Part, seed: number): P
   const receiver: Receiver = {
     url: `http://127.0.0.1:${(server.address() as AddressInfo).port}/hook`,
     verifier: undefined,
-    report: () => ({ ...ledger.tally(expected), ...crowd.peaks() }),
+    report: () => ({ ...log.summarize(expected), ...meter.peaks() }),
   }
   return receiver
 }
 
-/** Counts requests under way. One that the relay has given up is counted out before the next one is counted in. */
-function createCrowd() {
+/**
+ * Measures requests in flight and per second. A request is counted in on the next turn of the event loop, so that one that
+ * the relay has ended is counted out first.
+ */
+function createMeter() {
   let inFlight = 0
   let maxInFlight = 0
   let second = 0
@@ -109,29 +114,30 @@ function createCrowd() {
   let maxPerSecond = 0
   return {
     peaks: () => ({ maxInFlight, maxPerSecond }),
-    enter(response: ServerResponse): () => void {
-      let state: 'coming' | 'in' | 'out' = 'coming'
-      const leave = () => {
-        if (state === 'in') inFlight--
-        state = 'out'
+    /** @returns ends the request; its response ends it, too */
+    begin(response: ServerResponse): () => void {
+      let state: 'new' | 'counted' | 'ended' = 'new'
+      const end = () => {
+        if (state === 'counted') inFlight--
+        state = 'ended'
       }
-      response.once('close', leave)
-      response.once('prefinish', leave)
+      response.once('close', end)
+      response.once('prefinish', end)
       setImmediate(() => {
-        if (state !== 'coming') return
-        state = 'in'
+        if (state !== 'new') return
+        state = 'counted'
         maxInFlight = Math.max(maxInFlight, ++inFlight)
       })
       const now = Math.floor(Date.now() / 1000)
       if (now !== second) inSecond = 0
       second = now
       maxPerSecond = Math.max(maxPerSecond, ++inSecond)
-      return leave
+      return end
     },
   }
 }
 
-/** Undefined when it broke off. */
+/** The body; undefined when the request is incomplete. */
 async function textOf(request: IncomingMessage): Promise<string | undefined> {
   const chunks: Buffer[] = []
   try {
@@ -142,8 +148,8 @@ async function textOf(request: IncomingMessage): Promise<string | undefined> {
   return Buffer.concat(chunks).toString('utf8')
 }
 
-/** Undefined when it does not verify, or is no JSON. */
-function readDelivery(text: string, { headers }: IncomingMessage, verifier: Webhook | undefined): Arrival | undefined {
+/** Undefined for a request that does not verify, or is not JSON. */
+function readDelivery(text: string, { headers }: IncomingMessage, verifier: Webhook | undefined): Delivery | undefined {
   try {
     verifier!.verify(text, headers as Record<string, string>, { jsonParse: false })
     const { context_diff: diff, updated_alert: alert, relay } = JSON.parse(text) as Body

@@ -1,22 +1,22 @@
-/** The relay's API, from whichever process answers: nothing is known here that an operator could not ask. */
+/** A client of the relay's API. It tries the API processes in turn until one answers. */
 import { setTimeout as pause } from 'node:timers/promises'
-import { RETRY_SCHEDULE_S, type Demands, type Part } from './cast.js'
+import { RETRY_SCHEDULE_S, type WebhookOptions, type WebhookSpec } from './webhooks.js'
 
 export interface RegisteredWebhook {
   id: string
   secret: string
-  /** What the relay understood. */
-  demands: Demands
+  /** The options that the relay supports. */
+  supported: WebhookOptions
 }
 
 export interface RelayApi {
-  register(part: Part, url: string): Promise<RegisteredWebhook>
-  /** Disables and enables: what waits is let go of. */
-  poke(webhookId: string): Promise<void>
+  register(spec: WebhookSpec, url: string): Promise<RegisteredWebhook>
+  /** Disables and enables a webhook, which makes its waiting deliveries due. */
+  reenable(webhookId: string): Promise<void>
   countUndispatched(): Promise<number>
-  /** Deliveries of a webhook in a state, counted up to a page. */
+  /** The number of deliveries of a webhook in a state, at most one page. */
   countDeliveries(webhookId: string, status: string): Promise<number>
-  /** All that the API knows of an event at a webhook, one JSON line a part. */
+  /** The event and its deliveries to a webhook, one line of JSON each. */
   explain(eventId: string, webhookId: string): Promise<string[]>
 }
 
@@ -25,7 +25,7 @@ interface Page {
   next_cursor: string | null
 }
 
-const TRIES = 20
+const MAX_TRIES = 20
 
 /** @param urls the API processes */
 export function createRelayApi(urls: () => string[], key: string): RelayApi {
@@ -43,49 +43,48 @@ export function createRelayApi(urls: () => string[], key: string): RelayApi {
         return { status: answer.status, body: (text === '' ? undefined : JSON.parse(text)) as T }
       }
       const problem = answer instanceof Error ? answer : new Error(await answer.text())
-      if (tried === TRIES) throw new Error(`${method} ${path} got no answer`, { cause: problem })
+      if (tried === MAX_TRIES) throw new Error(`${method} ${path} got no answer`, { cause: problem })
       await pause(500)
     }
   }
 
-  async function must<T>(method: string, path: string, body?: object): Promise<T> {
+  async function askOrThrow<T>(method: string, path: string, body?: object): Promise<T> {
     const answer = await ask<T>(method, path, body)
     if (answer.status < 300) return answer.body
     throw new Error(`${method} ${path} was answered ${answer.status}: ${JSON.stringify(answer.body)}`)
   }
 
   return {
-    async register(part, url) {
-      const { name: description, timeoutMs, demands } = part
+    async register({ name: description, timeoutMs, options }, url) {
       const fields = { url, description, timeout_ms: timeoutMs, retry_schedule_s: RETRY_SCHEDULE_S }
-      const answer = await ask<RegisteredWebhook>('POST', '/v1/webhooks', { ...fields, ...demands })
-      if (answer.status === 201) return { ...answer.body, demands }
-      return { ...(await must<RegisteredWebhook>('POST', '/v1/webhooks', fields)), demands: {} }
+      const answer = await ask<RegisteredWebhook>('POST', '/v1/webhooks', { ...fields, ...options })
+      if (answer.status === 201) return { ...answer.body, supported: options }
+      return { ...(await askOrThrow<RegisteredWebhook>('POST', '/v1/webhooks', fields)), supported: {} }
     },
-    async poke(webhookId) {
-      for (const status of ['disabled', 'enabled']) await must('PATCH', `/v1/webhooks/${webhookId}`, { status })
+    async reenable(webhookId) {
+      for (const status of ['disabled', 'enabled']) await askOrThrow('PATCH', `/v1/webhooks/${webhookId}`, { status })
     },
     async countUndispatched() {
       let count = 0
       let cursor: string | null = null
       do {
         const query = new URLSearchParams({ limit: '100', ...(cursor !== null && { cursor }) })
-        const page: Page = await must('GET', `/v1/events?${query}`)
+        const page: Page = await askOrThrow('GET', `/v1/events?${query}`)
         count += page.data.filter((event) => event.dispatched_at === null).length
         cursor = page.next_cursor
       } while (cursor !== null)
       return count
     },
     async countDeliveries(webhookId, status) {
-      const page = await must<Page>('GET', `/v1/webhooks/${webhookId}/deliveries?status=${status}&limit=100`)
+      const page = await askOrThrow<Page>('GET', `/v1/webhooks/${webhookId}/deliveries?status=${status}&limit=100`)
       return page.data.length
     },
     async explain(eventId, webhookId) {
-      const { body, payload, ...event } = await must<Record<string, unknown>>('GET', `/v1/events/${eventId}`)
+      const { body, payload, ...event } = await askOrThrow<Record<string, unknown>>('GET', `/v1/events/${eventId}`)
       const query = new URLSearchParams({ webhook_id: webhookId })
-      const { data } = await must<Page>('GET', `/v1/events/${eventId}/deliveries?${query}`)
-      const deliveries = await Promise.all(data.map(({ id }) => must<object>('GET', `/v1/deliveries/${id}`)))
-      return [event, ...deliveries].map((part) => JSON.stringify(part))
+      const { data } = await askOrThrow<Page>('GET', `/v1/events/${eventId}/deliveries?${query}`)
+      const deliveries = await Promise.all(data.map(({ id }) => askOrThrow<object>('GET', `/v1/deliveries/${id}`)))
+      return [event, ...deliveries].map((entry) => JSON.stringify(entry))
     },
   }
 }

@@ -1,8 +1,8 @@
 /**
- * One process of the relay, as an operator's supervisor would run it: started again whenever it ends.
+ * A supervised process of the relay: it is started again when it ends by itself.
  *
- * Promise: an end that nobody asked for is on record, with its last words, unless the process was starting while a server
- * that it needs was disturbed; then it is counted. `peakBytes` covers all its lives.
+ * Guarantee: every unexpected end is in `failures`, with the last lines of its log. A start that fails while a server is
+ * disturbed is not unexpected: it is counted in `excused`. `peakBytes` is the maximum over all starts.
  */
 import { spawn, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
@@ -10,27 +10,27 @@ import { closeSync, openSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
-import type { Unrest } from './unrest.js'
+import type { Disturbances } from './disturbances.js'
 
 export interface RelayProcess {
   readonly name: string
-  /** Of its latest life; empty before the first. */
+  /** The URL after the latest start; empty before the first. */
   readonly url: string
-  readonly lives: number
-  /** Starts given up because a server was disturbed. */
+  readonly starts: number
+  /** Failed starts while a server was disturbed. */
   readonly excused: number
-  /** What went wrong, one line each. */
-  readonly faults: readonly string[]
+  /** Unexpected ends and failed starts, one line each. */
+  readonly failures: readonly string[]
   readonly peakBytes: number
-  /** Resolves when it listens. */
+  /** Resolves when the process listens. */
   start(): Promise<void>
   /** kill -9. */
   kill(): Promise<void>
-  /** SIGTERM, and however long it drains: no disturbance lasts as long as its grace, so none excuses an unclean end. */
+  /** SIGTERM. An unclean end is a failure even while a server is disturbed: disturbances are shorter than the drain time. */
   stop(): Promise<void>
-  /** Reads how much memory it took so far. */
+  /** Updates `peakBytes`. */
   measure(): Promise<void>
-  /** kill -9, and no life after that. */
+  /** kill -9, without a further start. */
   end(): Promise<void>
 }
 
@@ -39,53 +39,60 @@ export interface RelayProcessOptions {
   role: 'api' | 'worker'
   /** dist/cli.js. */
   cli: string
-  /** Where it runs and logs. */
+  /** Its working directory, which also has its logs. */
   dir: string
   settings: Record<string, string>
-  unrest: Unrest
+  disturbances: Disturbances
 }
 
-/** The relay's own grace after a signal, and a margin. */
-const STOP_PATIENCE_MS = 50_000
-const START_PATIENCE_MS = 60_000
-const LAST_WORDS = 3
+/** The relay's own drain time after a signal, with a margin. */
+const STOP_TIMEOUT_MS = 50_000
+const START_TIMEOUT_MS = 60_000
+const LOG_LINES = 3
 
-export function createRelayProcess({ name, role, cli, dir, settings, unrest }: RelayProcessOptions): RelayProcess {
+export function createRelayProcess({
+  name,
+  role,
+  cli,
+  dir,
+  settings,
+  disturbances,
+}: RelayProcessOptions): RelayProcess {
   const logFile = join(dir, `${name}.log`)
-  const faults: string[] = []
+  const failures: string[] = []
   let child: ChildProcess | undefined
-  const state = { wanted: false, over: false }
+  const state = { shouldRun: false, ended: false }
   let url = ''
-  let lives = 0
+  let starts = 0
   let excused = 0
   let peakBytes = 0
 
   async function start(): Promise<void> {
-    state.wanted = true
-    while (!state.over) {
+    state.shouldRun = true
+    while (!state.ended) {
       const startedMs = Date.now()
-      lives++
-      const begun = spawnIt()
-      child = begun
-      const address = await firstAddress(begun, lives)
-      if (state.over) return
+      starts++
+      const started = spawnRelay()
+      child = started
+      const address = await addressOf(started, starts)
+      if (state.ended) return
       if (address !== undefined) {
         url = address
-        begun.once('exit', (code, signal) => void rise(begun, code ?? signal))
+        started.once('exit', (code, signal) => void restart(started, code ?? signal))
         return
       }
-      if (begun.exitCode === null && begun.signalCode === null) {
-        faults.push(`did not listen within ${START_PATIENCE_MS} ms`)
+      if (started.exitCode === null && started.signalCode === null) {
+        failures.push(`did not listen within ${START_TIMEOUT_MS} ms`)
         await send('SIGKILL')
-      } else if (unrest.since(startedMs)) excused++
-      else faults.push(`could not start (${begun.exitCode}): ${await lastWords()}`)
+      } else if (disturbances.since(startedMs)) excused++
+      else failures.push(`could not start (${started.exitCode}): ${await logTail()}`)
       await pause(500)
     }
   }
 
-  /** Each life logs to a file of its own. */
-  function spawnIt(): ChildProcess {
-    const log = openSync(`${logFile}.${lives}`, 'a')
+  /** Each start has a log file of its own. */
+  function spawnRelay(): ChildProcess {
+    const log = openSync(`${logFile}.${starts}`, 'a')
     try {
       return spawn(process.execPath, [cli, 'serve', '--role', role], {
         cwd: dir,
@@ -97,10 +104,10 @@ export function createRelayProcess({ name, role, cli, dir, settings, unrest }: R
     }
   }
 
-  async function firstAddress(begun: ChildProcess, life: number): Promise<string | undefined> {
-    const deadlineMs = Date.now() + START_PATIENCE_MS
-    while (begun.exitCode === null && begun.signalCode === null && Date.now() < deadlineMs) {
-      const log = await readFile(`${logFile}.${life}`, 'utf8')
+  async function addressOf(started: ChildProcess, start: number): Promise<string | undefined> {
+    const deadlineMs = Date.now() + START_TIMEOUT_MS
+    while (started.exitCode === null && started.signalCode === null && Date.now() < deadlineMs) {
+      const log = await readFile(`${logFile}.${start}`, 'utf8')
       const address = /"address":"([^"]+)".*"msg":"listening"/.exec(log)?.[1]
       if (address !== undefined) return address
       await pause(50)
@@ -108,15 +115,15 @@ export function createRelayProcess({ name, role, cli, dir, settings, unrest }: R
     return undefined
   }
 
-  async function lastWords(): Promise<string> {
-    const log = await readFile(`${logFile}.${lives}`, 'utf8').catch(() => '')
-    return log.trim().split('\n').slice(-LAST_WORDS).join(' | ').slice(-1500)
+  async function logTail(): Promise<string> {
+    const log = await readFile(`${logFile}.${starts}`, 'utf8').catch(() => '')
+    return log.trim().split('\n').slice(-LOG_LINES).join(' | ').slice(-1500)
   }
 
-  async function rise(ended: ChildProcess, how: unknown): Promise<void> {
-    if (!state.wanted || state.over || child !== ended) return
-    faults.push(`ended by itself (${String(how)}): ${await lastWords()}`)
-    if (state.wanted) await start()
+  async function restart(ended: ChildProcess, how: unknown): Promise<void> {
+    if (!state.shouldRun || state.ended || child !== ended) return
+    failures.push(`ended by itself (${String(how)}): ${await logTail()}`)
+    if (state.shouldRun) await start()
   }
 
   async function send(signal: NodeJS.Signals): Promise<void> {
@@ -138,34 +145,34 @@ export function createRelayProcess({ name, role, cli, dir, settings, unrest }: R
     get url() {
       return url
     },
-    get lives() {
-      return lives
+    get starts() {
+      return starts
     },
     get excused() {
       return excused
     },
-    faults,
+    failures,
     get peakBytes() {
       return peakBytes
     },
     start,
     async kill() {
-      state.wanted = false
+      state.shouldRun = false
       await measure()
       await send('SIGKILL')
     },
     async stop() {
-      state.wanted = false
+      state.shouldRun = false
       await measure()
-      const timer = setTimeout(() => child?.kill('SIGKILL'), STOP_PATIENCE_MS)
+      const timer = setTimeout(() => child?.kill('SIGKILL'), STOP_TIMEOUT_MS)
       await send('SIGTERM')
       clearTimeout(timer)
       if (child?.exitCode === 0) return
-      faults.push(`did not stop cleanly (${child?.exitCode ?? child?.signalCode}): ${await lastWords()}`)
+      failures.push(`did not stop cleanly (${child?.exitCode ?? child?.signalCode}): ${await logTail()}`)
     },
     measure,
     async end() {
-      state.over = true
+      state.ended = true
       await send('SIGKILL')
     },
   }

@@ -1,16 +1,15 @@
 /**
  * Chaos: `npm run chaos -- [--seconds N | --minutes N] [--seed N] [--rate N] [--keep]`. Real processes (two of the API, two
- * workers, PostgreSQL, Redis, receivers) relay signed messages while a saboteur kills, freezes, restarts and flushes them
- * and most receivers misbehave. Then everything is made well, and what SNS was told 200 for is held against what the
- * receivers verified.
+ * workers, PostgreSQL, Redis, receivers) relay signed messages while faults are injected and most receivers misbehave.
+ * Then all faults end, and the messages that were answered 200 are compared with what the receivers verified.
  *
- * Promise: exits 0 only when nothing was lost and every other check held; nothing it started outlives it. `--keep` leaves
- * the logs. Needs dist, and the programs of PostgreSQL and Redis.
+ * Guarantee: exits 0 only when nothing was lost and every other check passed; ends every process that it started. `--keep`
+ * keeps the logs. Needs dist, and the programs of PostgreSQL and Redis.
  */
 import { parseArgs } from 'node:util'
-import { judge } from './judge.js'
-import { print, printChecks } from './report.js'
-import { perform } from './performance.js'
+import { checksOf } from './checks.js'
+import { print, printChecks, printTables } from './report.js'
+import { runScenario } from './scenario.js'
 
 const { values } = parseArgs({
   options: {
@@ -49,8 +48,9 @@ process.once('uncaughtException', (error) => {
 
 print(`chaos: ${seconds} s, ${ratePerSecond} messages/s, --seed ${seed}`)
 try {
-  const facts = await perform({ scope, seconds, seed, ratePerSecond, keep: values.keep })
-  const checks = judge(facts)
+  const result = await runScenario({ scope, seconds, seed, ratePerSecond, keep: values.keep })
+  const checks = checksOf(result)
+  printTables(result)
   printChecks(checks)
   process.exitCode = checks.every(({ passed }) => passed) ? 0 : 1
 } finally {

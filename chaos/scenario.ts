@@ -1,6 +1,6 @@
 /**
- * One run from the first process to the last fact: everything is started, the flow and the sabotage go on for a time, then
- * everything is made well and gets its time to drain.
+ * One run: everything is started, messages flow while faults are injected, then the faults end and waiting deliveries are
+ * given time to drain.
  */
 import { randomBytes } from 'node:crypto'
 import { mkdir, mkdtemp, rm } from 'node:fs/promises'
@@ -9,34 +9,34 @@ import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import { createSnsPublisher } from '../test/helpers/sns-publisher.js'
 import { startPostgres, startRedis } from '../test/helpers/servers.js'
-import { CAST, type Demands } from './cast.js'
+import { createDisturbances, type Disturbances } from './disturbances.js'
+import { FAULT_KINDS, startFaults, type FaultInjector } from './faults.js'
 import { startFlow, type Flow, type FlowCounts } from './flow.js'
-import type { Report } from './orders.js'
+import type { Report } from './protocol.js'
 import { createRandom } from './random.js'
 import { startReceivers, type Receivers } from './receivers-process.js'
 import { createRelayApi, type RegisteredWebhook, type RelayApi } from './relay-api.js'
 import { createRelayProcess, type RelayProcess } from './relay-process.js'
 import { print } from './report.js'
-import { ACTION_KINDS, startSaboteur, type Saboteur } from './saboteur.js'
-import { createUnrest, type Unrest } from './unrest.js'
+import { WEBHOOKS, type WebhookOptions } from './webhooks.js'
 
-export interface Facts {
+export interface RunResult {
   flow: FlowCounts
-  /** How many messages every webhook was to get, of them alert changes. */
+  /** The messages that every webhook is to get, and how many of them are alert changes. */
   accepted: number
   changes: number
-  webhooks: WebhookFacts[]
+  webhooks: WebhookResult[]
   processes: RelayProcess[]
-  sabotage: Pick<Saboteur, 'counts' | 'failures'>
+  faults: Pick<FaultInjector, 'counts' | 'failures'>
   undispatched: number
-  /** Until all was received and nothing was pending; undefined: never. */
+  /** The time until everything was received and nothing was pending; undefined when it took too long. */
   drainMs: number | undefined
 }
 
-export interface WebhookFacts {
+export interface WebhookResult {
   name: string
-  demands: Demands
-  understood: Demands
+  options: WebhookOptions
+  supported: WebhookOptions
   report: Report
   pending: number
   dead: number
@@ -47,7 +47,7 @@ interface Scope {
   teardown(close: () => unknown): void
 }
 
-interface PerformOptions {
+interface ScenarioOptions {
   scope: Scope
   seconds: number
   seed: number
@@ -56,19 +56,19 @@ interface PerformOptions {
 }
 
 const CLI = join(import.meta.dirname, '../src/cli.js')
-/** To drain: for any run, and more for one that went on for long and left more. */
-const DRAIN_PATIENCE_S = 150
-const DRAIN_PATIENCE_PER_S = 0.5
-const LOOK_AGAIN_MS = 500
+/** The time to drain; more for a longer run, which leaves more waiting deliveries. */
+const DRAIN_TIMEOUT_S = 150
+const DRAIN_TIMEOUT_PER_S = 0.5
+const POLL_MS = 500
 
-export async function perform({ scope, seconds, seed, ratePerSecond, keep }: PerformOptions): Promise<Facts> {
+export async function runScenario({ scope, seconds, seed, ratePerSecond, keep }: ScenarioOptions): Promise<RunResult> {
   const dir = await mkdtemp(join(tmpdir(), 'alert-relay-chaos-'))
   scope.teardown(() => (keep ? print(`logs: ${dir}`) : rm(dir, { recursive: true, force: true })))
   const publisher = await createSnsPublisher()
   await publisher.serve()
   scope.teardown(() => publisher.close())
   const [postgres, redis] = [await startPostgres(scope), await startRedis(scope)]
-  const unrest = createUnrest()
+  const disturbances = createDisturbances()
   const key = randomBytes(16).toString('hex')
   const settings = {
     DATABASE_URL: postgres.url,
@@ -79,7 +79,7 @@ export async function perform({ scope, seconds, seed, ratePerSecond, keep }: Per
     SNS_EMULATOR: publisher.origin,
     ALLOW_PRIVATE_TARGETS: '127.0.0.0/8',
   }
-  const { apis, workers } = await startRelays(scope, dir, settings, unrest)
+  const { apis, workers } = await startRelays({ scope, dir, settings, disturbances })
   const urls = () => apis.map(({ url }) => url)
   const api = createRelayApi(urls, key)
   const receivers = await startReceivers(scope, seed)
@@ -87,36 +87,43 @@ export async function perform({ scope, seconds, seed, ratePerSecond, keep }: Per
 
   const flow = startFlow({ publisher, urls, random: createRandom(seed, 'flow'), ratePerSecond })
   const startedMs = Date.now()
-  const tell = (line: string) => print(`${((Date.now() - startedMs) / 1000).toFixed(1).padStart(7)} s  ${line}`)
-  const saboteur = startSaboteur({ apis, workers, postgres, redis, unrest }, createRandom(seed, 'saboteur'), tell)
+  const log = (line: string) => print(`${((Date.now() - startedMs) / 1000).toFixed(1).padStart(7)} s  ${line}`)
+  const faults = startFaults({ apis, workers, postgres, redis, disturbances }, createRandom(seed, 'faults'), log)
   await pause(seconds * 1000)
-  // on a busy machine restarts take long: what had no turn yet gets it, within as much time again
-  while (saboteur.counts.size < ACTION_KINDS && Date.now() - startedMs < seconds * 2000) await pause(LOOK_AGAIN_MS)
-  await saboteur.stop()
+  // on a busy machine restarts take long: the kinds that are left are injected within as much time again
+  while (faults.counts.size < FAULT_KINDS && Date.now() - startedMs < seconds * 2000) await pause(POLL_MS)
+  await faults.stop()
   flow.stop()
-  await receivers.order({ do: 'heal' })
-  tell('all is made well')
-  const patienceMs = (DRAIN_PATIENCE_S + seconds * DRAIN_PATIENCE_PER_S) * 1000
-  const drainMs = await drain({ flow, api, receivers, webhooks, patienceMs })
-  tell(drainMs === undefined ? 'not drained in time' : 'drained')
+  await receivers.send({ do: 'recover' })
+  log('all faults are over')
+  const timeoutMs = (DRAIN_TIMEOUT_S + seconds * DRAIN_TIMEOUT_PER_S) * 1000
+  const drainMs = await drain({ flow, api, receivers, webhooks, timeoutMs })
+  log(drainMs === undefined ? 'not drained in time' : 'drained')
 
-  const facts = {
+  const result = {
     ...(await collect(api, receivers, webhooks)),
     flow: flow.counts,
     accepted: flow.accepted.length,
     changes: flow.accepted.filter(({ value }) => value !== null).length,
     processes: [...apis, ...workers],
-    sabotage: saboteur,
+    faults,
     drainMs,
   }
-  await explainLosses(api, webhooks, facts.webhooks)
-  await Promise.all(facts.processes.map((relay) => relay.stop()))
-  return facts
+  await explainLosses(api, webhooks, result.webhooks)
+  await Promise.all(result.processes.map((relay) => relay.stop()))
+  return result
 }
 
 type Registry = Map<string, RegisteredWebhook>
 
-async function startRelays(scope: Scope, dir: string, settings: Record<string, string>, unrest: Unrest) {
+interface RelayOptions {
+  scope: Scope
+  dir: string
+  settings: Record<string, string>
+  disturbances: Disturbances
+}
+
+async function startRelays({ scope, dir, settings, disturbances }: RelayOptions) {
   const make = async (role: 'api' | 'worker', number: number) => {
     const name = `${role}-${number}`
     const home = join(dir, name)
@@ -127,7 +134,7 @@ async function startRelays(scope: Scope, dir: string, settings: Record<string, s
       cli: CLI,
       dir: home,
       settings: { DATA_DIR: home, ...settings },
-      unrest,
+      disturbances,
     })
     scope.teardown(() => relay.end())
     return relay
@@ -143,9 +150,9 @@ async function startRelays(scope: Scope, dir: string, settings: Record<string, s
 
 async function register(api: RelayApi, receivers: Receivers): Promise<Registry> {
   const webhooks: Registry = new Map()
-  for (const part of CAST) webhooks.set(part.name, await api.register(part, receivers.urls[part.name]!))
+  for (const spec of WEBHOOKS) webhooks.set(spec.name, await api.register(spec, receivers.urls[spec.name]!))
   const secrets = Object.fromEntries([...webhooks].map(([name, { secret }]) => [name, secret]))
-  await receivers.order({ do: 'trust', secrets })
+  await receivers.send({ do: 'secrets', secrets })
   return webhooks
 }
 
@@ -154,24 +161,24 @@ interface DrainOptions {
   api: RelayApi
   receivers: Receivers
   webhooks: Registry
-  patienceMs: number
+  timeoutMs: number
 }
 
-/** How long it took until all was received and the API knows of nothing pending; undefined when it took too long. */
-async function drain({ flow, api, receivers, webhooks, patienceMs }: DrainOptions): Promise<number | undefined> {
+/** The time until everything is received and the API lists nothing pending; undefined when it takes too long. */
+async function drain({ flow, api, receivers, webhooks, timeoutMs }: DrainOptions): Promise<number | undefined> {
   const startedMs = Date.now()
-  const isLate = () => Date.now() - startedMs > patienceMs
-  await Promise.race([flow.done, pause(patienceMs, undefined, { ref: false })])
-  await receivers.order({ do: 'expect', events: [...flow.accepted] })
-  // a disabled webhook gets no new events: first every event is to have its deliveries
-  while ((await api.countUndispatched()) > 0 && !isLate()) await pause(LOOK_AGAIN_MS)
-  for (const { id } of webhooks.values()) await api.poke(id)
+  const isLate = () => Date.now() - startedMs > timeoutMs
+  await Promise.race([flow.done, pause(timeoutMs, undefined, { ref: false })])
+  await receivers.send({ do: 'expect', events: [...flow.accepted] })
+  // a disabled webhook gets no new events, so every event must be dispatched before
+  while ((await api.countUndispatched()) > 0 && !isLate()) await pause(POLL_MS)
+  for (const { id } of webhooks.values()) await api.reenable(id)
   while (!isLate()) {
-    const reports = Object.values(await receivers.order({ do: 'tell' }))
+    const reports = Object.values(await receivers.send({ do: 'report' }))
     if (reports.every(({ missing }) => missing === 0) && (await countPending(api, webhooks)) === 0) {
       return Date.now() - startedMs
     }
-    await pause(LOOK_AGAIN_MS)
+    await pause(POLL_MS)
   }
   return undefined
 }
@@ -183,22 +190,22 @@ async function countPending(api: RelayApi, webhooks: Registry): Promise<number> 
 }
 
 async function collect(api: RelayApi, receivers: Receivers, webhooks: Registry) {
-  const reports = await receivers.order({ do: 'tell' })
-  const facts: WebhookFacts[] = []
-  for (const { name, demands } of CAST) {
-    const { id, demands: understood } = webhooks.get(name)!
+  const reports = await receivers.send({ do: 'report' })
+  const results: WebhookResult[] = []
+  for (const { name, options } of WEBHOOKS) {
+    const { id, supported } = webhooks.get(name)!
     const [pending, dead, dropped] = await Promise.all(
       ['pending', 'dead', 'dropped'].map((status) => api.countDeliveries(id, status)),
     )
     const counts = { pending: pending!, dead: dead!, dropped: dropped! }
-    facts.push({ name, demands, understood, report: reports[name]!, ...counts })
+    results.push({ name, options, supported, report: reports[name]!, ...counts })
   }
-  return { webhooks: facts, undispatched: await api.countUndispatched() }
+  return { webhooks: results, undispatched: await api.countUndispatched() }
 }
 
-/** What the API says of events that are missing: where to look first. */
-async function explainLosses(api: RelayApi, webhooks: Registry, facts: readonly WebhookFacts[]): Promise<void> {
-  for (const { name, report } of facts) {
+/** Prints what the API knows of missing events. */
+async function explainLosses(api: RelayApi, webhooks: Registry, results: readonly WebhookResult[]): Promise<void> {
+  for (const { name, report } of results) {
     for (const eventId of report.missingIds) {
       print(`\nmissing at ${name}: ${eventId}`)
       for (const line of await api.explain(eventId, webhooks.get(name)!.id)) print(`  ${line}`)

@@ -1,4 +1,4 @@
-/** The messages of the flow: changes that bring one value which no other brings, and plain notifications. */
+/** The messages of the flow: alert changes, each with a value that no other has, and plain notifications. */
 import { SAMPLE_CHANGE } from '../src/core/event/sample.js'
 
 /** An alert change in which `value` is new. */
@@ -16,7 +16,7 @@ export function plainMessage(number: number): string {
   return JSON.stringify({ AlarmName: `alarm ${number}`, NewStateValue: 'ALARM', Trigger: { Threshold: number / 7 } })
 }
 
-/** The values that messages of the flow brought, in a `context_diff`. */
+/** The values of the flow's messages in a `context_diff`. */
 export function valuesIn(diff: unknown): string[] {
   const hash = (diff as { related?: { hash?: unknown } } | undefined)?.related?.hash
   return Array.isArray(hash) ? hash.filter((value) => typeof value === 'string') : []
