@@ -1,9 +1,9 @@
 /**
- * alert: what one update of an alert costs, by how many values the alert holds.
+ * alert: the cost of one update of an alert, by the number of values that the alert has.
  *
- * The same update (nine values that the alert holds, one that is new) is accepted by alerts that hold 10, 1,000 and
- * 100,000 values, in turn, so that whatever else the machine does falls on all of them. The bare loop is the alert of 10.
- * Beside it: what making the body costs, which holds everything that the alert ever held.
+ * The same update (nine known values and a new one) is accepted for alerts with 10, 1,000 and 100,000 values in turn, so
+ * that other load on the machine affects all of them. The bare loop is the alert with 10 values. The cost of making the
+ * body, which has all values, is measured, too.
  */
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
@@ -18,7 +18,7 @@ import { newId } from '../src/core/platform/id.js'
 import type { Measurement } from './measurement.js'
 
 const SIZES = [10, 1000, 100_000] as const
-const HELD = 9
+const KNOWN_VALUES = 9
 const WARM_UP = 30
 
 export async function measureAlert({
@@ -52,7 +52,7 @@ function tabulate(what: string, times: Map<number, number[]>, { kind }: Database
 
 const idOf = (size: number) => `bench-${size}`
 
-/** An alert that holds so many values, as that many updates would have left it. */
+/** Inserts an alert with so many values, as so many updates would have left it. */
 async function makeAlert(database: Database, size: number): Promise<void> {
   const now = new Date()
   await database.query('delete from alerts where id = $1', [idOf(size)])
@@ -61,14 +61,14 @@ async function makeAlert(database: Database, size: number): Promise<void> {
     [idOf(size), size, now],
   )
   for (let start = 0; start < size; start += 10_000) {
-    const held = Array.from({ length: Math.min(10_000, size - start) }, (_, i) => ({
+    const values = Array.from({ length: Math.min(10_000, size - start) }, (_, i) => ({
       path: ['related', 'ip'],
       value: `v${start + i}`,
     }))
     await database.query(
       `insert into alert_values (alert_id, sequence, ordinal, key, path, value)
        select $1, n, 1, key, $3, value from unnest($2::bytea[], $4::text[]) with ordinality as v (key, value, n)`,
-      [idOf(size), held.map(contextKey), '["related","ip"]', held.map(({ value }) => JSON.stringify(value))],
+      [idOf(size), values.map(contextKey), '["related","ip"]', values.map(({ value }) => JSON.stringify(value))],
     )
   }
   await database.query('analyze alert_values')
@@ -79,7 +79,7 @@ async function timeUpdates(database: Database, rounds: number): Promise<Map<numb
   const times = new Map<number, number[]>(SIZES.map((size) => [size, []]))
   for (let round = -WARM_UP; round < rounds; round++) {
     for (const size of SIZES) {
-      const context = { related: { ip: [...Array.from({ length: HELD }, (_, i) => `v${i}`), `new-${round}`] } }
+      const context = { related: { ip: [...Array.from({ length: KNOWN_VALUES }, (_, i) => `v${i}`), `new-${round}`] } }
       const message = JSON.stringify({
         updated_alert: { id: idOf(size), context },
         incoming_rule_matches_context: context,
@@ -95,14 +95,14 @@ async function timeUpdates(database: Database, rounds: number): Promise<Map<numb
       const started = performance.now()
       await accept(incoming)
       if (round >= 0) times.get(size)!.push(performance.now() - started)
-      // the alert shall hold as many values in the last round as in the first
+      // so that the alert has the same number of values in every round
       await database.query('delete from alert_values where alert_id = $1 and sequence > $2', [idOf(size), size])
     }
   }
   return times
 }
 
-/** What a dispatch or a retry pays: the body holds everything that the alert held by then. */
+/** Making a body, as a dispatch or a retry does: it has all values of the alert. */
 async function timeBodies(database: Database, rounds: number): Promise<Map<number, number[]>> {
   const times = new Map<number, number[]>(SIZES.map((size) => [size, []]))
   for (let round = -1; round < rounds; round++) {

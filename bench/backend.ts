@@ -1,8 +1,8 @@
 /**
- * What the relay stands on: PostgreSQL and Redis started for this run where their programs are installed, durable as in
- * production (fsync; appendfsync always); else the embedded default.
+ * The backend of the relay: PostgreSQL and Redis, started for the run where their programs are installed, durable as in
+ * production (fsync; appendfsync always); otherwise the embedded default.
  *
- * Promise: every measurement begins on an empty database and an empty queue.
+ * Guarantee: every measurement starts with an empty database and an empty queue.
  */
 import { execFile } from 'node:child_process'
 import { existsSync } from 'node:fs'
@@ -19,8 +19,8 @@ import type { Teardowns } from './program.js'
 
 const run = promisify(execFile)
 
-/** An empty place for one relay, however many processes it has. */
-export interface Place {
+/** The empty storage of one relay, which may have several processes. */
+export interface Storage {
   dataDir: string
   databaseUrl: string | undefined
   redisUrls: string[]
@@ -28,9 +28,9 @@ export interface Place {
 
 export interface Backend {
   kind: 'embedded' | 'server'
-  /** With versions, for the results. */
+  /** With the versions, for the results. */
   name: string
-  fresh(t: Teardowns): Promise<Place>
+  createStorage(t: Teardowns): Promise<Storage>
 }
 
 export async function startBackend(t: Teardowns, { embedded }: { embedded: boolean }): Promise<Backend> {
@@ -44,11 +44,11 @@ export async function startBackend(t: Teardowns, { embedded }: { embedded: boole
   return {
     kind: 'server',
     name,
-    async fresh(t) {
+    async createStorage(t) {
       const database = `bench_${++databases}`
       await askPostgres(url, `create database ${database}`)
       t.teardown(() => askPostgres(url, `drop database ${database} with (force)`))
-      // What the last measurement left to be written shall not be written during this one.
+      // so that writes of the previous measurement do not happen during this one
       await askPostgres(url, 'checkpoint')
       if (redisUrl) await flush(redisUrl)
       return {
@@ -60,7 +60,7 @@ export async function startBackend(t: Teardowns, { embedded }: { embedded: boole
   }
 }
 
-/** Its folders are copies of one that has the schema, since making one takes seconds. */
+/** Each data folder is a copy of one with the schema, which takes seconds to make. */
 async function embeddedBackend(t: Teardowns): Promise<Backend> {
   const template = await temporaryFolder(t)
   const database = await openDatabase({ databaseUrl: undefined, dataDir: template })
@@ -70,7 +70,7 @@ async function embeddedBackend(t: Teardowns): Promise<Backend> {
   return {
     kind: 'embedded',
     name: 'PGlite',
-    async fresh(t) {
+    async createStorage(t) {
       const dataDir = await temporaryFolder(t)
       await cp(template, dataDir, { recursive: true })
       return { dataDir, databaseUrl: undefined, redisUrls: [] }
@@ -78,7 +78,7 @@ async function embeddedBackend(t: Teardowns): Promise<Backend> {
   }
 }
 
-/** One statement on a connection of its own. */
+/** Runs one statement on a connection of its own. */
 export async function askPostgres<Row>(url: string, sql: string, params: unknown[] = []): Promise<Row[]> {
   const client = new pg.Client({ connectionString: url })
   await client.connect()

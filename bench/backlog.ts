@@ -1,8 +1,8 @@
 /**
- * backlog: deliveries a second (out x 10) while a million retries wait that are not due for days, over the same without
- * them. The waiting ones are rows alone, without jobs: a queue knows what upkeep finds due.
+ * backlog: deliveries a second (out x 10) while a million retries wait that are not due for days, divided by the same
+ * without them. The waiting ones are rows without jobs, since only due deliveries have jobs.
  */
-import { askPostgres, type Place } from './backend.js'
+import { askPostgres, type Storage } from './backend.js'
 import { drain } from './drain.js'
 import { over, type Bench, type Measurement } from './measurement.js'
 import { createWebhooks } from './relay.js'
@@ -22,7 +22,7 @@ export async function measureBacklog(bench: Bench): Promise<Measurement[]> {
       const fields = { url: 'http://127.0.0.1:1/', status: 'disabled' }
       others = await createWebhooks(api, OTHER_WEBHOOKS, () => fields)
     },
-    ready: (place) => insertWaiting(place, others, waiting / OTHER_WEBHOOKS),
+    ready: (storage) => insertWaiting(storage, others, waiting / OTHER_WEBHOOKS),
   })
   const again = await drain(bench, size)
   const bare = (without.perSecond + again.perSecond) / 2
@@ -30,8 +30,8 @@ export async function measureBacklog(bench: Bench): Promise<Measurement[]> {
   return [over(name, withBacklog.perSecond, bare, 'deliveries/s', 'over without them, before and after')]
 }
 
-/** Each of the events failed at each of the webhooks, and is tried again in two days or later. */
-async function insertWaiting(place: Place, webhookIds: string[], events: number): Promise<void> {
+/** Inserts events that failed at each of the webhooks and are due again in two days or later. */
+async function insertWaiting(storage: Storage, webhookIds: string[], events: number): Promise<void> {
   for (const sql of [
     `insert into events (id, type, message_id, topic_arn, payload, sent_at, received_at)
      select 'evt_0' || lpad(n::text, 25, '0'), 'sns.notification', 'waiting-' || n, 'arn:aws:sns:us-east-1:123456789012:old',
@@ -46,11 +46,11 @@ async function insertWaiting(place: Place, webhookIds: string[], events: number)
     'analyze deliveries',
     'checkpoint',
   ]) {
-    await execute(place, sql)
+    await execute(storage, sql)
   }
 }
 
-async function execute({ databaseUrl, dataDir }: Place, sql: string): Promise<void> {
+async function execute({ databaseUrl, dataDir }: Storage, sql: string): Promise<void> {
   if (databaseUrl !== undefined) return void (await askPostgres(databaseUrl, sql))
   const database = await openDatabase({ databaseUrl, dataDir })
   await database.query(sql)

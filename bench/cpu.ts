@@ -1,9 +1,9 @@
 /**
- * CPU time of processes, from Linux's /proc: unlike a rate, it is the same on a machine that others use too.
+ * CPU time of processes, from Linux's /proc. Unlike a rate, it does not depend on other load on the machine.
  */
 import { readdir, readFile } from 'node:fs/promises'
 import { Redis } from 'ioredis'
-import { askPostgres, type Place } from './backend.js'
+import { askPostgres, type Storage } from './backend.js'
 import type { Relay } from './relay.js'
 
 /** Milliseconds. */
@@ -16,18 +16,18 @@ export interface CpuTimes {
 /** Linux counts in ticks of 10 ms (USER_HZ). */
 const TICK_MS = 10
 
-/** What the relay's processes and its servers have used so far; undefined where it cannot be known. */
-export async function readCpu(place: Place, relays: readonly Relay[]): Promise<CpuTimes | undefined> {
+/** The CPU time used so far by the relay's processes and its servers; undefined on other systems than Linux. */
+export async function readCpu(storage: Storage, relays: readonly Relay[]): Promise<CpuTimes | undefined> {
   if (process.platform !== 'linux') return undefined
   const own = await Promise.all(relays.map(({ pid }) => cpuMs(pid)))
   return {
     relay: own.reduce((sum, ms) => sum + ms, 0),
-    postgres: place.databaseUrl === undefined ? 0 : await postgresMs(place.databaseUrl),
-    redis: place.redisUrls[0] === undefined ? 0 : await redisMs(place.redisUrls[0]),
+    postgres: storage.databaseUrl === undefined ? 0 : await postgresMs(storage.databaseUrl),
+    redis: storage.redisUrls[0] === undefined ? 0 : await redisMs(storage.redisUrls[0]),
   }
 }
 
-/** Per unit of work and beside the bare loop, as text; empty where it is not known. */
+/** The CPU time per unit of work, beside the bare loop, as text; empty when it is not known. */
 export function cpuNote(
   before: CpuTimes | undefined,
   after: CpuTimes | undefined,
@@ -39,12 +39,12 @@ export function cpuNote(
   return `CPU ms each: relay ${each('relay')}, PostgreSQL ${each('postgres')}, Redis ${each('redis')}; bare ${bareMsEach.toFixed(3)}`
 }
 
-/** Of one process, in milliseconds; 0 where it cannot be known. */
+/** The CPU time of one process, in milliseconds; 0 when it is not known. */
 export async function cpuMs(pid: number): Promise<number> {
   return (await statOf(pid))?.ownMs ?? 0
 }
 
-/** The postmaster, its children that ended, and those that live. */
+/** The postmaster, its ended children and its running ones. */
 async function postgresMs(url: string): Promise<number> {
   const [row] = await askPostgres<{ pid: string }>(
     url,

@@ -1,11 +1,11 @@
 /**
- * Draining: events that were accepted while no worker ran, then workers. What out, backlog and scale time.
+ * Drains a backlog: events are accepted while no worker runs, then workers are started. Used by out, backlog and scale.
  */
 import { createAccept } from '../src/core/event/accept.js'
 import { openDatabase } from '../src/core/platform/database.js'
 import { newId } from '../src/core/platform/id.js'
 import { openQueues } from '../src/core/platform/queues.js'
-import type { Place } from './backend.js'
+import type { Storage } from './backend.js'
 import { cpuMs, cpuNote, readCpu } from './cpu.js'
 import type { Bench } from './measurement.js'
 import { alertsFor, changeText } from './message.js'
@@ -16,65 +16,65 @@ import { createWebhooks, startRelay, type Relay } from './relay.js'
 import { withTeardowns } from './teardowns.js'
 
 const ACCEPT_CONCURRENCY = 64
-/** So many times the events that are timed come before them: Node takes some seconds to compile what it runs. */
+/** Warm-up events per timed event: Node needs some seconds to compile hot code. */
 const WARM_UP = 2
-const BARE_AT_ONCE = 64
+const BARE_CONCURRENCY = 64
 const BARE_WARM_UP = 2000
-/** For a rate that stands still: two seconds or more; half a second where it must be quick. */
+/** Enough posts for a stable rate: two seconds or more; half a second in a quick run. */
 const BARE_COUNT = { full: 100_000, quick: 20_000 }
 
 export interface DrainOptions {
-  /** Those that are timed. */
+  /** The number of timed events. */
   events: number
   webhooks: number
   workers?: number
-  /** Before the events are made; the API is there. */
-  before?: (place: Place, api: Relay) => Promise<void>
-  /** When the events are made and nothing runs. */
-  ready?: (place: Place) => Promise<void>
-  /** When all is delivered and the workers have stopped. */
-  after?: (place: Place) => Promise<void>
+  /** Called before the events are made, while the API runs. */
+  before?: (storage: Storage, api: Relay) => Promise<void>
+  /** Called when the events are made and no process runs. */
+  ready?: (storage: Storage) => Promise<void>
+  /** Called when everything is delivered and the workers have stopped. */
+  after?: (storage: Storage) => Promise<void>
 }
 
 export interface Drained {
-  /** Deliveries a second, once the workers are warm. */
+  /** Deliveries a second after the warm-up. */
   perSecond: number
-  /** What undici alone posts of the same bodies to the same sink. */
+  /** Posts a second of the same bodies to the same sink by undici alone. */
   barePerSecond: number
-  /** What a delivery cost, as a note. */
+  /** The CPU time of a delivery, as a note. */
   cpu: string
 }
 
 export function drain(bench: Bench, options: DrainOptions): Promise<Drained> {
   const { events, webhooks, workers = 1 } = options
   return withTeardowns(async (t) => {
-    const place = await bench.backend.fresh(t)
+    const storage = await bench.backend.createStorage(t)
     const sink = startProgram<Sink>(t, 'sink')
     const [port] = await sink.call('listen', 1)
-    const api = await startRelay(t, place, { role: 'api', measured: false })
+    const api = await startRelay(t, storage, { role: 'api', measured: false })
     await createWebhooks(api, webhooks, (index) => ({ url: `http://127.0.0.1:${port}/${index}` }))
-    await options.before?.(place, api)
+    await options.before?.(storage, api)
     await api.stop()
-    await makeEvents(place, eventsIn(events))
-    await options.ready?.(place)
+    await makeEvents(storage, eventsIn(events))
+    await options.ready?.(storage)
     const count = events * webhooks
-    await sink.call('countAnew')
+    await sink.call('resetCount')
     const warm = sink.call('arrived', WARM_UP * count)
     const all = sink.call('arrived', eventsIn(events) * webhooks)
-    const relays = await Promise.all(Array.from({ length: workers }, () => startRelay(t, place, { role: 'worker' })))
+    const relays = await Promise.all(Array.from({ length: workers }, () => startRelay(t, storage, { role: 'worker' })))
     const warmMs = await warm
-    const before = await readCpu(place, relays)
+    const before = await readCpu(storage, relays)
     const lastMs = await all
-    const after = await readCpu(place, relays)
+    const after = await readCpu(storage, relays)
     for (const relay of relays) await relay.stop()
-    await options.after?.(place)
+    await options.after?.(storage)
     const bare = startProgram<Bare>(t, 'bare')
     const url = `http://127.0.0.1:${port}/bare`
     const body = await sink.call('body')
-    await bare.call('post', url, body, BARE_WARM_UP, BARE_AT_ONCE)
+    await bare.call('post', url, body, BARE_WARM_UP, BARE_CONCURRENCY)
     const bareBefore = await cpuMs(bare.pid)
     const bareCount = bench.quick ? BARE_COUNT.quick : BARE_COUNT.full
-    const bareSeconds = await bare.call('post', url, body, bareCount, BARE_AT_ONCE)
+    const bareSeconds = await bare.call('post', url, body, bareCount, BARE_CONCURRENCY)
     const bareMsEach = ((await cpuMs(bare.pid)) - bareBefore) / bareCount
     return {
       perSecond: count / ((lastMs - warmMs) / 1000),
@@ -84,13 +84,13 @@ export function drain(bench: Bench, options: DrainOptions): Promise<Drained> {
   })
 }
 
-/** How many there are in all when so many are timed. */
+/** The number of events in all, with the warm-up, for a number of timed ones. */
 export function eventsIn(events: number): number {
   return (WARM_UP + 1) * events
 }
 
-/** As the API would have left them: stored, in their alerts' memory, queued. */
-async function makeEvents({ dataDir, databaseUrl, redisUrls }: Place, count: number): Promise<void> {
+/** Stores and queues events as the API does. */
+async function makeEvents({ dataDir, databaseUrl, redisUrls }: Storage, count: number): Promise<void> {
   const database = await openDatabase({ databaseUrl, dataDir })
   const queues = await openQueues({ database, redisUrls, onError: console.error })
   const accept = createAccept({ database, queues })

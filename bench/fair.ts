@@ -1,9 +1,9 @@
 /**
- * fair: what receivers that hang cost the others. One in ten webhooks takes requests and never answers; the value is the
- * p99 from POST /sns to arrival at the other nine, the bare loop the same p99 before they hang, with the same load.
+ * fair: the effect of receivers that hang on the others. One in ten webhooks accepts requests and never answers; the value
+ * is the p99 from POST /sns to arrival at the other nine, and the bare loop the same p99 before they hang.
  *
- * Every event goes to 20 webhooks (one group, by topic), of which two hang, at a steady rate; the hanging ones are on
- * ports of their own, ten webhooks each. What did not arrive counts as late as the measurement waited for it.
+ * At a steady rate every event goes to 20 webhooks (one group, by topic), of which two hang; these are on ports of their
+ * own, ten webhooks each. A delivery that did not arrive counts with the time that the measurement waited for it.
  */
 import { setTimeout as sleep } from 'node:timers/promises'
 import { over, type Bench, type Measurement } from './measurement.js'
@@ -23,14 +23,14 @@ export function measureFair(bench: Bench): Promise<Measurement[]> {
   const webhooks = bench.quick ? 200 : 1000
   const rate = bench.backend.kind === 'server' ? 20 : 5
   const seconds = bench.quick ? 4 : 60
-  const patienceMs = bench.quick ? 3000 : 60_000
+  const timeoutMs = bench.quick ? 3000 : 60_000
   const groups = webhooks / GROUP
   return withTeardowns(async (t) => {
-    const place = await bench.backend.fresh(t)
+    const storage = await bench.backend.createStorage(t)
     const sink = startProgram<Sink>(t, 'sink')
     const healthyPorts = await sink.call('listen', HEALTHY_PORTS)
     const hangingPorts = await sink.call('listen', (groups * HANGING_IN_GROUP) / HANGING_PER_PORT)
-    const { api } = await startPair(t, place, await bench.load.call('origin'))
+    const { api } = await startPair(t, storage, await bench.load.call('origin'))
     await createWebhooks(api, webhooks, (index) => {
       const hangs = Math.floor(index / groups) < HANGING_IN_GROUP
       const ports = hangs ? hangingPorts : healthyPorts
@@ -40,13 +40,13 @@ export function measureFair(bench: Bench): Promise<Measurement[]> {
       }
     })
     const flow = { url: api.url, rate, topics: groups }
-    await healthyLatencies(bench, sink, { ...flow, count: rate * 2 }, patienceMs)
-    const without = await healthyLatencies(bench, sink, { ...flow, count: rate * seconds }, patienceMs)
-    await sink.call('behave', { hangingPorts })
-    const hung = await healthyLatencies(bench, sink, { ...flow, count: rate * seconds }, patienceMs)
+    await healthyLatencies(bench, sink, { ...flow, count: rate * 2 }, timeoutMs)
+    const without = await healthyLatencies(bench, sink, { ...flow, count: rate * seconds }, timeoutMs)
+    await sink.call('configure', { hangingPorts })
+    const hung = await healthyLatencies(bench, sink, { ...flow, count: rate * seconds }, timeoutMs)
     const note =
       `${webhooks} webhooks, ${rate} events/s x ${GROUP - HANGING_IN_GROUP} healthy and ${HANGING_IN_GROUP} hanging, ` +
-      `${seconds} s; ${hung.missing} of ${hung.latencies.length} had not come after ${patienceMs / 1000} s more`
+      `${seconds} s; ${hung.missing} of ${hung.latencies.length} had not arrived after ${timeoutMs / 1000} s more`
     return [over('fair, p99', percentile(hung.latencies, 0.99), percentile(without.latencies, 0.99), 'ms', note)]
   })
 }
@@ -55,16 +55,16 @@ async function healthyLatencies(
   { load }: Bench,
   sink: Program<Sink>,
   flow: { url: string; rate: number; topics: number; count: number },
-  patienceMs: number,
+  timeoutMs: number,
 ): Promise<{ latencies: number[]; missing: number }> {
   const expected = flow.count * (GROUP - HANGING_IN_GROUP)
   await sink.call('record')
-  const { eventIds, atMs } = await load.call('flow', flow)
-  const deadline = nowMs() + patienceMs
-  while ((await sink.call('takenAt', '/healthy/')) < expected && nowMs() < deadline) await sleep(POLL_MS)
+  const { eventIds, atMs } = await load.call('openLoop', flow)
+  const deadline = nowMs() + timeoutMs
+  while ((await sink.call('countAt', '/healthy/')) < expected && nowMs() < deadline) await sleep(POLL_MS)
 
   const endMs = nowMs()
-  const arrivals = await sink.call('taken')
+  const arrivals = await sink.call('recorded')
   const arrivedAt = new Map<string, number[]>()
   arrivals.eventIds.forEach((id, index) => {
     if (!arrivals.paths[index]!.startsWith('/healthy/')) return

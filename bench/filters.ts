@@ -1,9 +1,9 @@
 /**
- * filters: how many webhooks a second are asked whether they want one alert change.
+ * filters: filter policies matched a second against one alert change.
  *
- * A thousand policies of the kinds people write, each with constants of its own, so that a few match and most do not,
- * against the body of the sample change. The bare loop is a thousand closures that compare the same fields by hand.
- * Both must choose the same webhooks.
+ * A thousand policies of common kinds, each with its own constants, so that a few match and most do not, against the body
+ * of the sample change. The bare loop is a thousand closures that compare the same fields by hand. Both must select the
+ * same webhooks.
  */
 import { SAMPLE_CHANGE } from '../src/core/event/sample.js'
 import { parseJson, type Json } from '../src/core/platform/json.js'
@@ -12,7 +12,7 @@ import type { Measurement } from './measurement.js'
 
 const WEBHOOKS = 1000
 
-/** The fields that the closures read; the body is the sample as SNS would bring it, with our own key. */
+/** The fields that the closures read, of the sample change with a `relay` key. */
 interface Body {
   updated_alert: {
     title: string
@@ -29,22 +29,22 @@ interface Filter {
   byHand: (body: Body) => boolean
 }
 
-/** One webhook in ten wants what the body has; the others differ in a constant. */
+/** One webhook in ten matches the body; the others differ in a constant. */
 const FILTERS: ((index: number, pick: (right: string) => string) => Filter)[] = [
   (_, pick) => {
     const [severity, type] = [pick('medium'), 'alert.updated']
     return {
       policy: { updated_alert: { severity: [severity, 'critical'] }, relay: { type: [type] } },
-      byHand: ({ updated_alert: { severity: held }, relay }) =>
-        (held === severity || held === 'critical') && relay.type === type,
+      byHand: ({ updated_alert: { severity: actual }, relay }) =>
+        (actual === severity || actual === 'critical') && relay.type === type,
     }
   },
   (index, pick) => {
     const title = pick('AWS Root')
     return {
       policy: { updated_alert: { title: [{ prefix: title }], match_count: [{ numeric: ['>=', 1, '<', index + 10] }] } },
-      byHand: ({ updated_alert: { title: held, match_count: count } }) =>
-        held.startsWith(title) && count >= 1 && count < index + 10,
+      byHand: ({ updated_alert: { title: actual, match_count: count } }) =>
+        actual.startsWith(title) && count >= 1 && count < index + 10,
     }
   },
   (_, pick) => {
@@ -60,16 +60,16 @@ const FILTERS: ((index: number, pick: (right: string) => string) => Filter)[] = 
     }
   },
   (_, pick) => {
-    const [part, other] = [pick('Credentials'), pick('root')]
+    const [word, other] = [pick('Credentials'), pick('root')]
     return {
       policy: {
         updated_alert: {
-          title: [{ wildcard: `*${part}*` }],
+          title: [{ wildcard: `*${word}*` }],
           context: { user: { name: [{ 'anything-but': [other, 'admin'] }] } },
         },
       },
       byHand: ({ updated_alert: { title, context } }) =>
-        title.includes(part) && context.user.name.some((name) => name !== other && name !== 'admin'),
+        title.includes(word) && context.user.name.some((name) => name !== other && name !== 'admin'),
     }
   },
 ]
@@ -83,11 +83,11 @@ export async function measureFilters({ quick }: { quick: boolean }): Promise<Mea
   const closures = filters.map(({ byHand }) => byHand)
   const byPolicy = () => policies.filter((policy) => matchesPolicy(policy, body)).length
   const byHand = () => closures.filter((wants) => wants(body as unknown as Body)).length
-  if (byPolicy() !== byHand()) throw new Error(`policies chose ${byPolicy()} webhooks, closures ${byHand()}`)
+  if (byPolicy() !== byHand()) throw new Error(`policies selected ${byPolicy()} webhooks, closures ${byHand()}`)
 
   const rounds = quick ? 5 : 20
   const [value, bare] = [[] as number[], [] as number[]]
-  // In turn, so that whatever else the machine does falls on both.
+  // in turn, so that other load on the machine affects both
   for (let round = 0; round < rounds; round++) {
     value.push(perSecond(byPolicy, quick ? 50 : 200))
     bare.push(perSecond(byHand, quick ? 50 : 200))
@@ -104,7 +104,7 @@ export async function measureFilters({ quick }: { quick: boolean }): Promise<Mea
   ]
 }
 
-/** Webhooks asked in a second, from so many passes over all of them. */
+/** Webhooks matched a second, from a number of passes over all of them. */
 function perSecond(pass: () => number, passes: number): number {
   const start = performance.now()
   for (let done = 0; done < passes; done++) pass()

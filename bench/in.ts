@@ -1,6 +1,6 @@
 /**
- * in: signed notifications a second that SNS is told 200 for (durable), with 0 and with 1 webhook that they are delivered
- * to meanwhile. Bare loop: a Fastify route that parses and verifies the same messages and stores nothing.
+ * in: signed notifications a second that are answered 200 (stored durably), with 0 and with 1 webhook that they are
+ * delivered to meanwhile. Bare loop: a Fastify route that parses and verifies the same messages and stores nothing.
  */
 import { cpuMs, cpuNote, readCpu } from './cpu.js'
 import { over, type Bench, type Measurement } from './measurement.js'
@@ -10,7 +10,7 @@ import type { Sink } from './programs/sink.js'
 import { createWebhooks, startPair } from './relay.js'
 import { withTeardowns } from './teardowns.js'
 
-/** Enough that the next batch is there when one is stored. */
+/** Enough to fill the next batch while one is being stored. */
 const CONNECTIONS = 256
 
 export async function measureIn(bench: Bench): Promise<Measurement[]> {
@@ -32,27 +32,27 @@ function accepted(
   bare: { perSecond: number; cpuMsEach: number },
 ): Promise<Measurement> {
   return withTeardowns(async (t) => {
-    const place = await bench.backend.fresh(t)
+    const storage = await bench.backend.createStorage(t)
     const [port] = await startProgram<Sink>(t, 'sink').call('listen', 1)
-    const { api, all } = await startPair(t, place, await bench.load.call('origin'))
+    const { api, all } = await startPair(t, storage, await bench.load.call('origin'))
     await createWebhooks(api, webhooks, (index) => ({ url: `http://127.0.0.1:${port}/${index}` }))
     const next = await warmUp(bench, api.url)
-    const before = await readCpu(place, all)
+    const before = await readCpu(storage, all)
     const { taken, perSecond } = await timed(bench, api.url, { from: next })
-    const cpu = cpuNote(before, await readCpu(place, all), taken, bare.cpuMsEach)
+    const cpu = cpuNote(before, await readCpu(storage, all), taken, bare.cpuMsEach)
     return over(`in, ${webhooks} webhooks`, perSecond, bare.perSecond, 'messages/s', cpu)
   })
 }
 
-/** Node takes some seconds to compile what it runs. @returns the message that is next */
+/** Node needs some seconds to compile hot code. @returns the index of the next message */
 async function warmUp({ load, quick }: Bench, url: string, { again = false } = {}): Promise<number> {
-  const { next } = await load.call('blast', { url, connections: CONNECTIONS, again, seconds: quick ? 0.5 : 6 })
+  const { next } = await load.call('closedLoop', { url, connections: CONNECTIONS, again, seconds: quick ? 0.5 : 6 })
   return next
 }
 
-/** As fast as they are taken. */
-async function timed({ load, quick }: Bench, url: string, part: { from: number; again?: boolean }) {
+/** Sends messages as fast as they are answered. */
+async function timed({ load, quick }: Bench, url: string, messages: { from: number; again?: boolean }) {
   const seconds = quick ? 2.5 : 6
-  const blast = await load.call('blast', { url, connections: CONNECTIONS, ...part, seconds })
-  return { taken: blast.taken, perSecond: blast.taken / blast.seconds }
+  const sent = await load.call('closedLoop', { url, connections: CONNECTIONS, ...messages, seconds })
+  return { taken: sent.taken, perSecond: sent.taken / sent.seconds }
 }

@@ -1,6 +1,6 @@
 /**
- * memory: is the memory of a process flat while a steady flow runs. For each process of the relay: the mean of its resident
- * memory in the last third of the time over the first third (the bare loop), and its peak.
+ * memory: whether the memory of a process stays flat under a steady flow. For each process of the relay: the mean of its
+ * resident memory in the last third of the time divided by that in the first third (the bare loop), and its peak.
  */
 import { setTimeout as sleep } from 'node:timers/promises'
 import { alone, over, type Bench, type Measurement } from './measurement.js'
@@ -17,12 +17,12 @@ export function measureMemory(bench: Bench): Promise<Measurement[]> {
   const seconds = bench.quick ? 15 : 600
   const rate = bench.backend.kind === 'server' ? 300 : 50
   return withTeardowns(async (t) => {
-    const place = await bench.backend.fresh(t)
+    const storage = await bench.backend.createStorage(t)
     const [port] = await startProgram<Sink>(t, 'sink').call('listen', 1)
-    const { api, all } = await startPair(t, place, await bench.load.call('origin'))
+    const { api, all } = await startPair(t, storage, await bench.load.call('origin'))
     await createWebhooks(api, WEBHOOKS, (index) => ({ url: `http://127.0.0.1:${port}/${index}` }))
     const samples = all.map((): number[] => [])
-    const flow = bench.load.call('flow', { url: api.url, rate, count: rate * seconds })
+    const flow = bench.load.call('openLoop', { url: api.url, rate, count: rate * seconds })
     const isOver = flow.then(() => true)
     do {
       for (const [index, { pid }] of all.entries()) samples[index]!.push(await residentMib(pid))

@@ -1,9 +1,9 @@
-/** What is published: alert changes of the size and shape that the project was asked for. */
+/** The messages that are published: alert changes of the size and shape of the sample change. */
 import { SAMPLE_CHANGE } from '../src/core/event/sample.js'
 
 /**
- * The text of one change: of `alerts` alerts the one whose turn it is, with one value that no change before had and the
- * others known from its alert's first change on.
+ * The text of one change. Changes are spread over `alerts` alerts in turn; each has one new value, and others that its
+ * alert has since its first change.
  */
 export function changeText(index: number, alerts: number): string {
   const context = { ...SAMPLE_CHANGE.updated_alert.context, source: { ip: [addressOf(index)] } }
@@ -15,7 +15,7 @@ export function changeText(index: number, alerts: number): string {
   })
 }
 
-/** One alert for ten messages; those of one alert come far apart. */
+/** The number of alerts for a number of messages: ten messages an alert. */
 export function alertsFor(messages: number): number {
   return Math.ceil(messages / 10)
 }

@@ -1,11 +1,11 @@
 /**
- * out: deliveries a second by two workers that work off a backlog (one process where the database is embedded), to 1 and to
+ * out: deliveries a second by two workers that drain a backlog (one process when the database is embedded), to 1 and to
  * 10 webhooks an event. Bare loop: undici posting the same bodies, signed, to the same sink.
  */
 import { drain } from './drain.js'
 import { over, type Bench, type Measurement } from './measurement.js'
 
-/** What `scale` shows to use two cores better than one does. */
+/** Two workers use two cores better than one does: see `scale`. */
 const WORKERS = 2
 
 export async function measureOut(bench: Bench): Promise<Measurement[]> {

@@ -1,9 +1,9 @@
 /**
- * What a CPU profile says, as tables: `node dist/bench/profile.js FILE.cpuprofile [SKIP_S]`. Profiles are made by
+ * Prints a CPU profile as tables: `node dist/bench/profile.js FILE.cpuprofile [SKIP_S]`. Profiles are made by
  * `BENCH_NODE_FLAGS='--cpu-prof --cpu-prof-dir=DIR' npm run bench -- out`.
  *
- * Time in Node's own code (sockets, crypto, JSON) counts for the package or file that called it; the first seconds, when
- * modules are loaded, are skipped.
+ * Time in Node's own code (sockets, crypto, JSON) counts for the package or file that called it. The first seconds, in
+ * which modules are loaded, are skipped.
  */
 import { readFile } from 'node:fs/promises'
 
@@ -16,7 +16,7 @@ interface ProfileNode {
 interface Profile {
   nodes: ProfileNode[]
   samples: number[]
-  /** Microseconds since the sample before. */
+  /** Microseconds since the previous sample. */
   timeDeltas: number[]
 }
 
@@ -27,7 +27,7 @@ if (file === undefined) throw new Error('name a .cpuprofile file')
 const { nodes, samples, timeDeltas } = JSON.parse(await readFile(file, 'utf8')) as Profile
 const nodeOf = new Map(nodes.map((node) => [node.id, node]))
 const parentOf = new Map(nodes.flatMap(({ id, children = [] }) => children.map((child) => [child, id] as const)))
-const byPart = new Map<string, number>()
+const byFile = new Map<string, number>()
 const byFunction = new Map<string, number>()
 
 let elapsed = 0
@@ -38,15 +38,15 @@ samples.forEach((id, index) => {
   if (elapsed < Number(skipS) * 1e6) return
   const { functionName, lineNumber } = nodeOf.get(id)!.callFrame
   if (functionName === '(idle)') return void (idle += micros)
-  const part = callerOf(id)
-  add(byPart, part, micros)
-  add(byFunction, `${functionName || '(anonymous)'}:${lineNumber + 1}, in ${part}`, micros)
+  const caller = callerOf(id)
+  add(byFile, caller, micros)
+  add(byFunction, `${functionName || '(anonymous)'}:${lineNumber + 1}, in ${caller}`, micros)
 })
 console.log(`idle: ${(idle / 1e6).toFixed(2)} s`)
-print('by package or file', byPart)
+print('by package or file', byFile)
 print('by function', byFunction)
 
-/** The nearest package or file of ours on the way to the node. */
+/** The nearest package, or file of this project, among the node and its ancestors. */
 function callerOf(id: number | undefined): string {
   for (let at = id; at !== undefined; at = parentOf.get(at)) {
     const { url } = nodeOf.get(at)!.callFrame

@@ -1,19 +1,19 @@
 /**
- * The benchmark's own processes: load, sink and bare loops run apart, as they would on other machines, so that none of
- * them takes the event loop of what is measured.
+ * The benchmark's own processes: load, sink and bare loops run apart from the relay, as on other machines, so that they do
+ * not use its event loop.
  *
- * Promise: a call is answered by what the other process returned or threw; a process ends with the benchmark.
+ * Guarantee: a call resolves or rejects with what the other process returned or threw; a process ends with the benchmark.
  */
 import { fork } from 'node:child_process'
 import { once } from 'node:events'
 import { join } from 'node:path'
 
-/** Takes what must be undone; the last comes first. */
+/** Collects teardown functions, which run in reverse order. */
 export interface Teardowns {
   teardown(undo: () => unknown): unknown
 }
 
-/** What a program answers: plain data in, plain data out. */
+/** The commands of a program: plain data in, plain data out. */
 export type Commands = Record<string, (...args: never[]) => unknown>
 
 export interface Program<C extends Commands> {
@@ -45,7 +45,7 @@ export function startProgram<C extends Commands>(t: Teardowns, name: string): Pr
   })
   const stop = async () => {
     if (child.exitCode !== null || child.signalCode !== null) return
-    // who stops it waits for no answer: a rejection of that would hide why it is stopped
+    // pending calls must not reject: their errors would hide the reason of the stop
     waiting.clear()
     const exited = once(child, 'exit')
     child.kill('SIGKILL')
@@ -64,7 +64,7 @@ export function startProgram<C extends Commands>(t: Teardowns, name: string): Pr
   }
 }
 
-/** The other side: answers calls until the benchmark is gone. */
+/** The side of the program: answers calls until the benchmark has ended. */
 export function serveCommands(commands: Commands): void {
   process.on('message', ({ id, command, args }: { id: number; command: string; args: never[] }) => {
     Promise.resolve()
@@ -77,7 +77,7 @@ export function serveCommands(commands: Commands): void {
   process.on('disconnect', () => process.exit())
 }
 
-/** Milliseconds of a clock that all processes of the machine share. */
+/** Milliseconds of the monotonic clock, which all processes of the machine share. */
 export function nowMs(): number {
   return Number(process.hrtime.bigint()) / 1e6
 }

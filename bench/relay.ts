@@ -1,8 +1,8 @@
 /**
- * The relay under measurement: the built command as processes of its own, with its settings as shipped.
+ * The relay under measurement: the built command as separate processes, with its default settings.
  *
- * Its log goes to a file, since a pipe would have the benchmark read it. BENCH_CLI names another build of the command;
- * BENCH_NODE_FLAGS (for instance `--cpu-prof --cpu-prof-dir=DIR`) goes to the processes that are measured.
+ * Logs go to a file: a pipe would make the benchmark read them. BENCH_CLI names another build of the command;
+ * BENCH_NODE_FLAGS (for instance `--cpu-prof --cpu-prof-dir=DIR`) are passed to the measured processes.
  */
 import { execFile, spawn } from 'node:child_process'
 import { once } from 'node:events'
@@ -12,59 +12,59 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { promisify } from 'node:util'
 import { ROOT } from '../src/core/platform/root.js'
-import type { Place } from './backend.js'
+import type { Storage } from './backend.js'
 import type { Teardowns } from './program.js'
 
 const run = promisify(execFile)
 
 const CLI = process.env.BENCH_CLI ?? join(import.meta.dirname, '../src/cli.js')
-/** What `npm start` gives to Node. */
+/** The flags of Node in `npm start`. */
 const { scripts } = JSON.parse(await readFile(join(ROOT, 'package.json'), 'utf8')) as { scripts: { start: string } }
 const START_FLAGS = scripts.start.split(' ').filter((word) => word.startsWith('--'))
-const MORE_FLAGS = (process.env.BENCH_NODE_FLAGS ?? '').split(' ').filter((flag) => flag !== '')
+const EXTRA_FLAGS = (process.env.BENCH_NODE_FLAGS ?? '').split(' ').filter((flag) => flag !== '')
 const KEY = 'a-key-for-the-benchmark'
 const ENCRYPTION_KEY = Buffer.alloc(32, 1).toString('base64')
 const START_TIMEOUT_MS = 20_000
 const STOP_TIMEOUT_MS = 8000
-const REPEAT_MS = 200
+const RETRY_MS = 200
 
 export interface Relay {
   readonly url: string
   readonly pid: number
-  /** A request to the API with the key. */
+  /** Sends a request to the API with the key. */
   api<T = { id: string }>(method: string, path: string, body?: object): Promise<{ status: number; body: T }>
-  /** SIGTERM; kill -9 for one that takes its time. */
+  /** SIGTERM, and kill -9 after a timeout. */
   stop(): Promise<void>
 }
 
 export interface RelayOptions {
   role?: 'all' | 'api' | 'worker'
-  /** The stand-in's origin, for processes that take messages. */
+  /** The origin of the simulated SNS, for processes that receive messages. */
   emulator?: string
-  /** True: BENCH_NODE_FLAGS apply. */
+  /** True when BENCH_NODE_FLAGS apply. */
   measured?: boolean
 }
 
 let started = 0
 
-/** Starts one process at the place; on the embedded default it has every role, as the database belongs to one process. */
-export async function startRelay(t: Teardowns, place: Place, options: RelayOptions = {}): Promise<Relay> {
+/** Starts one process. On the embedded default it has every role, since one process owns the database. */
+export async function startRelay(t: Teardowns, storage: Storage, options: RelayOptions = {}): Promise<Relay> {
   const { role = 'all', emulator = '', measured = true } = options
-  const actualRole = place.databaseUrl === undefined ? 'all' : role
-  const path = join(place.dataDir, `log-${++started}`)
+  const actualRole = storage.databaseUrl === undefined ? 'all' : role
+  const path = join(storage.dataDir, `log-${++started}`)
   const log = openSync(path, 'w')
   const child = spawn(
     process.execPath,
-    [...START_FLAGS, ...(measured ? MORE_FLAGS : []), CLI, 'serve', '--role', actualRole],
+    [...START_FLAGS, ...(measured ? EXTRA_FLAGS : []), CLI, 'serve', '--role', actualRole],
     {
-      cwd: place.dataDir,
+      cwd: storage.dataDir,
       stdio: ['ignore', log, log],
       env: {
         PATH: process.env.PATH ?? '',
         PORT: '0',
-        DATA_DIR: place.dataDir,
-        DATABASE_URL: place.databaseUrl ?? '',
-        REDIS_URL: place.redisUrls.join(','),
+        DATA_DIR: storage.dataDir,
+        DATABASE_URL: storage.databaseUrl ?? '',
+        REDIS_URL: storage.redisUrls.join(','),
         API_KEYS: KEY,
         ENCRYPTION_KEY,
         ALLOW_PRIVATE_TARGETS: '127.0.0.0/8',
@@ -100,15 +100,19 @@ export async function startRelay(t: Teardowns, place: Place, options: RelayOptio
   }
 }
 
-/** Starts what takes messages and what delivers them: two processes where the backend can be shared, else one. */
-export async function startPair(t: Teardowns, place: Place, emulator: string): Promise<{ api: Relay; all: Relay[] }> {
-  const starting = [startRelay(t, place, { role: 'api', emulator })]
-  if (place.databaseUrl !== undefined) starting.push(startRelay(t, place, { role: 'worker' }))
+/** Starts an API process and a worker; one process with both roles on the embedded default. */
+export async function startPair(
+  t: Teardowns,
+  storage: Storage,
+  emulator: string,
+): Promise<{ api: Relay; all: Relay[] }> {
+  const starting = [startRelay(t, storage, { role: 'api', emulator })]
+  if (storage.databaseUrl !== undefined) starting.push(startRelay(t, storage, { role: 'worker' }))
   const all = await Promise.all(starting)
   return { api: all[0]!, all }
 }
 
-/** Makes webhooks over the API; `fieldsOf` gives what POST /v1/webhooks takes. */
+/** Makes webhooks through the API; `fieldsOf` returns the body of POST /v1/webhooks. */
 export async function createWebhooks(
   api: Relay,
   count: number,
@@ -118,9 +122,9 @@ export async function createWebhooks(
   for (let index = 0; index < count; index++) {
     const create = () => api.api('POST', '/v1/webhooks', fieldsOf(index))
     let { status, body } = await create()
-    // 503: the machine is busy with something else
+    // 503: the machine is overloaded
     while (status === 503) {
-      await sleep(REPEAT_MS)
+      await sleep(RETRY_MS)
       ;({ status, body } = await create())
     }
     if (status !== 201) throw new Error(`POST /v1/webhooks: ${status} ${JSON.stringify(body)}`)
@@ -129,7 +133,7 @@ export async function createWebhooks(
   return ids
 }
 
-/** The memory of a process, in MiB. */
+/** The resident memory of a process, in MiB. */
 export async function residentMib(pid: number): Promise<number> {
   const { stdout } = await run('ps', ['-o', 'rss=', '-p', String(pid)])
   return Number(stdout) / 1024

@@ -1,9 +1,9 @@
 /**
- * The benchmark: `npm run bench -- [NAME ...] [--quick] [--embedded]`. Every value stands beside its bare loop of the same
- * run, since absolute figures say more of the machine than of the code.
+ * The benchmark: `npm run bench -- [NAME ...] [--quick] [--embedded]`. Every value is printed beside that of its bare loop
+ * in the same run, since absolute values depend on the machine.
  *
  * PostgreSQL and Redis are started for the run where their programs are installed; without them, or with --embedded, the
- * relay runs on its embedded default. --quick keeps each measurement under 20 s.
+ * relay runs on its embedded default. With --quick a measurement takes less than 20 s.
  */
 import { mkdir, writeFile } from 'node:fs/promises'
 import { cpus, loadavg } from 'node:os'
@@ -35,7 +35,7 @@ const MEASUREMENTS: Record<string, Measure> = {
   recovery: measureRecovery,
   backlog: measureBacklog,
   alert: ({ backend, quick }) =>
-    withTeardowns(async (t) => measureAlert({ databaseUrl: (await backend.fresh(t)).databaseUrl, quick })),
+    withTeardowns(async (t) => measureAlert({ databaseUrl: (await backend.createStorage(t)).databaseUrl, quick })),
   filters: measureFilters,
   scale: measureScale,
   memory: measureMemory,
@@ -64,7 +64,7 @@ await withTeardowns(async (t) => {
 
 async function measureAll(bench: Bench): Promise<void> {
   const results: Measurement[] = []
-  // what is measured is worth having, also when a later one fails
+  // the results so far are kept when a later measurement fails
   try {
     for (const name of names) {
       const started = performance.now()
@@ -102,7 +102,7 @@ async function writeResults({ backend, quick }: Bench, results: Measurement[]): 
     backend: backend.name,
     cores: cpus().length,
     cpu: cpus()[0]?.model,
-    // others' work shows in every figure: near 0 before the run, or the figures are worth little
+    // other load affects every value: results are comparable only when this is near 0
     load_before: LOAD_BEFORE,
     quick,
     at: new Date().toISOString(),

@@ -1,16 +1,16 @@
 /**
- * scale: two workers over one (out x 10), and what the database is asked for per event, so that another machine can be
- * calculated: transactions, rows written, rows fetched and bytes of WAL, for an event taken over POST /sns and for the
- * dispatch of one to 10 webhooks.
+ * scale: the rate of two workers divided by that of one (out x 10); and the work of the database per event, from which the
+ * capacity of another machine can be estimated: transactions, rows written, rows fetched and bytes of WAL, for an event
+ * accepted over POST /sns and for the dispatch of one to 10 webhooks.
  */
 import { setTimeout as sleep } from 'node:timers/promises'
-import { askPostgres, type Place } from './backend.js'
+import { askPostgres, type Storage } from './backend.js'
 import { drain, eventsIn } from './drain.js'
 import { alone, over, type Bench, type Measurement } from './measurement.js'
 import { startRelay } from './relay.js'
 import { withTeardowns } from './teardowns.js'
 
-/** A connection of PostgreSQL tells its counters when it ends; idle, after ten seconds. */
+/** A PostgreSQL connection reports its counters when it ends, or after ten idle seconds. */
 const STATISTICS_DELAY_MS = 500
 const CONNECTIONS = 64
 
@@ -18,11 +18,11 @@ export async function measureScale(bench: Bench): Promise<Measurement[]> {
   if (bench.backend.kind === 'embedded') return []
   const size = { events: bench.quick ? 500 : 2000, webhooks: 10 }
   const costs: Costs[] = []
-  const note = async (place: Place) => void costs.push(await readCosts(place))
+  const note = async (storage: Storage) => void costs.push(await readCosts(storage))
   const one = await drain(bench, { ...size, ready: note, after: note })
   const two = await drain(bench, { ...size, workers: 2 })
   return [
-    over('scale, two workers', two.perSecond, one.perSecond, 'deliveries/s', 'over one, out x 10'),
+    over('scale, two workers', two.perSecond, one.perSecond, 'deliveries/s', 'divided by one, out x 10'),
     ...perEvent('a dispatch to 10 webhooks', costs, eventsIn(size.events)),
     ...(await intakeCosts(bench, bench.quick ? 1500 : 5000)),
   ]
@@ -31,14 +31,14 @@ export async function measureScale(bench: Bench): Promise<Measurement[]> {
 function intakeCosts(bench: Bench, count: number): Promise<Measurement[]> {
   return withTeardowns(async (t) => {
     await bench.load.call('prepare', count)
-    const place = await bench.backend.fresh(t)
+    const storage = await bench.backend.createStorage(t)
     const role = { role: 'api', emulator: await bench.load.call('origin') } as const
-    await (await startRelay(t, place, { ...role, measured: false })).stop()
-    const before = await readCosts(place)
-    const api = await startRelay(t, place, role)
-    await bench.load.call('blast', { url: api.url, connections: CONNECTIONS, count })
+    await (await startRelay(t, storage, { ...role, measured: false })).stop()
+    const before = await readCosts(storage)
+    const api = await startRelay(t, storage, role)
+    await bench.load.call('closedLoop', { url: api.url, connections: CONNECTIONS, count })
     await api.stop()
-    return perEvent('an event taken', [before, await readCosts(place)], count)
+    return perEvent('an event accepted', [before, await readCosts(storage)], count)
   })
 }
 
@@ -51,7 +51,7 @@ const UNITS = {
   wal: 'WAL bytes/event',
 }
 
-async function readCosts({ databaseUrl }: Place): Promise<Costs> {
+async function readCosts({ databaseUrl }: Storage): Promise<Costs> {
   await sleep(STATISTICS_DELAY_MS)
   const [row] = await askPostgres<Record<keyof Costs, string>>(
     databaseUrl!,

@@ -1,10 +1,11 @@
-/** What is started is stopped, the last first, also when the work between failed or a signal came. */
+/** Runs teardown functions in reverse order, also after an error or a signal. */
 import type { Teardowns } from './program.js'
 
 type Undo = () => unknown
 
 const open = new Set<Undo[]>()
 
+/** Runs the work, then the teardown functions that it has added. */
 export async function withTeardowns<T>(work: (t: Teardowns) => Promise<T>): Promise<T> {
   const undos: Undo[] = []
   open.add(undos)
@@ -16,7 +17,7 @@ export async function withTeardowns<T>(work: (t: Teardowns) => Promise<T>): Prom
   }
 }
 
-/** For a signal: undoes everything that is under way, the innermost first. */
+/** For a signal: runs all pending teardown functions, the innermost first. */
 export async function unwindAll(): Promise<void> {
   for (const undos of [...open].reverse()) await unwind(undos)
 }

@@ -1,6 +1,6 @@
 /**
- * through: from POST /sns to the arrival at the receiver, at half the rate that the relay sustains from end to end, for 1
- * and 10 webhooks. Bare loop: a route that verifies and posts on, storing nothing, at the same rate.
+ * through: the latency from POST /sns to arrival at the receiver, at half the rate that the relay sustains end to end, for
+ * 1 and 10 webhooks. Bare loop: a route that verifies and forwards without storing, at the same rate.
  */
 import { over, type Bench, type Measurement } from './measurement.js'
 import { nowMs, startProgram, type Program } from './program.js'
@@ -14,11 +14,11 @@ const CONNECTIONS = 64
 
 export function measureThrough(bench: Bench): Promise<Measurement[]> {
   return withTeardowns(async (t) => {
-    const place = await bench.backend.fresh(t)
+    const storage = await bench.backend.createStorage(t)
     const sink = startProgram<Sink>(t, 'sink')
     const [port] = await sink.call('listen', 1)
     const origin = await bench.load.call('origin')
-    const { api } = await startPair(t, place, origin)
+    const { api } = await startPair(t, storage, origin)
     const results: Measurement[] = []
     const urls: string[] = []
     let next = 0
@@ -38,7 +38,7 @@ export function measureThrough(bench: Bench): Promise<Measurement[]> {
   })
 }
 
-/** The messages from `from` on are new to the relay; the bare loop gets the same. */
+/** Sends the messages from `from` on, which are new to the relay, to the relay and to the bare loop. */
 async function compare(
   bench: Bench,
   sink: Program<Sink>,
@@ -67,26 +67,26 @@ async function compare(
   return { results, next }
 }
 
-interface Part {
+interface MessageRange {
   url: string
   from: number
   count: number
 }
 
 /** Messages a second, from the first POST to the last arrival; the first three quarters of them warm up. */
-async function sustained(bench: Bench, sink: Program<Sink>, { url, from, count }: Part, webhooks: number) {
+async function sustained(bench: Bench, sink: Program<Sink>, { url, from, count }: MessageRange, webhooks: number) {
   const warmUp = Math.ceil((count * 3) / 4)
-  const left = count - warmUp
+  const rest = count - warmUp
   await secondsUntilDelivered(bench, sink, { url, from, count: warmUp }, webhooks)
-  return left / (await secondsUntilDelivered(bench, sink, { url, from: from + warmUp, count: left }, webhooks))
+  return rest / (await secondsUntilDelivered(bench, sink, { url, from: from + warmUp, count: rest }, webhooks))
 }
 
-/** All at once, as fast as they are taken, until every webhook has every message. */
-async function secondsUntilDelivered({ load }: Bench, sink: Program<Sink>, part: Part, webhooks: number) {
-  await sink.call('countAnew')
-  const arrived = sink.call('arrived', part.count * webhooks)
+/** Sends messages as fast as they are answered, and waits until every webhook has each of them. */
+async function secondsUntilDelivered({ load }: Bench, sink: Program<Sink>, range: MessageRange, webhooks: number) {
+  await sink.call('resetCount')
+  const arrived = sink.call('arrived', range.count * webhooks)
   const started = nowMs()
-  await load.call('blast', { ...part, connections: CONNECTIONS })
+  await load.call('closedLoop', { ...range, connections: CONNECTIONS })
   const lastMs = await arrived
   return (lastMs - started) / 1000
 }
@@ -94,16 +94,16 @@ async function secondsUntilDelivered({ load }: Bench, sink: Program<Sink>, part:
 async function latencies(
   bench: Bench,
   sink: Program<Sink>,
-  flow: Part & { rate: number },
+  flow: MessageRange & { rate: number },
   webhooks: number,
 ): Promise<number[]> {
-  await sink.call('countAnew')
+  await sink.call('resetCount')
   const arrived = sink.call('arrived', flow.count * webhooks)
   await sink.call('record')
-  const { eventIds, atMs } = await bench.load.call('flow', flow)
+  const { eventIds, atMs } = await bench.load.call('openLoop', flow)
   await arrived
   const sentAt = new Map(eventIds.map((id, index) => [id, atMs[index]!]))
-  const arrivals = await sink.call('taken')
+  const arrivals = await sink.call('recorded')
   return arrivals.eventIds.flatMap((id, index) => {
     const sent = sentAt.get(id)
     return sent === undefined ? [] : [arrivals.atMs[index]! - sent]

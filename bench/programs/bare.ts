@@ -1,6 +1,6 @@
 /**
- * The bare loops. `listen`: a Fastify route that parses and verifies messages with the relay's own code, stores nothing and
- * posts on what it got, signed. `post`: an undici loop that posts signed bodies.
+ * The bare loops. `listen`: a Fastify route that parses and verifies messages with the relay's own code and forwards them,
+ * signed, without storing. `post`: an undici loop that posts signed bodies.
  */
 import { randomUUID } from 'node:crypto'
 import fastify from 'fastify'
@@ -26,7 +26,7 @@ async function send(url: string, id: string, body: string): Promise<void> {
 }
 
 const commands = {
-  /** Its URL. What comes is posted on to every target. */
+  /** Forwards every message to every target. @returns its own URL */
   async listen(emulatorOrigin: string, targets: string[]): Promise<string> {
     const certificates = createCertificateStore({ emulatorOrigin })
     const verifier = createVerifier({ certificates, maxAgeS: 4200, emulatorOrigin })
@@ -42,13 +42,13 @@ const commands = {
     })
     return http.listen({ host: '127.0.0.1', port: 0 })
   },
-  /** Posts the body so many times, so many at once; seconds until all were answered. */
-  async post(url: string, body: string, count: number, atOnce: number): Promise<number> {
-    let left = count
+  /** Posts the body `count` times, `concurrency` at a time. @returns the seconds until all were answered */
+  async post(url: string, body: string, count: number, concurrency: number): Promise<number> {
+    let remaining = count
     const started = nowMs()
     await Promise.all(
-      Array.from({ length: atOnce }, async () => {
-        while (left-- > 0) await send(url, randomUUID(), body)
+      Array.from({ length: concurrency }, async () => {
+        while (remaining-- > 0) await send(url, randomUUID(), body)
       }),
     )
     return (nowMs() - started) / 1000

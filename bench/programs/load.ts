@@ -1,8 +1,8 @@
 /**
- * SNS, as far as the relay can tell: signed messages, as fast as they are taken or at a steady rate.
+ * A simulated SNS: signed messages, as fast as they are answered or at a steady rate.
  *
- * Promise: every message is signed, fresh and has a MessageId of its own. They are signed before they are needed, and
- * again used on another, empty database.
+ * Guarantee: every message is signed, fresh and has its own MessageId. Messages are signed before they are needed, and used
+ * again for another, empty database.
  */
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Pool } from 'undici'
@@ -10,18 +10,18 @@ import { createSnsPublisher } from '../../test/helpers/sns-publisher.js'
 import { alertsFor, changeText } from '../message.js'
 import { nowMs, serveCommands } from '../program.js'
 
-/** What a flow sent, as columns. */
+/** The messages that an open loop sent, as columns. */
 export interface Sent {
   eventIds: string[]
   atMs: number[]
-  /** Answers 503: such a message was sent again, and its time is that of the first try. */
+  /** Answers 503. The message was sent again; its time is that of the first try. */
   refused: number
 }
 
 const HEADERS = { 'content-type': 'text/plain; charset=UTF-8' }
-/** More than a flow ever has under way, so that none waits here. */
-const FLOW_CONNECTIONS = 256
-const REPEAT_MS = 100
+/** More than an open loop ever has in flight, so that no message waits for a connection. */
+const OPEN_LOOP_CONNECTIONS = 256
+const RETRY_MS = 100
 
 const publisher = await createSnsPublisher()
 await publisher.serve()
@@ -31,61 +31,61 @@ function sign(index: number, alerts: number, set: Record<string, unknown> = {}):
   return JSON.stringify(publisher.notification({ message: changeText(index, alerts), set }))
 }
 
-/** A prepared message, or a new one where they end. */
+/** A prepared message, or a new one beyond their number. */
 function messageAt(index: number): string {
   return signed[index] ?? sign(index, alertsFor(signed.length || 1000))
 }
 
-/** Sends a message until it is taken, as SNS would, only sooner; `refused` counts the 503s. */
+/** Sends a message until it is accepted, like SNS but with shorter waits; `refused` counts the 503s. */
 async function post(pool: Pool, body: string): Promise<{ eventId: string; refused: number }> {
   for (let refused = 0; ; refused++) {
     const answer = await pool.request({ path: '/sns', method: 'POST', headers: HEADERS, body })
     const receipt = (await answer.body.json()) as { event_id?: string }
     if (answer.statusCode === 200) return { eventId: receipt.event_id ?? '', refused }
     if (answer.statusCode !== 503) throw new Error(`POST /sns: ${answer.statusCode} ${JSON.stringify(receipt)}`)
-    await sleep(REPEAT_MS)
+    await sleep(RETRY_MS)
   }
 }
 
 const commands = {
-  /** What SNS_EMULATOR must be. */
+  /** The value for SNS_EMULATOR. */
   origin: (): string => publisher.origin,
-  /** Signs so many messages, if there are not as many yet. */
+  /** Signs messages until there are `count`. */
   prepare(count: number): void {
     while (signed.length < count) signed.push(sign(signed.length, alertsFor(count)))
   },
-  /** Sends messages from `from` on, each connection one after the other, until so many or so many seconds are over. */
-  async blast({
+  /** A closed loop: each connection sends its next message when the last was answered, for `count` messages or `seconds`. */
+  async closedLoop({
     url,
     connections,
     from = 0,
     count = Infinity,
     seconds = Infinity,
     again,
-  }: BlastOptions): Promise<Blast> {
+  }: ClosedLoopOptions): Promise<ClosedLoopResult> {
     const pool = new Pool(url, { connections, pipelining: 1 })
-    const blast: Blast = { taken: 0, refused: 0, seconds: 0, next: from }
+    const result: ClosedLoopResult = { taken: 0, refused: 0, seconds: 0, next: from }
     const started = nowMs()
     const sender = async () => {
-      while (blast.next < from + count && nowMs() < started + seconds * 1000) {
-        const index = blast.next++
-        blast.refused += (await post(pool, messageAt(again ? index % signed.length : index))).refused
-        blast.taken++
+      while (result.next < from + count && nowMs() < started + seconds * 1000) {
+        const index = result.next++
+        result.refused += (await post(pool, messageAt(again ? index % signed.length : index))).refused
+        result.taken++
       }
     }
     await Promise.all(Array.from({ length: connections }, sender))
-    blast.seconds = (nowMs() - started) / 1000
+    result.seconds = (nowMs() - started) / 1000
     await pool.close()
-    return blast
+    return result
   },
   /**
-   * Sends so many messages at a steady rate a second, whatever the answers take: the prepared ones from `from` on, then new
-   * ones. With `topics`, new ones, to so many topics in turn (`...:group-0`, ...).
+   * An open loop: sends `count` messages at a steady rate a second, independent of the answers: the prepared ones from `from`
+   * on, then new ones. With `topics` all are new, to so many topics in turn (`...:group-0`, ...).
    */
-  async flow({ url, rate, count, from = 0, topics = 0 }: FlowOptions): Promise<Sent> {
-    const pool = new Pool(url, { connections: FLOW_CONNECTIONS, pipelining: 1 })
+  async openLoop({ url, rate, count, from = 0, topics = 0 }: OpenLoopOptions): Promise<Sent> {
+    const pool = new Pool(url, { connections: OPEN_LOOP_CONNECTIONS, pipelining: 1 })
     const sent: Sent = { eventIds: [], atMs: [], refused: 0 }
-    const underWay = new Set<Promise<void>>()
+    const inFlight = new Set<Promise<void>>()
     const started = nowMs()
     const send = async (index: number) => {
       const body = topics > 0 ? sign(index, 1000, { TopicArn: topicOf(index % topics) }) : messageAt(index)
@@ -97,35 +97,35 @@ const commands = {
     }
     for (let done = 0; done < count; await sleep(1)) {
       for (const due = Math.min(count, ((nowMs() - started) / 1000) * rate); done < due; done++) {
-        const sending = send(from + done).finally(() => underWay.delete(sending))
-        underWay.add(sending)
+        const sending = send(from + done).finally(() => inFlight.delete(sending))
+        inFlight.add(sending)
       }
     }
-    await Promise.all(underWay)
+    await Promise.all(inFlight)
     await pool.close()
     return sent
   },
 }
 
-export interface BlastOptions {
+export interface ClosedLoopOptions {
   url: string
   connections: number
   from?: number
   count?: number
   seconds?: number
-  /** True: the prepared messages over and over, for what does not mind repeats. */
+  /** True: sends the prepared messages repeatedly, for a target that stores nothing. */
   again?: boolean
 }
 
-/** Messages that were answered 200, answers 503, the time until all were taken, and the message that is next. */
-export interface Blast {
+/** Messages answered 200, answers 503, the time until all were answered 200, and the index of the next message. */
+export interface ClosedLoopResult {
   taken: number
   refused: number
   seconds: number
   next: number
 }
 
-export interface FlowOptions {
+export interface OpenLoopOptions {
   url: string
   rate: number
   count: number

@@ -1,10 +1,10 @@
-/** The receiver of webhooks: the least that HTTP allows, so that it is never what is measured. */
+/** The receiver of webhooks. It does as little as HTTP allows, so that it is not the bottleneck. */
 import { once } from 'node:events'
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { nowMs, serveCommands } from '../program.js'
 
-/** What was recorded, as columns in the order of arrival. */
+/** The recorded requests, as columns in the order of arrival. */
 export interface Arrivals {
   eventIds: string[]
   paths: string[]
@@ -13,21 +13,21 @@ export interface Arrivals {
 
 const none = (): Arrivals => ({ eventIds: [], paths: [], atMs: [] })
 
-let recorded: Arrivals | undefined
+let arrivals: Arrivals | undefined
 let count = 0
 let lastBody = ''
 let delayMs = 0
 let hanging = new Set<number>()
 let inFlight = 0
-let mostInFlight = 0
+let maxInFlight = 0
 const marks: { at: number; reached: (atMs: number) => void }[] = []
 
-function take(request: IncomingMessage, response: ServerResponse): void {
-  mostInFlight = Math.max(mostInFlight, ++inFlight)
+function handle(request: IncomingMessage, response: ServerResponse): void {
+  maxInFlight = Math.max(maxInFlight, ++inFlight)
   response.on('close', () => inFlight--)
-  recorded?.atMs.push(nowMs())
-  recorded?.paths.push(request.url ?? '')
-  recorded?.eventIds.push(String(request.headers['webhook-id']))
+  arrivals?.atMs.push(nowMs())
+  arrivals?.paths.push(request.url ?? '')
+  arrivals?.eventIds.push(String(request.headers['webhook-id']))
   count++
   while (marks[0] && count >= marks[0].at) marks.shift()!.reached(nowMs())
   if (lastBody === '') request.on('data', (chunk) => (lastBody += String(chunk)))
@@ -40,36 +40,36 @@ function take(request: IncomingMessage, response: ServerResponse): void {
 const commands = {
   /** Opens so many ports. */
   async listen(ports: number): Promise<number[]> {
-    const servers = Array.from({ length: ports }, () => createServer(take))
+    const servers = Array.from({ length: ports }, () => createServer(handle))
     for (const server of servers) {
       server.keepAliveTimeout = 60_000
       await once(server.listen(0, '127.0.0.1'), 'listening')
     }
     return servers.map((server) => (server.address() as AddressInfo).port)
   },
-  /** How the ports answer from now on: after a time, or not at all. */
-  behave(how: { delayMs?: number; hangingPorts?: number[] }): void {
-    delayMs = how.delayMs ?? 0
-    hanging = new Set(how.hangingPorts)
+  /** Sets how the ports answer: after a delay, or not at all. */
+  configure(options: { delayMs?: number; hangingPorts?: number[] }): void {
+    delayMs = options.delayMs ?? 0
+    hanging = new Set(options.hangingPorts)
   },
-  /** Counts from now on. */
-  countAnew(): void {
+  /** Sets the count of requests to 0. */
+  resetCount(): void {
     count = 0
   },
-  /** When so many requests had come; asked for before they come, the smaller numbers first. */
+  /** Resolves with the time of the `at`-th request. To be called before it arrives, and with ascending numbers. */
   arrived: (at: number): Promise<number> => new Promise((resolve) => marks.push({ at, reached: resolve })),
   /** Records every request from now on. */
   record(): void {
-    recorded = none()
-    mostInFlight = inFlight
+    arrivals = none()
+    maxInFlight = inFlight
   },
-  /** What came since `record`; goes on recording. */
-  taken(): Arrivals & { mostInFlight: number } {
-    return { ...(recorded ?? none()), mostInFlight }
+  /** The requests since `record`; recording goes on. */
+  recorded(): Arrivals & { maxInFlight: number } {
+    return { ...(arrivals ?? none()), maxInFlight }
   },
-  /** How many of them went to paths that begin so. */
-  takenAt: (prefix: string): number => recorded?.paths.filter((path) => path.startsWith(prefix)).length ?? 0,
-  /** The body of the first request that ever came. */
+  /** How many of them have a path with this prefix. */
+  countAt: (prefix: string): number => arrivals?.paths.filter((path) => path.startsWith(prefix)).length ?? 0,
+  /** The body of the first request. */
   body: (): string => lastBody,
 }
 
