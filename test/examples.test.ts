@@ -1,4 +1,4 @@
-/** The examples as their readers run them: each a process of its own, sent signed requests, and webhooks by a relay. */
+/** Runs the examples as processes, with signed requests and with the deliveries of a relay. */
 import { execFile, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdtemp, rm } from 'node:fs/promises'
@@ -16,21 +16,21 @@ import { until } from './helpers/until.js'
 
 const EXAMPLES = join(ROOT, 'examples')
 const MINUTE_MS = 60_000
-/** How long a test waits for what should come soon. */
-const PATIENCE_MS = 30_000
+/** How long a test waits for output. */
+const TIMEOUT_MS = 30_000
 const run = promisify(execFile)
 
-/** What starts a receiver; undefined where its language is not on this machine. */
+/** The command that starts a receiver; undefined where its language is not installed. */
 type Command = string[] | undefined
 
-const isHere = (command: string, argument: string) =>
+const isInstalled = (command: string, argument: string) =>
   run(command, [argument]).then(
     () => true,
     () => false,
   )
 
 async function buildGo(): Promise<Command> {
-  if (!(await isHere('go', 'version'))) return undefined
+  if (!(await isInstalled('go', 'version'))) return undefined
   const folder = await mkdtemp(join(tmpdir(), 'alert-relay-go-'))
   t.teardown(() => rm(folder, { recursive: true, force: true }))
   const binary = join(folder, 'receiver')
@@ -40,7 +40,7 @@ async function buildGo(): Promise<Command> {
   return [binary]
 }
 
-const hasPython = await isHere('python3', '--version')
+const hasPython = await isInstalled('python3', '--version')
 const RECEIVERS: Record<string, Command> = {
   node: [process.execPath, join(EXAMPLES, 'receiver-node/receiver.mjs')],
   python: hasPython ? ['python3', join(EXAMPLES, 'receiver-python/receiver.py')] : undefined,
@@ -50,11 +50,11 @@ const SCANNER = [process.execPath, join(EXAMPLES, 'virustotal-once/scan.mjs')]
 
 interface Example {
   url: string
-  /** The ids of the events that it says it took. */
+  /** The ids of the events that it has printed as taken. */
   taken(): string[]
-  /** Resolves when it has said so. */
+  /** Resolves when it has printed a line that starts so. */
   waitFor(line: string): Promise<void>
-  /** Ends it, when everything it said is here. */
+  /** Ends the process and reads the rest of its output. */
   stop(): Promise<void>
 }
 
@@ -78,7 +78,7 @@ async function startExample(t: Test, [command, ...args]: string[], settings: Rec
   const out = createInterface(child.stdout)
   out.on('line', (line) => lines.push(line))
   const waitFor = async (start: string) => {
-    const signal = AbortSignal.any([ended.signal, AbortSignal.timeout(PATIENCE_MS)])
+    const signal = AbortSignal.any([ended.signal, AbortSignal.timeout(TIMEOUT_MS)])
     try {
       while (!lines.some((line) => line.startsWith(start))) await once(out, 'line', { signal })
     } catch (cause) {
@@ -94,7 +94,7 @@ async function startExample(t: Test, [command, ...args]: string[], settings: Rec
   }
 }
 
-/** Posts an event as the relay does, and answers the status. */
+/** Posts an event as the relay does. */
 async function post(url: string, { id, body, secrets, ageMs = 0 }: Signed): Promise<Response> {
   const timestamp = new Date(Date.now() - ageMs)
   const headers = { ...signatureHeaders({ id, timestamp, body, secrets }), 'content-type': 'application/json' }
@@ -112,8 +112,8 @@ const bodyOf = (id: string, more: object = {}) =>
   JSON.stringify({ relay: { event_id: id, type: 'alert.created' }, context_diff: { user: { name: ['Zoë'] } }, ...more })
 
 for (const [language, command] of Object.entries(RECEIVERS)) {
-  const options = command ? {} : { skip: `there is no ${language} on this machine` }
-  t.test(`the ${language} example takes what is signed, once, and nothing else`, options, async (t) => {
+  const options = command ? {} : { skip: `${language} is not installed` }
+  t.test(`the ${language} example accepts each signed event once, and nothing else`, options, async (t) => {
     const secret = newSecret()
     const secrets = [secret]
     const receiver = await startExample(t, command!, { WEBHOOK_SECRET: secret })
@@ -148,14 +148,14 @@ for (const [language, command] of Object.entries(RECEIVERS)) {
 
 type Answer = Awaited<ReturnType<TestApp['api']>>
 
-/** What a relay answers, which is no refusal. */
+/** Sends a request to the relay. @throws Error for a status of 300 or more */
 async function ask(app: TestApp, ...request: Parameters<TestApp['api']>): Promise<Answer> {
   const answer = await app.api(...request)
   if (answer.statusCode >= 300) throw new Error(`${answer.statusCode}: ${answer.body}`)
   return answer
 }
 
-/** Makes a webhook for an example: its secret is known first, its address when it has started. */
+/** Makes a webhook for an example and starts it. The URL is set afterwards, since the example needs the secret to start. */
 async function addExample(t: Test, app: TestApp, command: string[], fields: object, settings = {}): Promise<Example> {
   const made = await ask(app, 'POST', '/v1/webhooks', { url: 'http://127.0.0.1:9/', ...fields })
   const { id, secret } = made.json<{ id: string; secret: string }>()
@@ -169,7 +169,7 @@ async function report(app: TestApp, rule: string, context: object): Promise<stri
   return answer.json<{ alerts: { event_id: string }[] }>().alerts[0]!.event_id
 }
 
-/** Waits until every delivery of an event succeeded and had so many attempts, or more. @returns how many there are */
+/** Waits until every delivery of an event has succeeded with at least `attempts` attempts. @returns the number of deliveries */
 async function delivered(app: TestApp, eventId: string, attempts: number): Promise<number> {
   const list = ({ body }: Answer) => (JSON.parse(body) as { data: { status: string; attempt_count: number }[] }).data
   const isDone = (answer: Answer) =>
@@ -178,7 +178,7 @@ async function delivered(app: TestApp, eventId: string, attempts: number): Promi
   return list(await until(() => ask(app, 'GET', `/v1/events/${eventId}/deliveries`), isDone)).length
 }
 
-t.test('what a relay sends is taken by the examples, and its replay is known again', async (t) => {
+t.test('the examples accept the deliveries of a relay, and recognize a replay', async (t) => {
   const app = await createTestApp(t)
   app.startWorkers()
   const commands = Object.values(RECEIVERS).filter((command) => command !== undefined)
@@ -202,7 +202,7 @@ async function scannerFor(t: Test, respond: Respond = () => ({ status: 200, body
 
 const [HASH, OTHER_HASH] = ['a'.repeat(64), 'b'.repeat(64)]
 
-t.test('two alerts with the same hash are one question to the scanner', async (t) => {
+t.test('two alerts with the same hash make one request to the scanner', async (t) => {
   const { scanner, settings } = await scannerFor(t)
   const app = await createTestApp(t)
   app.startWorkers()
@@ -218,7 +218,7 @@ t.test('two alerts with the same hash are one question to the scanner', async (t
   t.equal(scanner.received[0]!.headers['x-apikey'], 'the key')
 })
 
-t.test('a scanner without quota is a 503 with its Retry-After, and then only the rest is asked', async (t) => {
+t.test('a scanner without quota is a 503 with its Retry-After, and a retry requests only the rest', async (t) => {
   const { scanner, settings } = await scannerFor(t, ({ path }, count) =>
     path.endsWith(OTHER_HASH) && count < 4
       ? { status: 429, headers: count === 2 ? { 'retry-after': '7' } : undefined }

@@ -1,4 +1,4 @@
-/** The package as a TypeScript receiver has it: installed under its name, compiled against what was built. */
+/** The package as a TypeScript receiver uses it: installed under its name, compiled against the build. */
 import { execFile } from 'node:child_process'
 import { mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises'
 import { createRequire } from 'node:module'
@@ -81,7 +81,7 @@ const WRONG = [
 ]
 const WRONG_IMPORT = `import type { AlertChange, EventOf, ReceivedEvent, WebhookCreate, WebhookNotice } from 'alert-relay'`
 
-t.test('a receiver in TypeScript compiles against the package, and what is wrong in it does not', async (t) => {
+t.test('a correct receiver in TypeScript compiles against the package, and wrong lines do not', async (t) => {
   const folder = await mkdtemp(join(tmpdir(), 'alert-relay-types-'))
   t.teardown(() => rm(folder, { recursive: true, force: true }))
   await mkdir(join(folder, 'node_modules'))
@@ -108,10 +108,10 @@ t.test('a receiver in TypeScript compiles against the package, and what is wrong
     [],
     'every wrong line is an error',
   )
-  t.notOk(lines.has(1), 'and the import is none')
+  t.notOk(lines.has(1), 'the import is not an error')
 })
 
-t.test('the package is types alone: importing it runs nothing', async (t) => {
+t.test('the package has only types: importing it runs nothing', async (t) => {
   const entry = createRequire(join(ROOT, 'package.json')).resolve('alert-relay')
   t.equal(entry, join(ROOT, 'dist/src/types.js'))
   t.same(Object.keys((await import(pathToFileURL(entry).href)) as object), [])

@@ -1,4 +1,4 @@
-// A receiver of alert-relay's webhooks: verifies, takes every event once, answers at once and works afterwards.
+// A receiver of alert-relay's webhooks: verifies requests, processes every event once, and answers before it processes.
 //
 //	WEBHOOK_SECRET=whsec_... PORT=9000 go run .
 package main
@@ -24,21 +24,21 @@ const tolerance, maxBodyBytes = 5 * time.Minute, 10 << 20
 
 var key, keyErr = base64.StdEncoding.DecodeString(strings.TrimPrefix(os.Getenv("WEBHOOK_SECRET"), "whsec_"))
 
-// Ids of events. In memory for brevity: a table with a unique column survives a restart, and can be pruned.
-var taken sync.Map
+// Ids of the events received. In memory for brevity: a table with a unique column survives a restart, and can be pruned.
+var received sync.Map
 
 func isGenuine(id, timestamp, signatures string, body []byte) bool {
-	// A request that somebody recorded must not be taken again later: its time is signed too.
+	// A recorded request must not be accepted later: its time is signed, too.
 	seconds, err := strconv.ParseInt(timestamp, 10, 64)
 	if err != nil || time.Since(time.Unix(seconds, 0)).Abs() > tolerance {
 		return false
 	}
-	// The signature is over the bytes as they came, so verify before parsing.
+	// The signature is over the bytes as received, so verify before parsing.
 	mac := hmac.New(sha256.New, key)
 	fmt.Fprintf(mac, "%s.%s.%s", id, timestamp, body)
 	expected := []byte("v1," + base64.StdEncoding.EncodeToString(mac.Sum(nil)))
-	// Several signatures, separated by spaces, while a secret is being rotated: any one will do. hmac.Equal takes the same
-	// time wherever two texts begin to differ, so that nobody can guess a signature byte by byte.
+	// While a secret is rotated there are several signatures, separated by spaces, of which one must match. hmac.Equal
+	// compares in constant time, so that a signature cannot be guessed byte by byte.
 	for _, signature := range strings.Split(signatures, " ") {
 		if hmac.Equal(expected, []byte(signature)) {
 			return true
@@ -55,17 +55,17 @@ func receive(w http.ResponseWriter, r *http.Request) {
 	} else if !isGenuine(id, r.Header.Get("webhook-timestamp"), r.Header.Get("webhook-signature"), body) {
 		w.WriteHeader(http.StatusUnauthorized)
 	} else {
-		// Where work must not get lost, store the event here, before the answer: after a 2xx it is yours.
-		if _, again := taken.LoadOrStore(id, true); !again {
+		// If no event may be lost, store it here, before the answer: after a 2xx the relay does not send it again.
+		if _, repeated := received.LoadOrStore(id, true); !repeated {
 			go work(id, body)
 		}
 		w.WriteHeader(http.StatusNoContent)
 	}
 }
 
-// Slow things go here: the relay waits 15 seconds for an answer, and tries again when there is none.
+// Slow work belongs here: the relay waits 15 seconds for an answer, and retries without one.
 func work(id string, body []byte) {
-	// json.Unmarshal(body, ...); attackers write what is in an alert: %q leaves no terminal codes and line breaks in it
+	// json.Unmarshal(body, ...); the contents of an alert are untrusted: %q escapes terminal codes and line breaks
 	fmt.Printf("took %s %q\n", id, body)
 }
 

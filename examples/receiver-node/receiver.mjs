@@ -1,4 +1,4 @@
-// A receiver of alert-relay's webhooks: verifies, takes every event once, answers at once and works afterwards.
+// A receiver of alert-relay's webhooks: verifies requests, processes every event once, and answers before it processes.
 //
 //   npm install standardwebhooks
 //   WEBHOOK_SECRET=whsec_... PORT=9000 node receiver.mjs
@@ -8,8 +8,8 @@ import { Webhook } from 'standardwebhooks'
 const MAX_BODY_BYTES = 10 * 1024 * 1024
 
 const webhook = new Webhook(process.env.WEBHOOK_SECRET)
-/** Ids of events. In memory for brevity: a table with a unique column survives a restart, and can be pruned. */
-const taken = new Set()
+/** Ids of the events received. In memory for brevity: a table with a unique column survives a restart, and can be pruned. */
+const received = new Set()
 
 const server = createServer(async (request, response) => {
   const answer = (status) => response.writeHead(status).end()
@@ -17,27 +17,27 @@ const server = createServer(async (request, response) => {
   if (body === undefined) return answer(413)
   let event
   try {
-    // The signature is over the bytes as they came: verify first, parse later. The library takes a request when any of
-    // its signatures is right (there are two while a secret is being rotated), compares in constant time, so that nobody
-    // can guess one byte by byte, and refuses timestamps more than five minutes off: what somebody recorded must not be
-    // taken again later.
+    // The signature is over the bytes as received: verify first, parse later. The library accepts a request when one of
+    // its signatures matches (there are two while a secret is rotated), compares in constant time, so that a signature
+    // cannot be guessed byte by byte, and refuses timestamps more than five minutes off, so that a recorded request is
+    // not accepted later.
     event = webhook.verify(body, request.headers)
   } catch {
     return answer(401)
   }
   const id = request.headers['webhook-id'] // the same at every retry and replay, and signed
-  if (!taken.has(id)) {
-    taken.add(id)
-    // Where work must not get lost, store the event here, before the answer: after a 2xx it is yours.
+  if (!received.has(id)) {
+    received.add(id)
+    // If no event may be lost, store it here, before the answer: after a 2xx the relay does not send it again.
     setImmediate(work, event)
   }
   answer(204)
 })
 
-/** Slow things go here: the relay waits 15 seconds for an answer, and tries again when there is none. */
-function work({ relay, context_diff: news }) {
-  // attackers write what is in an alert: JSON.stringify leaves no line breaks in it
-  console.log('took', relay.event_id, JSON.stringify(news))
+/** Slow work belongs here: the relay waits 15 seconds for an answer, and retries without one. */
+function work({ relay, context_diff: diff }) {
+  // the contents of an alert are untrusted: JSON.stringify escapes line breaks
+  console.log('took', relay.event_id, JSON.stringify(diff))
 }
 
 async function readBody(request) {

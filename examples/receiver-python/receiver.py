@@ -1,4 +1,4 @@
-"""A receiver of alert-relay's webhooks: verifies, takes every event once, answers at once and works afterwards.
+"""A receiver of alert-relay's webhooks: verifies requests, processes every event once, and answers before it processes.
 
     WEBHOOK_SECRET=whsec_... PORT=9000 python3 receiver.py
 """
@@ -15,25 +15,25 @@ KEY = base64.b64decode(os.environ["WEBHOOK_SECRET"].removeprefix("whsec_"))
 TOLERANCE_S = 5 * 60
 MAX_BODY_BYTES = 10 * 1024 * 1024
 
-# Ids of events. In memory for brevity: a table with a unique column survives a restart, and can be pruned.
-taken, lock = set(), threading.Lock()
+# Ids of the events received. In memory for brevity: a table with a unique column survives a restart, and can be pruned.
+received, lock = set(), threading.Lock()
 jobs = queue.Queue()
 
 
 def is_genuine(event_id, timestamp, signatures, body):
-    # A request that somebody recorded must not be taken again later: its time is signed too.
+    # A recorded request must not be accepted later: its time is signed, too.
     if not timestamp.isdecimal() or len(timestamp) > 12 or abs(time.time() - int(timestamp)) > TOLERANCE_S:
         return False
-    # The signature is over the bytes as they came, so verify before parsing.
+    # The signature is over the bytes as received, so verify before parsing.
     signed = f"{event_id}.{timestamp}.".encode() + body
     expected = b"v1," + base64.b64encode(hmac.digest(KEY, signed, "sha256"))
-    # Several signatures, separated by spaces, while a secret is being rotated: any one will do. compare_digest takes the
-    # same time wherever two texts begin to differ, so that nobody can guess a signature byte by byte.
+    # While a secret is rotated there are several signatures, separated by spaces, of which one must match. compare_digest
+    # compares in constant time, so that a signature cannot be guessed byte by byte.
     return any(hmac.compare_digest(expected, signature) for signature in signatures.encode().split(b" "))
 
 
 class Receiver(BaseHTTPRequestHandler):
-    timeout = 30  # seconds, for a sender that stops half-way
+    timeout = 30  # seconds, for an incomplete request
 
     def do_POST(self):
         length = self.headers.get("content-length", "")
@@ -45,9 +45,9 @@ class Receiver(BaseHTTPRequestHandler):
         if not is_genuine(event_id, timestamp, signatures, body):
             return self.answer(401)
         with lock:
-            is_new = event_id not in taken
-            taken.add(event_id)
-        if is_new:  # where work must not get lost, store the event here: after a 2xx it is yours
+            is_new = event_id not in received
+            received.add(event_id)
+        if is_new:  # if no event may be lost, store it here: after a 2xx the relay does not send it again
             jobs.put(json.loads(body))
         self.answer(204)
 
@@ -60,10 +60,10 @@ class Receiver(BaseHTTPRequestHandler):
 
 
 def work():
-    """Slow things go here: the relay waits 15 seconds for an answer, and tries again when there is none."""
+    """Slow work belongs here: the relay waits 15 seconds for an answer, and retries without one."""
     while True:
         event = jobs.get()
-        # attackers write what is in an alert: json.dumps leaves no terminal codes and line breaks in it
+        # the contents of an alert are untrusted: json.dumps escapes terminal codes and line breaks
         print("took", event["relay"]["event_id"], json.dumps(event.get("context_diff")), flush=True)
 
 

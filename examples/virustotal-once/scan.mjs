@@ -1,9 +1,9 @@
-// Asks VirusTotal about every hash, address, domain and URL once, in however many alerts it turns up. The relay remembers
-// what it has sent; a webhook made with
+// Looks up every hash, address, domain and URL at VirusTotal once, however many alerts it is in. The relay records which
+// values it has sent; a webhook made with
 //
 //   { "url": "...", "once": { "paths": ["file.hash.*", "related.ip"], "within": "30d" }, "rate_per_second": 0.06 }
 //
-// gets events that hold something new alone, with the new values in `indicators`.
+// gets only events with new values, which are in `indicators`.
 //
 //   npm install standardwebhooks
 //   WEBHOOK_SECRET=whsec_... SCANNER_API_KEY=... PORT=9000 node scan.mjs
@@ -15,10 +15,10 @@ import { Webhook } from 'standardwebhooks'
 const { WEBHOOK_SECRET, SCANNER_API_KEY = '', SCANNER_URL = 'https://www.virustotal.com/api/v3', PORT } = process.env
 const MAX_BODY_BYTES = 10 * 1024 * 1024
 const SCAN_TIMEOUT_MS = 5000
-const REMEMBERED_MS = 24 * 3600 * 1000
+const CACHE_MS = 24 * 3600 * 1000
 
 const webhook = new Webhook(WEBHOOK_SECRET)
-/** Scans under way and done, by value: a hash may stand at two paths, and an event that we answer 503 comes again. */
+/** Running and finished scans, by value: a hash may be at two paths, and an event answered 503 is sent again. */
 const scans = new Map()
 
 const server = createServer(async (request, response) => {
@@ -30,8 +30,8 @@ const server = createServer(async (request, response) => {
     return response.writeHead(401).end()
   }
   try {
-    // The answer waits for the scans, since it says what came of them. What a 503 leaves undone is the relay's to keep: it
-    // sends the event again, not before the time in Retry-After, and what was done by then is not done again.
+    // The answer depends on the scans. After a 503 the relay sends the event again, not before the time in Retry-After;
+    // finished scans are not repeated.
     for (const { value } of event.indicators ?? []) await scanOnce(value)
     response.writeHead(204).end()
   } catch (error) {
@@ -44,7 +44,7 @@ function scanOnce(value) {
   if (!scans.has(value)) {
     scans.set(value, scan(value))
     scans.get(value).catch(() => scans.delete(value))
-    setTimeout(() => scans.delete(value), REMEMBERED_MS).unref()
+    setTimeout(() => scans.delete(value), CACHE_MS).unref()
   }
   return scans.get(value)
 }
@@ -58,12 +58,12 @@ async function scan(value) {
     throw Object.assign(new Error('no quota left'), { retryAfter: answer.headers.get('retry-after') ?? undefined })
   }
   if (answer.status >= 500 || answer.status === 401) throw new Error(`the scanner answered ${answer.status}`)
-  // Any other refusal (404: not known there) is an answer too: it will not change by asking again.
+  // Any other error (404: unknown) is a result, too: a retry would not change it.
   const report = answer.ok ? await answer.json() : undefined
   console.log('scanned', JSON.stringify(value), report?.data?.attributes?.last_analysis_stats ?? answer.status)
 }
 
-/** Where VirusTotal has its report on a value; undefined for what it knows nothing of. */
+/** The path of VirusTotal's report on a value; undefined for a value of an unknown kind. */
 function pathOf(value) {
   if (typeof value !== 'string') return undefined
   if (isIP(value)) return `/ip_addresses/${encodeURIComponent(value)}`

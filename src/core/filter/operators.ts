@@ -128,8 +128,9 @@ function literalsOf(pattern: string, path: string): [string, ...string[]] {
   for (let at = 0; at < pattern.length; at++) {
     let char = pattern[at]!
     if (char === '*') {
-      if (literals.length > 1 && literal === '')
+      if (literals.length > 1 && literal === '') {
         throw new FilterPolicyError(path, 'two * in a row match no more than one')
+      }
       literals[literals.length - 1] = literal
       literals.push((literal = ''))
       continue

@@ -11,8 +11,9 @@ const matches = (policy: unknown, body: Json) => matchesPolicy(parseFilterPolicy
 const accepts = (conditions: unknown[], value: Json) => matches({ field: conditions }, { field: value })
 const check = (t: Test, conditions: unknown[], { yes, no }: { yes: Json[]; no: Json[] }) => {
   for (const value of yes) t.ok(accepts(conditions, value), `${JSON.stringify(conditions)} matches ${String(value)}`)
-  for (const value of no)
+  for (const value of no) {
     t.notOk(accepts(conditions, value), `${JSON.stringify(conditions)} does not match ${String(value)}`)
+  }
 }
 const refused = (t: Test, policy: unknown, path: string, reason: RegExp) => {
   try {
