@@ -9,6 +9,7 @@ import { ROOT } from '../../src/core/platform/root.js'
 import { VERSION } from '../../src/core/platform/version.js'
 import { createTestDatabaseUrl, createTestDataDir } from '../helpers/backends.js'
 import { startRelay } from '../helpers/relay.js'
+import { until } from '../helpers/until.js'
 
 const CLI = join(ROOT, 'dist/src/cli.js')
 const FILE = `webhooks:\n  - { name: soar, url: 'https://example.com/hook' }\n`
@@ -131,6 +132,11 @@ t.test('commands at a running relay, which stops with 0, and reseal after it', a
   const DATABASE_URL = (await createTestDatabaseUrl(t)) ?? ''
   const place = { DATABASE_URL, DATA_DIR: await createTestDataDir(t), ENCRYPTION_KEY: newKey() }
   const relay = await startRelay(t, { ...place, API_KEYS: 'a-key-for-the-command-line' })
+  // its start keeps the event loop so busy on a slow machine that the first requests are put off with 503
+  await until(
+    () => relay.api('GET', '/v1/webhooks'),
+    ({ status }) => status === 200,
+  )
   const settings = { RELAY_API_KEY: 'a-key-for-the-command-line', PORT: new URL(relay.url).port }
 
   const made = await run(['keys', 'create', '--name', 'ci', '--scope', 'read', '--expires', '90d'], settings)
