@@ -20,8 +20,8 @@ export async function measureIn(bench: Bench): Promise<Measurement[]> {
     const url = await program.call('listen', await bench.load.call('origin'), [])
     const next = await warmUp(bench, url, { again: true })
     const before = await cpuMs(program.pid)
-    const { taken, perSecond } = await timed(bench, url, { from: next, again: true })
-    return { perSecond, cpuMsEach: ((await cpuMs(program.pid)) - before) / taken }
+    const { accepted, perSecond } = await timed(bench, url, { from: next, again: true })
+    return { perSecond, cpuMsEach: ((await cpuMs(program.pid)) - before) / accepted }
   })
   return [await accepted(bench, 0, bare), await accepted(bench, 1, bare)]
 }
@@ -38,8 +38,8 @@ function accepted(
     await createWebhooks(api, webhooks, (index) => ({ url: `http://127.0.0.1:${port}/${index}` }))
     const next = await warmUp(bench, api.url)
     const before = await readCpu(storage, all)
-    const { taken, perSecond } = await timed(bench, api.url, { from: next })
-    const cpu = cpuNote(before, await readCpu(storage, all), taken, bare.cpuMsEach)
+    const { accepted, perSecond } = await timed(bench, api.url, { from: next })
+    const cpu = cpuNote(before, await readCpu(storage, all), accepted, bare.cpuMsEach)
     return over(`in, ${webhooks} webhooks`, perSecond, bare.perSecond, 'messages/s', cpu)
   })
 }
@@ -54,5 +54,5 @@ async function warmUp({ load, quick }: Bench, url: string, { again = false } = {
 async function timed({ load, quick }: Bench, url: string, messages: { from: number; again?: boolean }) {
   const seconds = quick ? 2.5 : 6
   const sent = await load.call('closedLoop', { url, connections: CONNECTIONS, ...messages, seconds })
-  return { taken: sent.taken, perSecond: sent.taken / sent.seconds }
+  return { accepted: sent.accepted, perSecond: sent.accepted / sent.seconds }
 }

@@ -30,12 +30,12 @@ export function measureMemory(bench: Bench): Promise<Measurement[]> {
     await flow
     const names = all.length === 1 ? ['the process'] : ['api', 'worker']
     const note = `${seconds} s of ${rate} messages/s to ${WEBHOOKS} webhooks`
-    return samples.flatMap((taken, index) => {
-      const third = Math.floor(taken.length / 3)
-      const [first, last] = [taken.slice(0, third), taken.slice(-third)]
+    return samples.flatMap((series, index) => {
+      const third = Math.floor(series.length / 3)
+      const [first, last] = [series.slice(0, third), series.slice(-third)]
       return [
         over(`memory, ${names[index]}, last third over first`, mean(last), mean(first), 'MiB', note),
-        alone(`memory, ${names[index]}, peak`, Math.max(...taken), 'MiB'),
+        alone(`memory, ${names[index]}, peak`, Math.max(...series), 'MiB'),
       ]
     })
   })

@@ -14,9 +14,9 @@ export type Command =
   | { do: 'report' }
 
 export interface Report extends Summary {
-  /** The most requests in flight at a time. */
+  /** The maximum number of requests in flight. */
   maxInFlight: number
-  /** The most requests in one second. */
+  /** The maximum number of requests in one second. */
   maxPerSecond: number
 }
 

@@ -64,13 +64,13 @@ const commands = {
     again,
   }: ClosedLoopOptions): Promise<ClosedLoopResult> {
     const pool = new Pool(url, { connections, pipelining: 1 })
-    const result: ClosedLoopResult = { taken: 0, refused: 0, seconds: 0, next: from }
+    const result: ClosedLoopResult = { accepted: 0, refused: 0, seconds: 0, next: from }
     const started = nowMs()
     const sender = async () => {
       while (result.next < from + count && nowMs() < started + seconds * 1000) {
         const index = result.next++
         result.refused += (await post(pool, messageAt(again ? index % signed.length : index))).refused
-        result.taken++
+        result.accepted++
       }
     }
     await Promise.all(Array.from({ length: connections }, sender))
@@ -119,7 +119,7 @@ export interface ClosedLoopOptions {
 
 /** Messages answered 200, answers 503, the time until all were answered 200, and the index of the next message. */
 export interface ClosedLoopResult {
-  taken: number
+  accepted: number
   refused: number
   seconds: number
   next: number
