@@ -1,8 +1,8 @@
 /**
  * An event: one accepted message, which is an alert change or any other SNS notification.
  *
- * Guarantee: an event's type and payload follow from the content of the message alone. SNS's message attributes are not
- * signed and are not used.
+ * Guarantee: whether a message is an alert change, and which payload is stored, follows from its content alone. SNS's
+ * message attributes are not signed and are not used.
  */
 import { Type, type Static } from 'typebox'
 import { parseAlertChange, type AlertChange } from '../alert/change.js'
