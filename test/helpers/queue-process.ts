@@ -11,15 +11,15 @@ import type { Database, Queryable } from '../../src/core/platform/database.js'
 import { newId } from '../../src/core/platform/id.js'
 import { createMetrics } from '../../src/core/platform/metrics.js'
 import { createCircuitTransitions } from '../../src/core/circuit/transitions.js'
-import { log, type workshop } from './workshop.js'
+import { log, type TestWorkers } from './workers.js'
 
-type Shop = Pick<Awaited<ReturnType<typeof workshop>>, 'database' | 'queues' | 'registry' | 'renderer' | 'authorizer'>
+type Parts = Pick<TestWorkers, 'database' | 'queues' | 'registry' | 'renderer' | 'authorizer'>
 
 /** The status that a receiver answers. */
 export type Answer = (input: AttemptInput) => number | Promise<number>
 
 /** @param answer may throw: then the process dies of it before the attempt is written */
-export function queueProcess(shop: Shop, holder: string, answer: Answer, database: Database = shop.database) {
+export function queueProcess(parts: Parts, holder: string, answer: Answer, database: Database = parts.database) {
   const sendAttempt: SendAttempt = async (input) => {
     const startedAt = new Date()
     const statusCode = await answer(input)
@@ -38,12 +38,12 @@ export function queueProcess(shop: Shop, holder: string, answer: Answer, databas
   const metrics = createMetrics(() => Promise.reject(new Error('not read')))
   const options: Omit<QueueWorkerOptions, 'isClosing'> = {
     database,
-    queues: shop.queues,
-    registry: shop.registry,
+    queues: parts.queues,
+    registry: parts.registry,
     deliver: createDeliver({
       sendAttempt,
-      renderer: shop.renderer,
-      authorizer: shop.authorizer,
+      renderer: parts.renderer,
+      authorizer: parts.authorizer,
       log,
       metrics,
       random: () => 0,

@@ -8,7 +8,7 @@ import { createSealer } from '../../src/core/platform/secrets.js'
 import { createRegistry } from '../../src/core/webhook/registry.js'
 import { startUpkeep } from '../../src/workers/upkeep.js'
 import { FULL_KEY, openTestApi, type Method } from '../helpers/api.js'
-import { log } from '../helpers/workshop.js'
+import { log } from '../helpers/workers.js'
 
 const ARN = 'arn:aws:sns:us-east-1:123456789012:alerts'
 const UNKNOWN = '0'.repeat(32)

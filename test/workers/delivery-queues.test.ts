@@ -6,7 +6,7 @@ import { newId } from '../../src/core/platform/id.js'
 import { deleteWebhook } from '../../src/core/webhook/webhook-store.js'
 import { editWebhook, queueProcess, standingOf, watched } from '../helpers/queue-process.js'
 import type { ReceivedRequest, Respond } from '../helpers/receiver.js'
-import { publishMany, workshop, type Shop } from '../helpers/workshop.js'
+import { publishMany, createTestWorkers, type TestWorkers } from '../helpers/workers.js'
 
 const ok: Respond = () => ({ status: 200 })
 
@@ -41,7 +41,7 @@ function busy(ms: number) {
 }
 
 /** Everything of one test is gone for the next: webhooks, delivery queues, events. */
-async function clean({ database, dispatches, wakes }: Shop): Promise<void> {
+async function clean({ database, dispatches, wakes }: TestWorkers): Promise<void> {
   const { rows } = await database.query<{ id: string }>('select id from webhooks')
   for (const { id } of rows) await deleteWebhook(database, id)
   await database.query('delete from delivery_queues')
@@ -50,14 +50,14 @@ async function clean({ database, dispatches, wakes }: Shop): Promise<void> {
   dispatches.length = wakes.length = 0
 }
 
-async function statuses({ database }: Shop): Promise<Record<string, number>> {
+async function statuses({ database }: TestWorkers): Promise<Record<string, number>> {
   const { rows } = await database.query<{ status: string; count: bigint }>(
     'select status, count(*) from deliveries group by status',
   )
   return Object.fromEntries(rows.map(({ status, count }) => [status, Number(count)]))
 }
 
-async function holderOf({ database }: Shop, webhookId: string): Promise<string | null | undefined> {
+async function holderOf({ database }: TestWorkers, webhookId: string): Promise<string | null | undefined> {
   const { rows } = await database.query<{ holder: string | null }>(
     'select holder from delivery_queues where webhook_id = $1',
     [webhookId],
@@ -66,20 +66,20 @@ async function holderOf({ database }: Shop, webhookId: string): Promise<string |
 }
 
 t.test('delivery queues', async (t) => {
-  const shop = await workshop(t)
-  const { database, publish, addWebhook, dispatch, process, makeDue, woken } = shop
+  const workers = await createTestWorkers(t)
+  const { database, publish, addWebhook, dispatch, process, makeDue, woken } = workers
   const [one, two] = [process('one'), process('two')]
   const test = (rule: string, body: (t: Test) => Promise<void>) =>
     t.test(rule, async (t) => {
       await body(t)
-      await clean(shop)
+      await clean(workers)
     })
 
   await test('max_in_flight is never exceeded, also by two processes and when the delivery queue passes between them', async (t) => {
     const { seen, respond } = busy(25)
     const { receiver, webhook } = await addWebhook(respond, { max_in_flight: 3 })
     await publishMany(
-      shop,
+      workers,
       Array.from({ length: 30 }, (_, i) => `text ${i}`),
     )
     t.equal(receiver.received.length, 0, 'a first attempt waits in the delivery queue like any other')
@@ -98,12 +98,12 @@ t.test('delivery queues', async (t) => {
     const toleranceMs = 20
     const { webhook } = await addWebhook(ok, { rate_per_second: 1000 / intervalMs })
     await publishMany(
-      shop,
+      workers,
       Array.from({ length: 30 }, (_, i) => change(`alert-${i % 3}`, i)),
     )
     const sent: number[] = []
     const [paced, other] = ['paced', 'other'].map((holder) =>
-      queueProcess(shop, holder, () => sent.push(performance.now()) && 200),
+      queueProcess(workers, holder, () => sent.push(performance.now()) && 200),
     )
     for (const [i, worker] of [paced, other, paced].entries()) {
       await worker!.work(webhook.id, () => sent.length >= 10 * (i + 1))
@@ -118,12 +118,12 @@ t.test('delivery queues', async (t) => {
 
   await test('what takes long to prepare is sent no closer to the next than the rate says', async (t) => {
     const { webhook } = await addWebhook(ok, { rate_per_second: 10 })
-    await publishMany(shop, [change('slow', 1), change('quick', 1), change('quick', 2)])
+    await publishMany(workers, [change('slow', 1), change('quick', 1), change('quick', 2)])
     const sent: number[] = []
     const slow = watched(database, async (sql, [alertId]) => {
       if (sql.includes('from alert_values') && alertId === 'slow') await pause(100)
     })
-    const worker = queueProcess(shop, 'slow', () => sent.push(performance.now()) && 200, slow)
+    const worker = queueProcess(workers, 'slow', () => sent.push(performance.now()) && 200, slow)
     await worker.work(webhook.id)
     t.equal(sent.length, 3)
     const gaps = sent.slice(1).map((at, i) => at - sent[i]!)
@@ -132,7 +132,7 @@ t.test('delivery queues', async (t) => {
 
   await test('a place in the pace that a clock ahead has left is waited for no longer than the interval', async (t) => {
     const { receiver, webhook } = await addWebhook(ok, { rate_per_second: 20 })
-    await publishMany(shop, ['a', 'b'])
+    await publishMany(workers, ['a', 'b'])
     await database.query(`update delivery_queues set next_send_at = now() + interval '1 year'`)
     await one.work(webhook.id)
     t.equal(receiver.received.length, 2)
@@ -143,21 +143,21 @@ t.test('delivery queues', async (t) => {
   await test('each delivery is attempted once, however the ends of attempts fall', async (t) => {
     const { receiver, webhook } = await addWebhook(ok, { order: 'alert' })
     const messages = Array.from({ length: 150 }, (_, i) => change(`alert-${i % 50}`, i))
-    await publishMany(shop, messages)
+    await publishMany(workers, messages)
     await one.work(webhook.id)
     t.equal(receiver.received.length, messages.length)
-    t.same(await statuses(shop), { succeeded: messages.length })
+    t.same(await statuses(workers), { succeeded: messages.length })
   })
 
   await test('a failing webhook is probed by one delivery at a time, and that uses no slot of the others', async (t) => {
     const { receiver, webhook } = await addWebhook(() => ({ status: 500 }))
     const events = await publishMany(
-      shop,
+      workers,
       Array.from({ length: 9 }, (_, i) => `text ${i}`),
     )
     t.equal(receiver.received.length, 5, 'after five failures what comes waits')
     t.match(await standingOf(database, webhook.id), { health: 'failing', last_failure: 'rejected: status 500' })
-    t.equal(shop.dispatches.filter((id) => !events.includes(id)).length, 1, 'its notice is queued')
+    t.equal(workers.dispatches.filter((id) => !events.includes(id)).length, 1, 'its notice is queued')
     for (let probe = 1; probe <= 3; probe++) {
       await makeDue()
       await Promise.all([one.work(webhook.id), two.work(webhook.id)])
@@ -168,14 +168,14 @@ t.test('delivery queues', async (t) => {
     )
     t.equal(Number(rows[0]!.sum), 8)
     t.ok(rows[0]!.untouched >= 1n)
-    t.same(await statuses(shop), { pending: 9 })
+    t.same(await statuses(workers), { pending: 9 })
   })
 
   await test('a webhook that comes back is sent all that waited, within its ramp, and is well again', async (t) => {
     const arrivals: number[] = []
     const { receiver, webhook } = await addWebhook(() => ({ status: 500 }))
     const events = await publishMany(
-      shop,
+      workers,
       Array.from({ length: 9 }, (_, i) => `text ${i}`),
     )
     const { seen, respond } = busy(5)
@@ -183,17 +183,17 @@ t.test('delivery queues', async (t) => {
       arrivals.push(performance.now())
       return respond(request, count)
     }
-    shop.dispatches.length = 0
+    workers.dispatches.length = 0
     await makeDue()
     await one.work(webhook.id)
-    t.same(await statuses(shop), { succeeded: 9 })
+    t.same(await statuses(workers), { succeeded: 9 })
     t.equal(seen.most, 1, 'it begins with one at a time')
     // five a second at first, doubled within five seconds: 1.4 s for eight after the probe, were it never growing 1.6 s
     const took = arrivals.at(-1)! - arrivals[1]!
     t.ok(took > 1000, `${took.toFixed()} ms for seven intervals`)
     t.same(new Set(receiver.received.slice(5).map(({ id }) => id)), new Set(events))
     t.match(await standingOf(database, webhook.id), { health: 'healthy', failing_since: null, last_failure: null })
-    t.equal(shop.dispatches.length, 1, 'webhook.recovered is queued')
+    t.equal(workers.dispatches.length, 1, 'webhook.recovered is queued')
   })
 
   await test('in order, changes of an alert are first taken in sequence, whatever fails in between', async (t) => {
@@ -208,10 +208,10 @@ t.test('delivery queues', async (t) => {
     }
     const { webhook } = await addWebhook(respond, { order: 'alert' })
     await publishMany(
-      shop,
+      workers,
       Array.from({ length: 24 }, (_, i) => change('abc'[i % 3]!, i)),
     )
-    for (let round = 0; round < 20 && (await statuses(shop)).pending; round++) {
+    for (let round = 0; round < 20 && (await statuses(workers)).pending; round++) {
       await makeDue()
       await Promise.all([one.work(webhook.id), two.work(webhook.id)])
     }
@@ -226,7 +226,7 @@ t.test('delivery queues', async (t) => {
     }
     const { receiver, webhook } = await addWebhook(respond, { order: 'alert', timeout_ms: 10_000 })
     await publishMany(
-      shop,
+      workers,
       [1, 2, 3].flatMap((n) => [change('slow', n), change('quick', n)]),
     )
     const working = one.work(webhook.id)
@@ -262,10 +262,10 @@ t.test('delivery queues', async (t) => {
       status: alertOf(request) === 'a' && sequenceOf(request) === 1 ? 500 : 200,
     })
     const { receiver, webhook } = await addWebhook(respond, { order: 'alert', retry_schedule_s: [60] })
-    await publishMany(shop, [change('a', 1), change('a', 2), change('a', 3), change('b', 1)])
+    await publishMany(workers, [change('a', 1), change('a', 2), change('a', 3), change('b', 1)])
     await one.work(webhook.id)
     t.equal(receiver.received.length, 2, 'the head of one alert, and the other alert')
-    t.equal(shop.wakes.filter(({ at }) => at.getTime() > Date.now() + 50_000).length, 1, 'it is woken for the retry')
+    t.equal(workers.wakes.filter(({ at }) => at.getTime() > Date.now() + 50_000).length, 1, 'it is woken for the retry')
     await database.query(
       `update deliveries set next_attempt_at = now() - interval '1 second' where status = 'pending' and attempt_count = 1`,
     )
@@ -273,24 +273,24 @@ t.test('delivery queues', async (t) => {
     const received = receiver.received.map((request) => `${alertOf(request)}${sequenceOf(request)}`)
     t.same(received.slice(0, 2).sort(), ['a1', 'b1'], 'alerts are in no order among each other')
     t.same(received.slice(2), ['a1', 'a2', 'a3'])
-    t.same(await statuses(shop), { dead: 1, succeeded: 3 })
+    t.same(await statuses(workers), { dead: 1, succeeded: 3 })
   })
 
   await test('a delivery queue whose holder died is taken over when its time is over, and goes on', async (t) => {
     const { receiver, webhook } = await addWebhook(ok, { max_in_flight: 1 })
-    await publishMany(shop, ['a', 'b', 'c'])
+    await publishMany(workers, ['a', 'b', 'c'])
     await database.query(`update delivery_queues set holder = 'dead', held_until = now() + interval '1 hour'`)
     await one.work(webhook.id)
     t.equal(receiver.received.length, 0, 'it may still be alive')
     await database.query(`update delivery_queues set held_until = now() - interval '1 second'`)
     await one.work(webhook.id)
     t.equal(receiver.received.length, 3)
-    t.equal(await holderOf(shop, webhook.id), null)
+    t.equal(await holderOf(workers, webhook.id), null)
   })
 
   await test('a holder that lost its delivery queue writes what it began, and begins nothing more', async (t) => {
     const { webhook } = await addWebhook(ok, { max_in_flight: 1 })
-    await publishMany(shop, ['a', 'b', 'c'])
+    await publishMany(workers, ['a', 'b', 'c'])
     const sent: string[] = []
     const answer = async ({ event }: { event: { id: string } }) => {
       sent.push(event.id)
@@ -301,15 +301,15 @@ t.test('delivery queues', async (t) => {
     }
     const takeLeaseBy = async (holder: string) =>
       database.query("update delivery_queues set holder = $1, held_until = now() + interval '1 hour'", [holder])
-    await queueProcess(shop, 'late', answer).work(webhook.id)
+    await queueProcess(workers, 'late', answer).work(webhook.id)
     t.equal(sent.length, 1)
     t.equal((await database.query('select from attempts')).rowCount, 1)
-    t.equal(await holderOf(shop, webhook.id), 'thief')
+    t.equal(await holderOf(workers, webhook.id), 'thief')
   })
 
   await test('what comes between the last look and letting go is looked at: a note keeps the delivery queue', async (t) => {
     const { webhook } = await addWebhook(ok, { max_in_flight: 1 })
-    await publishMany(shop, ['a'])
+    await publishMany(workers, ['a'])
     let late: string | undefined
     const sent: string[] = []
     const racing = watched(database, async (sql) => {
@@ -322,10 +322,10 @@ t.test('delivery queues', async (t) => {
       sent.push(event.id)
       return 200
     }
-    await queueProcess(shop, 'racing', answer, racing).work(webhook.id)
+    await queueProcess(workers, 'racing', answer, racing).work(webhook.id)
     t.equal(sent.length, 2)
     t.equal(sent[1], late)
-    t.equal(await holderOf(shop, webhook.id), null)
+    t.equal(await holderOf(workers, webhook.id), null)
   })
 
   await test('a process that stops begins nothing more, and lets go of the delivery queue when what it began is over', async (t) => {
@@ -334,17 +334,17 @@ t.test('delivery queues', async (t) => {
       max_in_flight: 2,
       timeout_ms: 10_000,
     })
-    await publishMany(shop, ['a', 'b', 'c', 'd'])
+    await publishMany(workers, ['a', 'b', 'c', 'd'])
     let over = false
     const working = one.work(webhook.id, () => receiver.received.length >= 2).then(() => (over = true))
     await receiver.waitFor(2)
     await two.work(webhook.id)
     t.notOk(over)
-    t.equal(await holderOf(shop, webhook.id), 'one')
+    t.equal(await holderOf(workers, webhook.id), 'one')
     open()
     await working
-    t.same([receiver.received.length, await statuses(shop)], [2, { pending: 2, succeeded: 2 }])
-    t.equal(await holderOf(shop, webhook.id), null)
+    t.same([receiver.received.length, await statuses(workers)], [2, { pending: 2, succeeded: 2 }])
+    t.equal(await holderOf(workers, webhook.id), null)
     await two.work(webhook.id)
     t.equal(receiver.received.length, 4)
   })
@@ -352,10 +352,10 @@ t.test('delivery queues', async (t) => {
   await test('the delivery queues of a process: one at a time for a webhook, told of what comes, closed when it is over', async (t) => {
     const { opened, open } = latch()
     const { webhook } = await addWebhook(ok, { max_in_flight: 1 })
-    await publishMany(shop, ['a'])
+    await publishMany(workers, ['a'])
     const sent: string[] = []
     const begun = latch()
-    const { options } = queueProcess(shop, 'here', async ({ event }) => {
+    const { options } = queueProcess(workers, 'here', async ({ event }) => {
       sent.push(event.id)
       begun.open()
       await opened
@@ -364,7 +364,7 @@ t.test('delivery queues', async (t) => {
     const queues = createDeliveryQueues(options)
     for (let i = 0; i < 3; i++) queues.wake(webhook.id)
     await begun.opened
-    const [later] = await publishMany(shop, ['b'])
+    const [later] = await publishMany(workers, ['b'])
     queues.wake(webhook.id)
     queues.wake(newId('wh'))
     const closed = queues.close()
@@ -372,21 +372,21 @@ t.test('delivery queues', async (t) => {
     open()
     await closed
     t.equal(sent.length, 1, 'what is closing begins nothing')
-    t.equal(await holderOf(shop, webhook.id), null)
+    t.equal(await holderOf(workers, webhook.id), null)
     const again = createDeliveryQueues(options)
     again.wake(webhook.id)
-    while ((await statuses(shop)).pending) await new Promise(setImmediate)
+    while ((await statuses(workers)).pending) await new Promise(setImmediate)
     await again.close()
     t.same(sent.slice(1), [later])
   })
 
   await test('a disabled webhook is left alone, and what waits for it says that it is held', async (t) => {
     const { receiver, webhook } = await addWebhook(ok, { max_in_flight: 1 })
-    const [event] = await publishMany(shop, ['a'])
+    const [event] = await publishMany(workers, ['a'])
     await editWebhook(database, webhook.id, { status: 'disabled' })
     await one.work(webhook.id)
     t.equal(receiver.received.length, 0)
-    t.match(await shop.deliveriesOf(event!), [
+    t.match(await workers.deliveriesOf(event!), [
       { status: 'pending', reason: 'held: the webhook is disabled', next_attempt_at: null, attempt_count: 0 },
     ])
     await editWebhook(database, webhook.id, { status: 'enabled' })
@@ -397,7 +397,7 @@ t.test('delivery queues', async (t) => {
   await test('a webhook whose limits are changed while its retry waits: those of now apply', async (t) => {
     const { seen, respond } = busy(20)
     const { receiver, webhook } = await addWebhook(() => ({ status: 500 }))
-    await publishMany(shop, ['a', 'b', 'c', 'd'])
+    await publishMany(workers, ['a', 'b', 'c', 'd'])
     await editWebhook(database, webhook.id, { max_in_flight: 1, retry_schedule_s: [1, 1, 1] })
     receiver.respond = respond
     await makeDue()
@@ -408,7 +408,7 @@ t.test('delivery queues', async (t) => {
 
   await test('a deleted webhook: what waited is dropped in batches, however much, and its delivery queue is gone', async (t) => {
     const { receiver, webhook } = await addWebhook(ok, { max_in_flight: 1 })
-    const [event] = await publishMany(shop, ['a'])
+    const [event] = await publishMany(workers, ['a'])
     await database.query(
       `with copies as (
          insert into events (id, type, payload, sent_at, received_at)
@@ -421,12 +421,12 @@ t.test('delivery queues', async (t) => {
     await deleteWebhook(database, webhook.id)
     const batches: number[] = []
     const counted = watched(database, async (sql) => {
-      if (sql.includes(`'the webhook was deleted'`)) batches.push((await statuses(shop)).pending ?? 0)
+      if (sql.includes(`'the webhook was deleted'`)) batches.push((await statuses(workers)).pending ?? 0)
     })
-    await queueProcess(shop, 'dropping', () => 200, counted).work(webhook.id)
+    await queueProcess(workers, 'dropping', () => 200, counted).work(webhook.id)
     t.same(batches, [2500, 1500, 500])
-    t.same(await statuses(shop), { dropped: 2500 })
-    t.equal(await holderOf(shop, webhook.id), undefined)
+    t.same(await statuses(workers), { dropped: 2500 })
+    t.equal(await holderOf(workers, webhook.id), undefined)
     t.equal(receiver.received.length, 0)
   })
 
@@ -435,21 +435,21 @@ t.test('delivery queues', async (t) => {
     const event = await publish('a')
     await deleteWebhook(database, webhook.id)
     await one.work(webhook.id)
-    t.equal(await holderOf(shop, webhook.id), undefined)
+    t.equal(await holderOf(workers, webhook.id), undefined)
     const state = { status: 'pending' as const, nextAttemptAt: new Date(), reason: null }
     const late = { deliveryId: newId('dlv'), webhookId: webhook.id, state, attempt: undefined, sealed: true }
     await recordDispatches(database, [{ event, results: [late] }], new Date())
-    shop.wakes.length = 0
-    await shop.runUpkeep()
-    for (const { webhookId } of shop.wakes) await one.work(webhookId)
-    t.notOk((await statuses(shop)).pending, 'it would wait for ever, and its event be kept for ever')
+    workers.wakes.length = 0
+    await workers.runUpkeep()
+    for (const { webhookId } of workers.wakes) await one.work(webhookId)
+    t.notOk((await statuses(workers)).pending, 'it would wait for ever, and its event be kept for ever')
   })
 
   await test('a clock that ran ahead and was set right: upkeep brings everything back into time', async (t) => {
     const { receiver, webhook } = await addWebhook(() => ({ status: 500 }))
     const limited = await addWebhook(ok, { rate_per_second: 20 })
     await publishMany(
-      shop,
+      workers,
       Array.from({ length: 6 }, (_, i) => `text ${i}`),
     )
     t.match(await standingOf(database, webhook.id), { health: 'failing' })
@@ -457,20 +457,20 @@ t.test('delivery queues', async (t) => {
     await database.query(`update delivery_queues set probe_at = now() + interval '1 year' where health = 'failing'`)
     await database.query(`update delivery_queues set next_send_at = now() + interval '1 year' where health = 'healthy'`)
     receiver.respond = ok
-    shop.wakes.length = 0
-    await shop.runUpkeep()
+    workers.wakes.length = 0
+    await workers.runUpkeep()
     const due = new Set(
-      shop.wakes.filter(({ at }) => at.getTime() < Date.now() + 3600_000).map(({ webhookId }) => webhookId),
+      workers.wakes.filter(({ at }) => at.getTime() < Date.now() + 3600_000).map(({ webhookId }) => webhookId),
     )
     t.same(due, new Set([webhook.id, limited.webhook.id]))
     for (const id of due) await one.work(id)
-    t.same(await statuses(shop), { succeeded: 12 })
+    t.same(await statuses(workers), { succeeded: 12 })
   })
 
   await test('recovering, a clock that was set back keeps nobody at the beginning of the ramp', async (t) => {
     const { receiver, webhook } = await addWebhook(ok, { max_in_flight: 1 })
     await publishMany(
-      shop,
+      workers,
       Array.from({ length: 5 }, (_, i) => `text ${i}`),
     )
     await database.query(

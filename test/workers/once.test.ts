@@ -1,7 +1,7 @@
 import t from 'tap'
 import { stringifyJson, type JsonObject } from '../../src/core/platform/json.js'
 import type { ReceivedRequest } from '../helpers/receiver.js'
-import { workshop } from '../helpers/workshop.js'
+import { createTestWorkers } from '../helpers/workers.js'
 
 const once = { paths: ['file.hash.*', 'related.ip'], within: '30d' }
 
@@ -17,7 +17,7 @@ const indicatorsOf = ({ json }: ReceivedRequest) =>
   (json as { indicators: { path: string; value: unknown }[] }).indicators
 
 t.test('a webhook with once is sent a value once over all alerts, and only events that carry one', async (t) => {
-  const { publish, addWebhook, dispatch, deliveriesOf } = await workshop(t)
+  const { publish, addWebhook, dispatch, deliveriesOf } = await createTestWorkers(t)
   const { receiver } = await addWebhook(() => ({ status: 200 }), { once })
   const plain = await addWebhook(() => ({ status: 200 }))
   const messages = [
@@ -50,7 +50,7 @@ t.test('a webhook with once is sent a value once over all alerts, and only event
 })
 
 t.test('events with the same value at once: one delivery', async (t) => {
-  const { publish, addWebhook, dispatch } = await workshop(t)
+  const { publish, addWebhook, dispatch } = await createTestWorkers(t)
   const { receiver } = await addWebhook(() => ({ status: 200 }), { once })
   const values = Array.from({ length: 30 }, (_, i) => `h${i}`)
   const events: { id: string }[] = []
@@ -66,7 +66,7 @@ t.test('events with the same value at once: one delivery', async (t) => {
 })
 
 t.test('1,000 changes in 50 alerts: a file hash is sent once', async (t) => {
-  const { publish, addWebhook, dispatch } = await workshop(t)
+  const { publish, addWebhook, dispatch } = await createTestWorkers(t)
   const { receiver } = await addWebhook(() => ({ status: 200 }), { once: { paths: 'indicators' } })
   for (let i = 0; i < 1000; i++) {
     const { id } = await publish(
@@ -79,7 +79,7 @@ t.test('1,000 changes in 50 alerts: a file hash is sent once', async (t) => {
 })
 
 t.test('a retry and a dispatch that is done again carry the same values', async (t) => {
-  const { publish, addWebhook, dispatch, work, makeDue, database } = await workshop(t)
+  const { publish, addWebhook, dispatch, work, makeDue, database } = await createTestWorkers(t)
   const { receiver, webhook } = await addWebhook((_request, count) => ({ status: count === 2 ? 500 : 200 }), { once })
   const { id } = await publish(change('a', { file: { hash: { sha256: ['h1'] } } }))
   await dispatch({ eventId: id })
@@ -95,7 +95,7 @@ t.test('a retry and a dispatch that is done again carry the same values', async 
 })
 
 t.test('a delivery that ends dead gives its values back', async (t) => {
-  const { publish, addWebhook, dispatch, work, makeDue, deliveriesOf } = await workshop(t)
+  const { publish, addWebhook, dispatch, work, makeDue, deliveriesOf } = await createTestWorkers(t)
   const { receiver, webhook } = await addWebhook(() => ({ status: 500 }), { once })
   const first = await publish(change('a', { related: { ip: ['8.8.8.8'] } }))
   await dispatch({ eventId: first.id })
@@ -116,14 +116,14 @@ t.test('a delivery that ends dead gives its values back', async (t) => {
 })
 
 t.test('a first attempt that ends dead gives its values back too', async (t) => {
-  const { publish, addWebhook, dispatch, database } = await workshop(t)
+  const { publish, addWebhook, dispatch, database } = await createTestWorkers(t)
   await addWebhook(() => ({ status: 410 }), { once })
   await dispatch({ eventId: (await publish(change('a', { related: { ip: ['8.8.8.8'] } }))).id })
   t.equal((await database.query('select 1 from indicators')).rowCount, 0)
 })
 
 t.test('after its time a value is sent again; without one it never is', async (t) => {
-  const { publish, addWebhook, dispatch, database } = await workshop(t)
+  const { publish, addWebhook, dispatch, database } = await createTestWorkers(t)
   const timed = await addWebhook(() => ({ status: 200 }), { once })
   const forever = await addWebhook(() => ({ status: 200 }), { once: { paths: once.paths } })
   const send = async () => dispatch({ eventId: (await publish(change('a', { related: { ip: ['8.8.8.8'] } }))).id })

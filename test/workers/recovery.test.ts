@@ -6,7 +6,7 @@ import { deleteWebhook } from '../../src/core/webhook/webhook-store.js'
 import { startUpkeep } from '../../src/workers/upkeep.js'
 import { editWebhook, standingOf, watched } from '../helpers/queue-process.js'
 import type { ReceivedRequest, Respond } from '../helpers/receiver.js'
-import { log, publishMany, workshop } from '../helpers/workshop.js'
+import { log, publishMany, createTestWorkers } from '../helpers/workers.js'
 
 const ok: Respond = () => ({ status: 200 })
 const START = new Date(0)
@@ -22,8 +22,8 @@ function change(alertId: string, n: number): string {
 }
 
 t.test('recoveries', async (t) => {
-  const shop = await workshop(t)
-  const { database, registry, queues, sealer, publish, addWebhook, dispatch, work, makeDue, process } = shop
+  const workers = await createTestWorkers(t)
+  const { database, registry, queues, sealer, publish, addWebhook, dispatch, work, makeDue, process } = workers
   const now = () => new Date()
   const recover = (webhookId: string, since = START, until = new Date(Date.now() + 1000)) =>
     insertRecovery(database, webhookId, { since, until }, now())
@@ -41,7 +41,7 @@ t.test('recoveries', async (t) => {
       for (const table of ['delivery_queues', 'events', 'alerts', 'recoveries']) {
         await database.query(`delete from ${table}`)
       }
-      shop.dispatches.length = shop.wakes.length = 0
+      workers.dispatches.length = workers.wakes.length = 0
     })
 
   await test('what is dead or was missed is delivered again; what succeeded or waits is left alone', async (t) => {
@@ -53,12 +53,12 @@ t.test('recoveries', async (t) => {
       },
     )
     for (const name of ['dead', 'wait']) statuses.set(name, 500)
-    const [taken, dead] = await publishMany(shop, ['took', 'dead'])
+    const [taken, dead] = await publishMany(workers, ['took', 'dead'])
     await makeDue()
     await work(webhook.id)
-    const [waiting] = await publishMany(shop, ['wait'])
+    const [waiting] = await publishMany(workers, ['wait'])
     await editWebhook(database, webhook.id, { status: 'disabled' })
-    const [missed] = await publishMany(shop, ['miss'])
+    const [missed] = await publishMany(workers, ['miss'])
     await editWebhook(database, webhook.id, { status: 'enabled' })
     const undispatched = await publish('undi')
     t.same(
@@ -83,13 +83,13 @@ t.test('recoveries', async (t) => {
     )
     t.ok(again.every(({ verified }) => verified))
     t.same(receiver.received.slice(0, sent).map(replayOf), [undefined, undefined, undefined, undefined])
-    t.match(await shop.deliveriesOf(waiting!), [{ status: 'pending', attempt_count: 1, replay: false }])
-    t.same(await shop.deliveriesOf(undispatched.id), [], 'that one is about to be dispatched')
+    t.match(await workers.deliveriesOf(waiting!), [{ status: 'pending', attempt_count: 1, replay: false }])
+    t.same(await workers.deliveriesOf(undispatched.id), [], 'that one is about to be dispatched')
   })
 
   await test('a webhook that was made later gets what it wants of that time, once', async (t) => {
     const messages = ['a', 'b', change('x', 1), 'c', change('x', 2)]
-    const events = await publishMany(shop, messages)
+    const events = await publishMany(workers, messages)
     const received = await Promise.all(
       events.map(
         async (id) =>
@@ -121,7 +121,7 @@ t.test('recoveries', async (t) => {
 
   await test('it is done in steps, by several processes at once, each event by one of them', async (t) => {
     const events = await publishMany(
-      shop,
+      workers,
       Array.from({ length: 23 }, (_, i) => `text ${i}`),
     )
     // the last of a step and the first of the next came at the same moment
@@ -139,7 +139,7 @@ t.test('recoveries', async (t) => {
   })
 
   await test('a step that is cut off leaves nothing behind, and is taken again', async (t) => {
-    const events = await publishMany(shop, ['a', 'b', 'c'])
+    const events = await publishMany(workers, ['a', 'b', 'c'])
     const { receiver, webhook } = await addWebhook(ok)
     const { id } = await recover(webhook.id)
     const dying = watched(database, (sql) => {
@@ -160,7 +160,7 @@ t.test('recoveries', async (t) => {
   })
 
   await test('a recovery of a webhook that is disabled or deleted meanwhile is cancelled', async (t) => {
-    await publishMany(shop, ['a', 'b', 'c'])
+    await publishMany(workers, ['a', 'b', 'c'])
     const [disabled, deleted] = [await addWebhook(ok), await addWebhook(ok)]
     const recoveries = [await recover(disabled.webhook.id), await recover(deleted.webhook.id)]
     await step(1)
@@ -174,7 +174,7 @@ t.test('recoveries', async (t) => {
   await test('changes that were folded into a delivery that is dead are delivered again, each of them', async (t) => {
     const { receiver, webhook } = await addWebhook(() => ({ status: 500 }), { coalesce: true, retry_schedule_s: [60] })
     await database.query(`update delivery_queues set health = 'failing', probe_at = now()`)
-    await publishMany(shop, [change('f', 1), change('f', 2), change('f', 3)])
+    await publishMany(workers, [change('f', 1), change('f', 2), change('f', 3)])
     for (let attempt = 1; attempt <= 2; attempt++) {
       await makeDue()
       await work(webhook.id)
@@ -220,7 +220,7 @@ t.test('recoveries', async (t) => {
       ],
     )
     t.equal(new Set(receiver.received.map(({ body }) => body)).size, 1)
-    t.match(await shop.deliveriesOf(event.id), [{ status: 'succeeded', attempt_count: 2, replay: true }])
+    t.match(await workers.deliveriesOf(event.id), [{ status: 'succeeded', attempt_count: 2, replay: true }])
   })
 
   await test('many are restarted by filter, the oldest first, so many at a time; those of deleted webhooks never', async (t) => {
@@ -230,7 +230,7 @@ t.test('recoveries', async (t) => {
     const webhooks = [one, two, gone].map(({ webhook }) => webhook)
     const ids: string[] = []
     for (const message of ['a', change('r', 1), 'c']) {
-      ids.push(...(await publishMany(shop, [message])))
+      ids.push(...(await publishMany(workers, [message])))
       for (const { id } of webhooks) await editWebhook(database, id, { status: 'enabled' })
     }
     await deleteWebhook(database, gone.webhook.id)
@@ -241,7 +241,7 @@ t.test('recoveries', async (t) => {
     t.same(await restart({ webhookId: gone.webhook.id }), [])
     t.same(await restart({ eventType: 'alert.created', webhookId: one.webhook.id }), [one.webhook.id])
     t.same(await restart({ webhookId: two.webhook.id }, 2), [two.webhook.id, two.webhook.id])
-    t.match(await shop.deliveriesOf(ids[2]!), [{}, {}, {}])
+    t.match(await workers.deliveriesOf(ids[2]!), [{}, {}, {}])
     const { rows } = await database.query<{ event_id: string }>(
       `select event_id from deliveries where webhook_id = $1 and status = 'pending' order by id`,
       [two.webhook.id],
@@ -265,31 +265,31 @@ t.test('recoveries', async (t) => {
 
   await test('two upkeeps at once take the steps of a recovery, wake its delivery queue and lose nothing', async (t) => {
     const events = await publishMany(
-      shop,
+      workers,
       Array.from({ length: 12 }, (_, i) => `text ${i}`),
     )
     const { receiver, webhook } = await addWebhook(ok, { max_in_flight: 4 })
     const { id } = await recover(webhook.id)
-    shop.wakes.length = 0
+    workers.wakes.length = 0
     const options = { database, queues, registry, retentionDays: 30, log, intervalMs: 3600_000 }
     const upkeeps = [startUpkeep(options), startUpkeep(options)]
     await Promise.all(upkeeps.map((upkeep) => upkeep.runOnce()))
     await Promise.all(upkeeps.map((upkeep) => upkeep.close()))
     t.same(await progress(id), { status: 'done', examined: 12, queued: 12 })
-    t.ok(shop.wakes.some(({ webhookId, at }) => webhookId === webhook.id && at <= now()))
+    t.ok(workers.wakes.some(({ webhookId, at }) => webhookId === webhook.id && at <= now()))
     await Promise.all([work(webhook.id), process('two').work(webhook.id)])
     t.same(receiver.received.map(({ id }) => id).sort(), [...events].sort())
   })
 
   await test('a crash after the commit of a failed attempt, before any wake-up: the delivery queue is found by upkeep', async (t) => {
     const { webhook } = await addWebhook(() => ({ status: 500 }))
-    await publishMany(shop, ['a'])
+    await publishMany(workers, ['a'])
     // the wake-up was never queued, and the process that worked the delivery queue is dead
-    shop.wakes.length = 0
+    workers.wakes.length = 0
     await database.query(`update delivery_queues set holder = 'dead', held_until = now() - interval '1 second'`)
     const at = Date.now() + 10_000
-    await shop.runUpkeep(() => at)
-    t.ok(shop.wakes.some(({ webhookId }) => webhookId === webhook.id))
+    await workers.runUpkeep(() => at)
+    t.ok(workers.wakes.some(({ webhookId }) => webhookId === webhook.id))
     t.match(await standingOf(database, webhook.id), { health: 'healthy' })
   })
 })

@@ -4,10 +4,10 @@ import { newId } from '../../src/core/platform/id.js'
 import { deleteWebhook, findWebhook, updateWebhook } from '../../src/core/webhook/webhook-store.js'
 import { startUpkeep } from '../../src/workers/upkeep.js'
 import { createReceiver, type Respond } from '../helpers/receiver.js'
-import { log, workshop } from '../helpers/workshop.js'
+import { log, createTestWorkers } from '../helpers/workers.js'
 
 t.test('an event goes to the enabled webhooks that select its type and topic', async (t) => {
-  const { publish, addWebhook, dispatch, deliveriesOf } = await workshop(t)
+  const { publish, addWebhook, dispatch, deliveriesOf } = await createTestWorkers(t)
   const ok: Respond = () => ({ status: 200 })
   const all = await addWebhook(ok)
   const typed = await addWebhook(ok, { event_types: ['sns.notification'] })
@@ -36,7 +36,7 @@ t.test('an event goes to the enabled webhooks that select its type and topic', a
 })
 
 t.test('what is stored together is dispatched by one job; an event that cannot be holds up no other', async (t) => {
-  const { database, dispatches, publish, addWebhook, dispatch, runUpkeep } = await workshop(t)
+  const { database, dispatches, publish, addWebhook, dispatch, runUpkeep } = await createTestWorkers(t)
   const { receiver } = await addWebhook(() => ({ status: 200 }))
   const events = await Promise.all(['1', '2', '3', '4'].map((text) => publish(text)))
   t.equal(new Set(events.map(({ batchId }) => batchId)).size, 1)
@@ -55,7 +55,7 @@ t.test('what is stored together is dispatched by one job; an event that cannot b
 })
 
 t.test('a failing delivery is tried ten times, then it is dead; a retry by hand begins anew', async (t) => {
-  const { publish, addWebhook, dispatch, work, makeDue, deliveriesOf, database } = await workshop(t)
+  const { publish, addWebhook, dispatch, work, makeDue, deliveriesOf, database } = await createTestWorkers(t)
   const { receiver, webhook } = await addWebhook(() => ({ status: 500 }))
   const event = await publish('text')
   await dispatch({ eventId: event.id })
@@ -89,7 +89,7 @@ t.test('a failing delivery is tried ten times, then it is dead; a retry by hand 
 })
 
 t.test('410 Gone ends the delivery and disables the webhook; Retry-After and an own schedule apply', async (t) => {
-  const { publish, addWebhook, dispatch, work, makeDue, deliveriesOf, database, sealer } = await workshop(t)
+  const { publish, addWebhook, dispatch, work, makeDue, deliveriesOf, database, sealer } = await createTestWorkers(t)
   const gone = await addWebhook(() => ({ status: 410 }))
   const busy = await addWebhook(() => ({ status: 429, headers: { 'retry-after': '600' } }))
   const own = await addWebhook(() => ({ status: 500 }), { retry_schedule_s: [7] })
@@ -113,7 +113,7 @@ t.test('410 Gone ends the delivery and disables the webhook; Retry-After and an 
 })
 
 t.test('a delivery queue that is woken again finds nothing to do; a deleted webhook gets nothing more', async (t) => {
-  const { publish, addWebhook, dispatch, work, process, makeDue, deliveriesOf, database } = await workshop(t)
+  const { publish, addWebhook, dispatch, work, process, makeDue, deliveriesOf, database } = await createTestWorkers(t)
   const { receiver, webhook } = await addWebhook((_request, count) => ({ status: count < 3 ? 500 : 200 }))
   const event = await publish('text')
   await dispatch({ eventId: event.id })
@@ -136,7 +136,7 @@ t.test('a delivery queue that is woken again finds nothing to do; a deleted webh
 })
 
 t.test('a webhook that is edited while its retry waits: the current one applies', async (t) => {
-  const { publish, addWebhook, dispatch, work, makeDue, database, sealer } = await workshop(t)
+  const { publish, addWebhook, dispatch, work, makeDue, database, sealer } = await createTestWorkers(t)
   const { receiver, webhook } = await addWebhook(() => ({ status: 500 }))
   const elsewhere = await createReceiver()
   t.teardown(() => elsewhere.close())
@@ -149,7 +149,7 @@ t.test('a webhook that is edited while its retry waits: the current one applies'
 })
 
 t.test('a crash between commit and enqueue, or a queue that forgot: upkeep queues the stored work again', async (t) => {
-  const { database, queues, registry, dispatches, wakes, publish, addWebhook, dispatch } = await workshop(t)
+  const { database, queues, registry, dispatches, wakes, publish, addWebhook, dispatch } = await createTestWorkers(t)
   const { webhook } = await addWebhook(() => ({ status: 500 }))
   const failed = await publish('failed')
   await dispatch({ eventId: failed.id })
@@ -172,7 +172,7 @@ t.test('a crash between commit and enqueue, or a queue that forgot: upkeep queue
 })
 
 t.test('upkeep goes through a backlog of many batches', async (t) => {
-  const { database, dispatches, publish, runUpkeep } = await workshop(t)
+  const { database, dispatches, publish, runUpkeep } = await createTestWorkers(t)
   const { id } = await publish('first')
   await database.query(
     `insert into undispatched (batch_id, event_id, received_at)
@@ -186,7 +186,7 @@ t.test('upkeep goes through a backlog of many batches', async (t) => {
 })
 
 t.test('retention deletes what is old with its deliveries and attempts, and never pending work', async (t) => {
-  const { database, publish, addWebhook, dispatch, runUpkeep } = await workshop(t)
+  const { database, publish, addWebhook, dispatch, runUpkeep } = await createTestWorkers(t)
   await addWebhook((_request, count) => ({ status: count === 1 ? 200 : 500 }))
   const done = await publish('done')
   await dispatch({ eventId: done.id })

@@ -4,7 +4,7 @@ import { createCircuitTransitions, type WebhookOutcome } from '../../../src/core
 import { findEvent } from '../../../src/core/event/event-store.js'
 import { deleteWebhook } from '../../../src/core/webhook/webhook-store.js'
 import { editWebhook, standingOf } from '../../helpers/queue-process.js'
-import { workshop } from '../../helpers/workshop.js'
+import { createTestWorkers } from '../../helpers/workers.js'
 
 const DISABLE_AFTER_MS = 5 * 86_400_000
 const ok = () => ({ status: 200 })
@@ -18,8 +18,8 @@ function outcome(webhookId: string, result: 'ok' | 'failed' | 'gone', state: Hea
 }
 
 t.test('the circuit breaker', async (t) => {
-  const shop = await workshop(t)
-  const { database, registry, publish, addWebhook, dispatch, work, makeDue, dispatches } = shop
+  const workers = await createTestWorkers(t)
+  const { database, registry, publish, addWebhook, dispatch, work, makeDue, dispatches } = workers
   const typesOf = async (ids: readonly string[]) =>
     Promise.all(ids.map(async (id) => (await findEvent(database, id))!.type))
   const transitions = (settings: { now?: () => Date } = {}) =>

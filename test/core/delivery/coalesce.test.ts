@@ -8,9 +8,7 @@ import type { JsonObject } from '../../../src/core/platform/json.js'
 import type { Webhook } from '../../../src/core/webhook/webhook.js'
 import { deleteWebhook } from '../../../src/core/webhook/webhook-store.js'
 import { queueProcess, type Answer } from '../../helpers/queue-process.js'
-import { workshop } from '../../helpers/workshop.js'
-
-type Shop = Awaited<ReturnType<typeof workshop>>
+import { createTestWorkers, type TestWorkers } from '../../helpers/workers.js'
 
 /** A schedule that does not end in a test. */
 const LONG_SCHEDULE = Array.from({ length: 30 }, () => 60)
@@ -55,8 +53,8 @@ function receiver() {
 }
 
 /** One webhook that coalesces, two processes that work its delivery queue, and a receiver. */
-async function scene(shop: Shop, fields: Partial<Webhook> = {}) {
-  const { database, publish, dispatch, addWebhook } = shop
+async function scene(workers: TestWorkers, fields: Partial<Webhook> = {}) {
+  const { database, publish, dispatch, addWebhook } = workers
   await database.query('delete from webhooks')
   await database.query('delete from delivery_queues')
   await database.query('delete from events')
@@ -67,7 +65,7 @@ async function scene(shop: Shop, fields: Partial<Webhook> = {}) {
   })
   await database.query('update registry set version = version + 1')
   const to = receiver()
-  const processes = ['one', 'two'].map((holder) => queueProcess(shop, holder, (input) => to.answer(input)))
+  const processes = ['one', 'two'].map((holder) => queueProcess(workers, holder, (input) => to.answer(input)))
   return {
     webhook,
     to,
@@ -123,8 +121,12 @@ let alerts = 0
 const seen = { folded: 0, lost: 0 }
 
 /** @returns what is wrong at the end, if anything is */
-async function run(shop: Shop, fields: Partial<Webhook>, steps: readonly Step[]): Promise<string | undefined> {
-  const it = await scene(shop, fields)
+async function run(
+  workers: TestWorkers,
+  fields: Partial<Webhook>,
+  steps: readonly Step[],
+): Promise<string | undefined> {
+  const it = await scene(workers, fields)
   const alertId = `alert-${++alerts}`
   const published: number[][] = []
   for (const step of steps) {
@@ -169,11 +171,11 @@ function wrongIn({ to }: Scene, published: readonly number[][], { order }: Parti
   return undefined
 }
 
-async function holds(t: Test, shop: Shop, arbitrary: fc.Arbitrary<Step[]>, numRuns: number): Promise<void> {
+async function holds(t: Test, workers: TestWorkers, arbitrary: fc.Arbitrary<Step[]>, numRuns: number): Promise<void> {
   const order = fc.constantFrom('none' as const, 'alert' as const)
   await fc.assert(
     fc.asyncProperty(order, arbitrary, async (order, steps) => {
-      const wrong = await run(shop, { order }, steps)
+      const wrong = await run(workers, { order }, steps)
       if (wrong !== undefined) throw new Error(wrong)
     }),
     { numRuns, endOnFailure: true },
@@ -182,12 +184,12 @@ async function holds(t: Test, shop: Shop, arbitrary: fc.Arbitrary<Step[]>, numRu
 }
 
 t.test('folding', async (t) => {
-  const shop = await workshop(t)
-  const { database } = shop
+  const workers = await createTestWorkers(t)
+  const { database } = workers
 
   await t.test('over outages alone, a receiver is told of every value and of every change exactly once', async (t) => {
     seen.folded = seen.lost = 0
-    await holds(t, shop, steps('up', 'down', 'down', 'fail', 'fail'), 25)
+    await holds(t, workers, steps('up', 'down', 'down', 'fail', 'fail'), 25)
     t.equal(seen.lost, 0)
   })
 
@@ -195,7 +197,7 @@ t.test('folding', async (t) => {
     'over lost answers, crashes and takeovers, of every value and the latest state at least once',
     async (t) => {
       seen.folded = seen.lost = 0
-      await holds(t, shop, steps('up', 'down', 'lossy', 'crash', 'fail', 'fail'), 25)
+      await holds(t, workers, steps('up', 'down', 'lossy', 'crash', 'fail', 'fail'), 25)
       t.ok(seen.lost > 2, `in ${seen.lost} runs an answer was lost`)
     },
   )
@@ -203,7 +205,7 @@ t.test('folding', async (t) => {
   await t.test(
     'what waits while a webhook is down becomes one delivery, with what is new in any of them',
     async (t) => {
-      const it = await scene(shop)
+      const it = await scene(workers)
       await it.fail()
       const events = [await it.publish('one', [1, 2]), await it.publish('one', [2, 3]), await it.publish('one', [4])]
       const other = await it.publish('another', [9])
@@ -220,8 +222,8 @@ t.test('folding', async (t) => {
       t.same(sorted(valuesOf(body.context_diff)), [1, 2, 3, 4])
       t.same(sorted(valuesOf(body.updated_alert.context)), [1, 2, 3, 4])
       t.notOk('changes' in it.to.taken.get(other.id)!.relay)
-      const [first] = await shop.deliveriesOf(events[0]!.id)
-      const [carrier] = await shop.deliveriesOf(events[2]!.id)
+      const [first] = await workers.deliveriesOf(events[0]!.id)
+      const [carrier] = await workers.deliveriesOf(events[2]!.id)
       t.match(first, {
         status: 'folded',
         reason: 'sent with a later change',
@@ -233,7 +235,7 @@ t.test('folding', async (t) => {
   )
 
   await t.test('while it is well nothing is folded', async (t) => {
-    const it = await scene(shop)
+    const it = await scene(workers)
     for (let i = 0; i < 3; i++) await it.publish('well', [i])
     await it.work()
     t.equal(it.to.sent, 3)
@@ -242,13 +244,16 @@ t.test('folding', async (t) => {
   await t.test(
     'what was attempted carries nothing more; it may be carried itself, and so may what it carries',
     async (t) => {
-      const it = await scene(shop)
+      const it = await scene(workers)
       const [a, b] = [await it.publish('seal', [1]), await it.publish('seal', [2])]
       await it.fail()
       it.to.mode = 'down'
       await it.work()
       t.equal(it.to.sent, 1)
-      t.ok(await loadCoalesced(database, (await shop.deliveriesOf(b.id))[0]!.id), 'the second was sent with the first')
+      t.ok(
+        await loadCoalesced(database, (await workers.deliveriesOf(b.id))[0]!.id),
+        'the second was sent with the first',
+      )
       const c = await it.publish('seal', [3])
       const options = { skip: [], inOrder: false, now: new Date() }
       t.ok(await coalesceWaiting(database, { webhookId: it.webhook.id, alertId: 'seal' }, options))
@@ -256,9 +261,9 @@ t.test('folding', async (t) => {
         await coalesceWaiting(database, { webhookId: it.webhook.id, alertId: 'seal' }, options),
         'nothing is left',
       )
-      const [carrier] = await shop.deliveriesOf(c.id)
+      const [carrier] = await workers.deliveriesOf(c.id)
       for (const { id } of [a, b]) {
-        t.match(await shop.deliveriesOf(id), [{ status: 'folded', folded_into: carrier!.id }])
+        t.match(await workers.deliveriesOf(id), [{ status: 'folded', folded_into: carrier!.id }])
       }
       it.to.mode = 'up'
       await it.work()
@@ -267,24 +272,24 @@ t.test('folding', async (t) => {
   )
 
   await t.test('under way or behind a change that is not dispatched: not folded', async (t) => {
-    const it = await scene(shop, { order: 'alert' })
+    const it = await scene(workers, { order: 'alert' })
     const a = await it.publish('way', [1])
     const b = await it.publish('way', [2])
-    const hidden = await shop.publish(change('way', [3]))
+    const hidden = await workers.publish(change('way', [3]))
     await it.publish('way', [4])
-    const [first] = await shop.deliveriesOf(a.id)
+    const [first] = await workers.deliveriesOf(a.id)
     const fold = (options: { skip: string[]; inOrder: boolean }) =>
       coalesceWaiting(database, { webhookId: it.webhook.id, alertId: 'way' }, { ...options, now: new Date() })
     t.notOk(await fold({ skip: [first!.id], inOrder: true }), 'the second has nobody to go with')
     t.ok(await fold({ skip: [], inOrder: true }))
-    t.match(await shop.deliveriesOf(a.id), [{ folded_into: (await shop.deliveriesOf(b.id))[0]!.id }])
-    await shop.dispatch({ eventId: hidden.id })
+    t.match(await workers.deliveriesOf(a.id), [{ folded_into: (await workers.deliveriesOf(b.id))[0]!.id }])
+    await workers.dispatch({ eventId: hidden.id })
     t.ok(await fold({ skip: [], inOrder: true }))
     t.equal(await it.pending(), 1)
   })
 
   await t.test('a delivery carries a bounded number of changes; all of them are carried', async (t) => {
-    const it = await scene(shop)
+    const it = await scene(workers)
     const { id } = await it.publish('many', [1])
     await database.query(
       `with copies as (
@@ -315,7 +320,7 @@ t.test('folding', async (t) => {
     const order = fc.constantFrom('none' as const, 'alert' as const)
     await fc.assert(
       fc.asyncProperty(order, steps('up', 'down', 'lossy', 'fail', 'fail'), async (order, steps) => {
-        const it = await scene(shop, { order, once: { paths: ['v'], within: '30d' } })
+        const it = await scene(workers, { order, once: { paths: ['v'], within: '30d' } })
         const alertIds = [`once-${++alerts}`, `once-${++alerts}`]
         const published: number[] = []
         for (const [i, step] of steps.entries()) {
@@ -343,9 +348,9 @@ t.test('folding', async (t) => {
   await t.test(
     'with once, what is sent again brings its values too: also where it waits with a later change',
     async (t) => {
-      const it = await scene(shop, { once: { paths: ['v'], within: '30d' } })
+      const it = await scene(workers, { once: { paths: ['v'], within: '30d' } })
       // missed: the webhook did not exist, or was disabled, when it came
-      const missed = await shop.publish(change('replayed', [1, 2]))
+      const missed = await workers.publish(change('replayed', [1, 2]))
       await database.query('delete from undispatched where event_id = $1', [missed.id])
       await it.fail()
       const later = await it.publish('replayed', [3])
@@ -363,12 +368,12 @@ t.test('folding', async (t) => {
   await t.test(
     'a retry by hand of a folded change sends that one, and does not change what its carrier was sent with',
     async (t) => {
-      const it = await scene(shop)
+      const it = await scene(workers)
       await it.fail()
       const [a, b] = [await it.publish('hand', [1]), await it.publish('hand', [2])]
       it.to.mode = 'lossy'
       await it.work()
-      const [folded] = await shop.deliveriesOf(a.id)
+      const [folded] = await workers.deliveriesOf(a.id)
       t.equal(folded!.status, 'folded')
       t.equal(await restartDelivery(database, folded!.id, new Date()), it.webhook.id)
       it.to.mode = 'up'
@@ -381,7 +386,7 @@ t.test('folding', async (t) => {
   )
 
   await t.test('retention keeps a folded change as long as its carrier waits', async (t) => {
-    const it = await scene(shop)
+    const it = await scene(workers)
     await it.fail()
     const events = [await it.publish('kept', [1]), await it.publish('kept', [2])]
     it.to.mode = 'down'

@@ -8,14 +8,14 @@ import {
   type DueQueue,
 } from '../../../src/core/delivery/delivery-queue-store.js'
 import { deleteWebhook } from '../../../src/core/webhook/webhook-store.js'
-import { workshop } from '../../helpers/workshop.js'
+import { createTestWorkers } from '../../helpers/workers.js'
 
 const HELD_MS = 15_000
 const HELD = { heldMs: HELD_MS, nextSendAt: null }
 const ok = () => ({ status: 200 })
 
 t.test('delivery queues', async (t) => {
-  const { database, publish, addWebhook, dispatch } = await workshop(t)
+  const { database, publish, addWebhook, dispatch } = await createTestWorkers(t)
   const setQueue = async (webhookId: string, set: string) =>
     database.query(`update delivery_queues set ${set} where webhook_id = $1`, [webhookId])
   const holderOf = async (webhookId: string) =>

@@ -4,7 +4,7 @@ import { findEvent, findWaitingBatches } from '../../../src/core/event/event-sto
 import { createRegistry } from '../../../src/core/webhook/registry.js'
 import { deleteWebhook } from '../../../src/core/webhook/webhook-store.js'
 import { editWebhook } from '../../helpers/queue-process.js'
-import { workshop } from '../../helpers/workshop.js'
+import { createTestWorkers } from '../../helpers/workers.js'
 
 const ALERTS = 'arn:aws:sns:us-east-1:123456789012:alerts'
 const CHANGE = JSON.stringify({ updated_alert: { id: 'a' }, incoming_rule_matches_context: {}, context_diff: {} })
@@ -12,7 +12,7 @@ const CHANGE = JSON.stringify({ updated_alert: { id: 'a' }, incoming_rule_matche
 t.test(
   'whether an event is wanted is decided by the registry in the database, not by the copy of this process',
   async (t) => {
-    const { database, queues, dispatches, sealer, addWebhook } = await workshop(t)
+    const { database, queues, dispatches, sealer, addWebhook } = await createTestWorkers(t)
     // The registry of another process, which learns of changes when it reads the database.
     const registry = createRegistry({ database, sealer })
     const accept = createAccept({ database, queues, audience: registry })
@@ -67,7 +67,7 @@ t.test(
 )
 
 t.test('a message is accepted while the registry cannot be read', async (t) => {
-  const { database, queues } = await workshop(t)
+  const { database, queues } = await createTestWorkers(t)
   const audience = { audience: () => undefined, current: () => Promise.reject(new Error('no registry')) }
   const accept = createAccept({ database, queues, audience })
   const message = { messageId: 'm-1', topicArn: ALERTS, subject: undefined, message: CHANGE, sentAt: new Date() }

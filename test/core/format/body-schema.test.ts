@@ -10,7 +10,7 @@ import { stringifyJson, type JsonObject } from '../../../src/core/platform/json.
 import { AlertChange, SnsNotification, TestChange, WebhookNotice } from '../../../src/core/format/body-schema.js'
 import { cutBody, formatEvent, withIndicators } from '../../../src/core/format/body.js'
 import { createCircuitTransitions } from '../../../src/core/circuit/transitions.js'
-import { workshop } from '../../helpers/workshop.js'
+import { createTestWorkers } from '../../helpers/workers.js'
 import { storedEvent } from './inputs.js'
 
 const BODIES = { AlertChange, TestChange, SnsNotification, WebhookNotice }
@@ -60,7 +60,7 @@ t.test('every body matches its schema, and no other', async (t) => {
 })
 
 t.test('a stored notice matches its schema', async (t) => {
-  const { database, addWebhook } = await workshop(t)
+  const { database, addWebhook } = await createTestWorkers(t)
   const { webhook } = await addWebhook(() => ({ status: 204 }))
   const circuit = createCircuitTransitions({ database, disableAfterMs: 1 })
   const [id] = await circuit.record([

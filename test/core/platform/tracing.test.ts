@@ -7,7 +7,7 @@ import { inSpan, outsideTraces, queueTelemetry, startTracing, wantsTraces } from
 import { createTestApp, TEST_KEY } from '../../helpers/app.js'
 import { createReceiver } from '../../helpers/receiver.js'
 import { createSnsPublisher, TEST_TOPIC } from '../../helpers/sns-publisher.js'
-import { log, workshop } from '../../helpers/workshop.js'
+import { log, createTestWorkers } from '../../helpers/workers.js'
 
 const FOREIGN_TRACE = '0af7651916cd43dd8448eb211c80319c'
 const FOREIGN_PARENT = `00-${FOREIGN_TRACE}-b7ad6b7169203331-01`
@@ -58,7 +58,7 @@ t.test('traces are on when the environment names a collector or an exporter, and
 })
 
 t.test('with traces off nothing is registered, and a receiver gets no traceparent', async (t) => {
-  const { publish, addWebhook, dispatch } = await workshop(t)
+  const { publish, addWebhook, dispatch } = await createTestWorkers(t)
   const { receiver } = await addWebhook(() => ({ status: 200 }))
   const event = await publish('text')
   await dispatch({ eventId: event.id })
@@ -151,7 +151,7 @@ t.test('a request with a key continues its trace; the span of a refusal has its 
 
 t.test('a retry, and a dispatch that upkeep queued, join the trace of their event', async (t) => {
   const { named } = await startTestTracing(t)
-  const { publish, addWebhook, dispatch, work, makeDue, database } = await workshop(t)
+  const { publish, addWebhook, dispatch, work, makeDue, database } = await createTestWorkers(t)
   const { receiver, webhook } = await addWebhook((_, count) => ({ status: count === 1 ? 500 : 200 }))
   const event = await publish('text')
   const [stored] = named('store event')

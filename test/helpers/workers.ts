@@ -31,7 +31,7 @@ import { createReceiver, type Respond } from './receiver.js'
 
 export const log = createLogger('silent')
 
-export async function workshop(t: Test, settings: { disableAfterMs?: number } = {}) {
+export async function createTestWorkers(t: Test, settings: { disableAfterMs?: number } = {}) {
   const database = await borrowTestDatabase(t)
   const dispatches: string[] = []
   const wakes: Wake[] = []
@@ -157,14 +157,14 @@ export async function workshop(t: Test, settings: { disableAfterMs?: number } = 
   }
 }
 
-export type Shop = Awaited<ReturnType<typeof workshop>>
+export type TestWorkers = Awaited<ReturnType<typeof createTestWorkers>>
 
 /** Publishes messages and dispatches each before the next. @returns the ids of their events */
-export async function publishMany(shop: Shop, messages: readonly string[]): Promise<string[]> {
+export async function publishMany(workers: TestWorkers, messages: readonly string[]): Promise<string[]> {
   const ids = []
   for (const message of messages) {
-    const { id } = await shop.publish(message)
-    await shop.dispatch({ eventId: id })
+    const { id } = await workers.publish(message)
+    await workers.dispatch({ eventId: id })
     ids.push(id)
   }
   return ids
