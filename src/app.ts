@@ -1,8 +1,9 @@
 /**
- * The application: configuration -> database -> queues -> routes and workers, closed in reverse order.
+ * Composes the application from the configuration: database, queues, routes and workers.
  *
- * Promise: builds, never listens, touches no process state. What it opened it closes, also when opening fails half-way:
- * first nothing new comes in, then what is under way is finished, then what it stood on goes.
+ * Guarantee: it never listens and touches no process state. It closes whatever it opened, in reverse order, also when
+ * opening fails half-way: first it stops taking requests and jobs, then finishes those that run, then closes their
+ * resources.
  */
 import { randomUUID } from 'node:crypto'
 import type { FastifyInstance } from 'fastify'
@@ -37,27 +38,26 @@ import { startUpkeep, type Upkeep, type UpkeepOptions } from './workers/upkeep.j
 
 export interface App {
   http: FastifyInstance
-  /** The key made at this very start; undefined when there was one. To be shown once. */
+  /** The API key generated at this start, to be printed once; undefined when a key existed. */
   newApiKey: string | undefined
-  /** Starts the workers, unless this process is for the API alone. */
+  /** Starts the workers, unless the role is `api`. */
   startWorkers(): void
-  /** One round of upkeep now; undefined without workers. */
+  /** The upkeep of this process; undefined before the workers are started. */
   upkeep(): Upkeep | undefined
   close(): Promise<void>
 }
 
-/** Batches that one process has taken from the queue; it works on few of them at a time. A wake-up is done as soon as it is read. */
+/** Batches that one process takes from the queue at once; the dispatcher bounds how many of them it works on. */
 const DISPATCH_CONCURRENCY = 64
+/** A wake-up only signals the delivery queue's worker, so few at once are enough. */
 const WAKE_CONCURRENCY = 16
 
-/** A SubscribeURL answers a short XML document, within this time. */
+/** Bounds on the answer of a SubscribeURL, a short XML document. */
 const CONFIRM_LIMITS = { timeoutMs: 5000, maxBytes: 64 * 1024 }
 
 type Closer = () => Promise<void>
 
-/**
- * @throws SettingError when a setting is wrong or what it names cannot be reached; whatever was opened is closed
- */
+/** @throws SettingError when a setting is wrong or the service that it names cannot be reached */
 export async function createApp(config: Config, log: Logger): Promise<App> {
   const closers: Closer[] = []
   const close = async () => {
@@ -81,7 +81,7 @@ async function compose(config: Config, log: Logger, closers: Closer[], close: Cl
   const { keys, created } = await loadApiKeys(config)
   const fullRightsActor = config.apiKeys.length > 0 ? 'API_KEYS' : 'first key'
 
-  const onError = (error: unknown) => log.warn({ err: error }, 'queue trouble')
+  const onError = (error: unknown) => log.warn({ err: error }, 'queue error')
   const queues = await openQueues({ database, redisUrls, onError })
   closers.push(() => queues.close())
   const client = createHttpClient(config)
@@ -163,15 +163,15 @@ function startWork(options: WorkOptions): Upkeep {
   return upkeep
 }
 
-/** Stored secrets open with one key alone: a process that has another is stopped here instead of failing at each attempt. */
+/** Refuses to start with another encryption key than the one that sealed the stored secrets: every attempt would fail. */
 async function checkEncryptionKey(database: Database, key: Buffer): Promise<void> {
-  const mine = fingerprint(key)
+  const own = fingerprint(key)
   await database.query(
     `insert into settings (name, value) values ('encryption_key', $1) on conflict (name) do nothing`,
-    [mine],
+    [own],
   )
   const { rows } = await database.query<{ value: string }>(`select value from settings where name = 'encryption_key'`)
-  if (rows[0]?.value === mine) return
+  if (rows[0]?.value === own) return
   throw new SettingError(
     'ENCRYPTION_KEY is not the key that sealed the secrets in this database: set it to the same value in every process',
   )

@@ -1,10 +1,10 @@
 /**
- * Upkeep: finds stored work that no queue knows and queues it again; takes the steps of recoveries; deletes what retention
- * lets go.
+ * Upkeep, every few seconds: queues stored work that has no job, advances recoveries, marks quiet alerts, deletes what is
+ * older than its retention.
  *
- * Promise: whatever the queue's store lost, every event not dispatched has a job again, and every delivery queue with something due
- * is woken, within one interval. Job ids are derived, so what is queued already is queued once, also by two upkeeps at a
- * time. Everything is done in bounded batches: a backlog of millions takes more rounds, never longer ones.
+ * Guarantee: whatever the queue's store lost, within one interval every undispatched event has a job and every delivery
+ * queue with something due is woken. Job ids are derived, so work that has a job gets no second one, also when several
+ * processes run upkeep. All work is done in bounded batches: a backlog takes more rounds, not longer ones.
  */
 import type { FastifyBaseLogger } from 'fastify'
 import { AUDIT_KEPT_MS, deleteOldAuditEntries } from '../core/access/audit-store.js'
@@ -21,15 +21,16 @@ import { deleteFreeIndicators } from '../core/indicator/indicator-store.js'
 import type { Registry } from '../core/webhook/registry.js'
 
 const INTERVAL_MS = 5000
-/** A round that did not get to the end of something is followed soon. */
+/** Until the next round when one has left work over. */
 const SOON_MS = 250
-/** Work younger than this is on its way to the queue by itself. */
+/** Events younger than this are being queued by the process that stored them. */
 const GRACE_MS = 1000
+/** Rows that one statement reads or changes. */
 const BATCH = 500
-/** Batches of one kind in one round: a longer backlog goes on in the next. */
+/** Batches of one kind in one round; the next round continues. */
 const MAX_BATCHES = 20
 const DAY_MS = 24 * 3600 * 1000
-/** No schedule waits longer: a week, doubled for no answer, a fifth late, and a day. */
+/** Longer than any wait of a schedule: a week, doubled for no answer, a fifth of jitter, and a day. */
 const LONGEST_WAIT_MS = 7 * DAY_MS * 2 * 1.2 + DAY_MS
 
 export interface UpkeepOptions {
@@ -45,14 +46,14 @@ export interface UpkeepOptions {
 }
 
 export interface Upkeep {
-  /** One round now; the timer goes on. */
+  /** Runs one round now, besides those of the timer. */
   runOnce(): Promise<void>
-  /** Waits for the round under way. */
+  /** Stops the timer and waits for the round that runs. */
   close(): Promise<void>
 }
 
-/** What a round did, and whether there is more of it. */
-interface Done {
+/** How many rows a task handled, and whether more are left. */
+interface Progress {
   count: number
   isMore: boolean
 }
@@ -66,7 +67,7 @@ export function startUpkeep(options: UpkeepOptions): Upkeep {
   const run = () => (round = round.catch(() => false).then(() => upkeepRound(options, sweep)))
   const tick = async () => {
     const isMore = await run().catch((error: unknown) => {
-      log.error({ err: error }, 'upkeep failed; it is tried again')
+      log.error({ err: error }, 'upkeep failed; it runs again')
       return false
     })
     if (!closed) timer = setTimeout(tick, isMore ? Math.min(SOON_MS, intervalMs) : intervalMs)
@@ -84,17 +85,17 @@ export function startUpkeep(options: UpkeepOptions): Upkeep {
   }
 }
 
-/** @returns true when there is more to do at once */
-async function upkeepRound(options: UpkeepOptions, sweep: (now: Date) => Promise<Done>): Promise<boolean> {
+/** Runs every task once. @returns true when one has left work over */
+async function upkeepRound(options: UpkeepOptions, sweep: (now: Date) => Promise<Progress>): Promise<boolean> {
   const { database, queues, registry, alertQuietAfterMs, intervalMs = INTERVAL_MS, log, now = Date.now } = options
   const at = new Date(now())
   const done = {
     dispatches: await requeueDispatches(database, queues, new Date(now() - GRACE_MS)),
-    mended: onePass(await repairQueues(database, at)),
+    mended: toProgress(await repairQueues(database, at)),
     deliveryQueues: await wakeQueues(database, queues, new Date(now() + intervalMs)),
-    early: onePass(await bringForward(database, new Date(now() + LONGEST_WAIT_MS), at, BATCH)),
+    early: toProgress(await bringForward(database, new Date(now() + LONGEST_WAIT_MS), at, BATCH)),
     recoveries: await stepRecoveries(database, queues, registry, at),
-    quiet: onePass(await makeQuiet(options, alertQuietAfterMs, at)),
+    quiet: toProgress(await makeQuiet(options, alertQuietAfterMs, at)),
     deleted: await sweep(at),
   }
   const counts = Object.fromEntries(Object.entries(done).map(([what, { count }]) => [what, count]))
@@ -102,7 +103,7 @@ async function upkeepRound(options: UpkeepOptions, sweep: (now: Date) => Promise
   return Object.values(done).some(({ isMore }) => isMore)
 }
 
-function onePass(count: number): Done {
+function toProgress(count: number): Progress {
   return { count, isMore: count >= BATCH }
 }
 
@@ -111,7 +112,7 @@ async function makeQuiet(options: UpkeepOptions, afterMs: number | undefined, no
   return quietAlerts(options, { before: new Date(now.getTime() - afterMs), now, limit: BATCH })
 }
 
-async function requeueDispatches(database: Database, queues: UpkeepOptions['queues'], before: Date): Promise<Done> {
+async function requeueDispatches(database: Database, queues: UpkeepOptions['queues'], before: Date): Promise<Progress> {
   let after = ''
   let count = 0
   for (let batch = 0; batch < MAX_BATCHES; batch++) {
@@ -124,8 +125,8 @@ async function requeueDispatches(database: Database, queues: UpkeepOptions['queu
   return { count, isMore: true }
 }
 
-/** Wakes every delivery queue with something due before the next round; each wake-up has its own time. */
-async function wakeQueues(database: Database, queues: UpkeepOptions['queues'], before: Date): Promise<Done> {
+/** Queues a wake-up for every delivery queue with something due before the next round, at the time when it is due. */
+async function wakeQueues(database: Database, queues: UpkeepOptions['queues'], before: Date): Promise<Progress> {
   let after = ''
   let count = 0
   for (;;) {
@@ -142,7 +143,7 @@ async function stepRecoveries(
   queues: UpkeepOptions['queues'],
   registry: Registry,
   now: Date,
-): Promise<Done> {
+): Promise<Progress> {
   for (let step = 0; step < MAX_BATCHES; step++) {
     const webhookId = await stepRecovery(database, registry, now, BATCH)
     if (webhookId === undefined) return { count: step, isMore: false }
@@ -151,8 +152,8 @@ async function stepRecoveries(
   return { count: MAX_BATCHES, isMore: true }
 }
 
-/** One batch a round of everything that is kept for a time; events are gone through from the oldest on, round by round. */
-function createSweep({ database, registry, retentionDays }: UpkeepOptions): (now: Date) => Promise<Done> {
+/** Deletes, in each round, one batch of each kind of expired rows. Rounds walk through the events from the oldest on. */
+function createSweep({ database, registry, retentionDays }: UpkeepOptions): (now: Date) => Promise<Progress> {
   const start: ArrivalPosition = { at: new Date(0), id: '' }
   let position = start
   return async (now) => {

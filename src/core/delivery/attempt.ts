@@ -1,7 +1,8 @@
 /**
- * One attempt: sign, send once, say what became of it.
+ * One attempt: signs the body, sends it once, returns the outcome.
  *
- * Promise: whatever the receiver does is an outcome, never an exception; what is signed is what is sent.
+ * Guarantee: whatever the receiver does is an outcome, never an exception; the bytes that are signed are the bytes that are
+ * sent.
  */
 import type { StoredEvent } from '../event/event.js'
 import type { HttpClient, HttpOutcome } from '../platform/http-client.js'
@@ -23,12 +24,12 @@ export interface AttemptInput {
   event: Pick<StoredEvent, 'id' | 'type' | 'severity' | 'alertId'> & Partial<Pick<StoredEvent, 'traceparent'>>
   /** 1 for the first attempt of a delivery. */
   number: number
-  /** True when somebody asked for the event to be sent again. */
+  /** True when the event is sent again by a replay or a recovery. */
   replay: boolean
   body: Outgoing
   /** The webhook's own request headers, its credentials among them. */
   headers: Record<string, string>
-  /** Its client certificate and whom it trusts; undefined: the public authorities. */
+  /** Its client certificate and the authorities it trusts; undefined: no certificate, the public authorities. */
   tls?: TlsMaterial
 }
 
@@ -39,9 +40,9 @@ export interface Attempt {
   startedAt: Date
   durationMs: number
   outcome: AttemptOutcome
-  /** The receiver's answer, if there was one. */
+  /** The status of the answer, if there was one. */
   statusCode: number | null
-  /** The receiver's Retry-After header, as it came. */
+  /** The Retry-After header of the answer, unparsed. */
   retryAfter: string | null
   /** Why there was no answer: one line, no secrets. */
   error: string | null
@@ -54,9 +55,7 @@ export type SendAttempt = (input: AttemptInput) => Promise<Attempt>
 /** AWS: a message and its attributes are at most 256 KiB. */
 const SNS_MAX_BYTES = 256 * 1024
 
-/**
- * @param options.now the clock for `startedAt` and `webhook-timestamp`
- */
+/** @param options.now the clock for `startedAt` and `webhook-timestamp` */
 export function createAttempt(options: { http: HttpClient; sns: SnsClient; now?: () => Date }): SendAttempt {
   const { http, sns, now = () => new Date() } = options
   const send = async (input: AttemptInput, span: OpenSpan): Promise<Attempt> => {
@@ -83,8 +82,8 @@ export function createAttempt(options: { http: HttpClient; sns: SnsClient; now?:
 }
 
 /**
- * OpenTelemetry's conventions for HTTP clients and for publishing, without what may be secret: a URL's path and query.
- * https://opentelemetry.io/docs/specs/semconv/http/http-spans/
+ * Attributes by OpenTelemetry's conventions for HTTP clients and messaging. A URL's path and query are left out: they may
+ * hold secrets. https://opentelemetry.io/docs/specs/semconv/http/http-spans/
  */
 function spanOf({ url, event, number }: AttemptInput): NewSpan {
   const ids = { 'alert_relay.event.id': event.id, 'alert_relay.attempt.number': number }
@@ -121,7 +120,7 @@ function post(
   return http.post(url, { headers, body: body.text, timeoutMs, tls: input.tls })
 }
 
-/** The headers of a request: the webhook's own, then ours, which nobody overrides. */
+/** The headers of a request: the webhook's own, then ours, which override them. */
 export function requestHeaders(
   { secrets, event, number, replay, body, headers }: Omit<AttemptInput, 'url' | 'timeoutMs' | 'tls'>,
   startedAt: Date,
@@ -136,7 +135,7 @@ export function requestHeaders(
   }
 }
 
-/** Publishes to a topic; the attributes are what SNS subscribers filter by. What is too large is cut, and says so. */
+/** Publishes to a topic, with the attributes that SNS filter policies select by. A body that is too large is cut. */
 function publish(sns: SnsClient, { url: topicArn, timeoutMs, event, body }: AttemptInput): Promise<HttpOutcome> {
   const { id, type, severity, alertId } = event
   const attributes: Record<string, string> = {
@@ -151,8 +150,8 @@ function publish(sns: SnsClient, { url: topicArn, timeoutMs, event, body }: Atte
   return sns.publish({ topicArn, message, attributes, groupId: alertId ?? id, deduplicationId: id, timeoutMs })
 }
 
-/** An attempt that came to nothing before anything was sent. */
+/** An attempt that failed before a request was sent. */
 export function notSent(number: number, startedAt: Date, error: string): Attempt {
-  const nothing = { statusCode: null, retryAfter: null, responseBody: null }
-  return { id: newId('att'), number, startedAt, durationMs: 0, outcome: 'not_sent', error, ...nothing }
+  const noAnswer = { statusCode: null, retryAfter: null, responseBody: null }
+  return { id: newId('att'), number, startedAt, durationMs: 0, outcome: 'not_sent', error, ...noAnswer }
 }

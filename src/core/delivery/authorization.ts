@@ -1,8 +1,9 @@
 /**
- * The authorization header of an attempt: basic, bearer, or a bearer token got with OAuth 2.0 client credentials.
+ * The authorization header of an attempt: basic, bearer, or a bearer token from the OAuth 2.0 client credentials grant.
  *
- * Promise: a token endpoint is asked through the SSRF wall, once at a time for each webhook, seldom while it fails, and
- * not again while its token lives; whatever it answers is a result, and no text of it repeats a secret.
+ * Guarantee: a token endpoint is requested through the SSRF filter, one request at a time for each webhook, at most once in
+ * the cooldown while it fails, and not again while its token is valid. Whatever it answers is a result, and no error
+ * repeats a secret.
  */
 import { createHash } from 'node:crypto'
 import { withDeadline } from '../platform/deadline.js'
@@ -19,61 +20,61 @@ export type Authorization =
 
 export interface Authorizer {
   /**
-   * The headers that prove who sends. Never rejects; without a token after `timeoutMs` it is an error, while the token,
-   * should it still come, is there for the next attempt.
+   * The headers that authenticate the sender. Never rejects: without a token after `timeoutMs` the result is an error; a
+   * token that arrives later is kept for the next attempt.
    */
   headersFor(webhookId: string, auth: Auth | null, timeoutMs: number): Promise<Authorization>
   /**
-   * To be called when a receiver answered 401: the next attempt gets a new token. One that is only a few seconds old
-   * stays, so that neither answers to the token before it nor a receiver that takes none make us hammer the endpoint.
+   * To be called when a receiver answered 401: the next attempt gets a new token. A token younger than the cooldown is
+   * kept: the 401 may be for the token before it, and a receiver that refuses every token must not cause a request each.
    */
   forget(webhookId: string, auth: Auth | null): void
 }
 
 type OAuth2 = Extract<Auth, { type: 'oauth2' }>
 
-/** For one request of a token, whoever waits for it and however long. */
+/** The timeout of one token request, independent of the attempts that wait for it. */
 const TOKEN_TIMEOUT_MS = 10_000
-/** Tokens with many claims take some 10 KiB; more than a receiver takes as a header is of no use. */
+/** Tokens with many claims take some 10 KiB; receivers refuse headers much larger than that. */
 const MAX_ANSWER_BYTES = 32 * 1024
 const MAX_TOKEN_LENGTH = 12_000
 
-/** How often an endpoint is asked at most, whether it failed or gave a token that lives no longer. */
+/** The least time between two requests, after a failure and for tokens with a shorter lifetime. */
 const COOLDOWN_MS = 5_000
-/** RFC 6749 section 5.1: without expires_in it is for the server's documentation to say. */
+/** For answers without expires_in, whose lifetime only the server's documentation says (RFC 6749 section 5.1). */
 const UNKNOWN_LIFETIME_MS = 5 * 60_000
-/** A token that nobody seems to end is fetched anew once a day. */
+/** A token without a usable end is requested again once a day. */
 const MAX_LIFETIME_MS = 24 * 3600_000
-/** An attempt takes up to 30 s, and clocks differ: a token is replaced so long before its end, or a tenth of its life. */
+/** A token is replaced this long before its end, or a tenth of its lifetime: an attempt takes up to 30 s, and clocks differ. */
 const MARGIN_MS = 60_000
 
 const MAX_ENTRIES = 1_000
 
 interface Entry {
   authorization: Promise<Authorization>
-  askedAt: number
-  /** When it is asked for again; Infinity while it is on its way. */
+  requestedAt: number
+  /** When it is requested again, in milliseconds since 1970; Infinity while the request is in flight. */
   expires: number
   hasToken: boolean
 }
 
-/** What an endpoint answered: a token and how long it lives, or what was wrong. */
+/** The answer of a token endpoint: a token and its lifetime, or what was wrong. */
 type Answer = { token: string; lifetimeMs: number } | { error: string }
 
 export function createAuthorizer({ http, now = Date.now }: { http: HttpClient; now?: () => number }): Authorizer {
-  /** By webhook and credentials; the least recently used first. */
+  /** By webhook and credentials, the least recently used first. */
   const entries = new Map<string, Entry>()
 
-  function ask(auth: OAuth2): Entry {
-    const askedAt = now()
-    const entry: Entry = { askedAt, expires: Infinity, hasToken: false, authorization: Promise.resolve(NO_HEADERS) }
+  function request(auth: OAuth2): Entry {
+    const requestedAt = now()
+    const entry: Entry = { requestedAt, expires: Infinity, hasToken: false, authorization: Promise.resolve(NO_HEADERS) }
     entry.authorization = requestToken(http, auth).then((answer) => {
       if ('error' in answer) {
         entry.expires = now() + COOLDOWN_MS
         return { ok: false, error: answer.error }
       }
       entry.hasToken = true
-      entry.expires = askedAt + keptFor(answer.lifetimeMs)
+      entry.expires = requestedAt + cacheMsFor(answer.lifetimeMs)
       return { ok: true, headers: { authorization: `Bearer ${answer.token}` } }
     })
     return entry
@@ -82,7 +83,7 @@ export function createAuthorizer({ http, now = Date.now }: { http: HttpClient; n
   function tokenFor(webhookId: string, auth: OAuth2): Promise<Authorization> {
     const key = keyOf(webhookId, auth)
     const known = entries.get(key)
-    const entry = known && known.expires > now() ? known : ask(auth)
+    const entry = known && known.expires > now() ? known : request(auth)
     entries.delete(key)
     const [oldest] = entries.keys()
     if (oldest !== undefined && entries.size >= MAX_ENTRIES) entries.delete(oldest)
@@ -102,7 +103,7 @@ export function createAuthorizer({ http, now = Date.now }: { http: HttpClient; n
       if (auth?.type !== 'oauth2') return
       const key = keyOf(webhookId, auth)
       const entry = entries.get(key)
-      if (entry?.hasToken && now() - entry.askedAt >= COOLDOWN_MS) entries.delete(key)
+      if (entry?.hasToken && now() - entry.requestedAt >= COOLDOWN_MS) entries.delete(key)
     },
   }
 }
@@ -118,7 +119,7 @@ function basic(username: string, password: string): string {
   return `Basic ${Buffer.from(`${username}:${password}`).toString('base64')}`
 }
 
-/** Changed credentials are other credentials: a new token. The digest keeps secrets out of the keys. */
+/** Changed credentials get a new key, so a new token. It is a digest, so that keys hold no secrets. */
 function keyOf(webhookId: string, auth: OAuth2): string {
   const { scope, audience } = auth
   const client = [auth.token_url, auth.client_id, auth.client_secret, auth.client_auth]
@@ -126,12 +127,12 @@ function keyOf(webhookId: string, auth: OAuth2): string {
   return createHash('sha256').update(content).digest('base64')
 }
 
-function keptFor(lifetimeMs: number): number {
+function cacheMsFor(lifetimeMs: number): number {
   const lifetime = Math.min(lifetimeMs, MAX_LIFETIME_MS)
   return Math.max(lifetime - Math.min(MARGIN_MS, lifetime / 10), COOLDOWN_MS)
 }
 
-/** RFC 6749 section 4.4.2, the client shown as in section 2.3.1. */
+/** RFC 6749 section 4.4.2; the client authenticates as in section 2.3.1. */
 async function requestToken(http: HttpClient, auth: OAuth2): Promise<Answer> {
   const { client_id: id, client_secret: secret, scope, audience, client_auth: clientAuth = 'basic' } = auth
   const form = {
@@ -155,7 +156,7 @@ function formEncoded(text: string): string {
   return new URLSearchParams([['', text]]).toString().slice(1)
 }
 
-/** RFC 6749 sections 5.1 and 5.2. Of an answer only what the RFC lists is repeated: the rest may hold what we sent. */
+/** RFC 6749 sections 5.1 and 5.2. Only error codes that the RFC lists are repeated: other text may echo the secret. */
 function readAnswer(outcome: HttpOutcome): Answer {
   if (outcome.kind !== 'response') return { error: `no token: ${outcome.error}` }
   const json = parsed(outcome.body)
@@ -191,7 +192,7 @@ function parsed(text: string): Json | undefined {
   }
 }
 
-/** Seconds, as a number or, by some servers, as its text. */
+/** expires_in in milliseconds; some servers send the number of seconds as a string. */
 function lifetimeOf(expiresIn: Json | undefined): number {
   const text = isJsonObject(expiresIn) || Array.isArray(expiresIn) ? '' : String(expiresIn)
   return /^\d{1,15}(\.\d{1,15})?$/.test(text) ? Number(text) * 1000 : UNKNOWN_LIFETIME_MS

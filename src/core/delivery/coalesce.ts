@@ -1,9 +1,10 @@
 /**
- * Folding: the changes of one alert that wait for a webhook become one delivery.
+ * Coalescing: the pending changes of one alert become one delivery, the carrier of the others. Theirs have the status
+ * `folded`.
  *
- * Promise: nothing that was new is lost or sent twice by it. The delivery that carries the others is the latest that no
- * receiver can have seen, since whoever took an event once takes its id no more; what was attempted before may be folded
- * into it, but carries nothing itself. Who carries whom is written down before anything is sent.
+ * Guarantee: it loses no new value and sends none twice. The carrier is the latest delivery that was never attempted
+ * (`sealed` is false), since a receiver ignores an event id that it has seen. Deliveries that were attempted may be
+ * coalesced into it. All this is committed before anything is sent.
  */
 import { flattenContext, uniqueValues, type ContextValue } from '../alert/context.js'
 import { eventOf, type EventRow } from '../event/event-store.js'
@@ -14,24 +15,25 @@ import type { HealthState } from '../circuit/health.js'
 import type { Webhook } from '../webhook/webhook.js'
 import { listDue, type DueDelivery } from './delivery-queue-store.js'
 
-/** A delivery carries so many changes at most: more wait for the next one. */
-const MOST_COALESCED = 1000
-/** Events that are read at a time to be put together. */
+/** Changes of one delivery, its own included: it bounds the size of a body. */
+const MAX_CHANGES = 1000
+/** Events that one query reads. */
 const PAGE = 50
 
-interface WaitingRow {
+interface PendingRow {
   id: string
   event_id: string
   sequence: bigint
   sealed: boolean
-  folded: bigint
+  /** How many changes are coalesced into it. */
+  carried: bigint
 }
 
 /**
- * What is due at a webhook, to be attempted now: folded where the webhook asks for it and is not well, and sealed where it
- * could still be folded.
+ * The deliveries that are due at a webhook, for attempts that start now. While a webhook with `coalesce` is not healthy,
+ * its pending changes are coalesced first. The deliveries that are returned are sealed.
  * @param options.state the webhook's health
- * @param options.skip deliveries that are under way
+ * @param options.skip ids of deliveries in flight
  */
 export async function takeDue(
   database: Database,
@@ -44,11 +46,11 @@ export async function takeDue(
   if (!coalesce || due.length === 0) return due
   if (state !== 'healthy') {
     const alerts = new Set(due.flatMap(({ event: { alertId } }) => (alertId === null ? [] : [alertId])))
-    let folded = false
+    let isChanged = false
     for (const alertId of alerts) {
-      if (await coalesceWaiting(database, { webhookId, alertId }, { skip, inOrder, now })) folded = true
+      if (await coalesceWaiting(database, { webhookId, alertId }, { skip, inOrder, now })) isChanged = true
     }
-    if (folded) due = await list()
+    if (isChanged) due = await list()
   }
   await sealDeliveries(
     database,
@@ -58,10 +60,10 @@ export async function takeDue(
 }
 
 /**
- * Folds what waits of an alert.
- * @param options.skip deliveries that are under way
- * @param options.inOrder true: nothing is carried past a change that is not dispatched yet
- * @returns true when something was folded
+ * Coalesces the pending changes of one alert at one webhook.
+ * @param options.skip ids of deliveries in flight
+ * @param options.inOrder true: only changes before the first that is not dispatched yet
+ * @returns true when deliveries were coalesced
  */
 export async function coalesceWaiting(
   database: Database,
@@ -69,37 +71,36 @@ export async function coalesceWaiting(
   { skip, inOrder, now }: { skip: readonly string[]; inOrder: boolean; now: Date },
 ): Promise<boolean> {
   return database.transaction(async (tx) => {
-    const { rows } = await tx.query<WaitingRow>(
+    const { rows } = await tx.query<PendingRow>(
       `select d.id, d.event_id, d.sequence, d.sealed,
-         (select count(*) from deliveries f where f.folded_into = d.id) as folded
+         (select count(*) from deliveries f where f.folded_into = d.id) as carried
        from deliveries d
        where d.webhook_id = $1 and d.alert_id = $2 and d.status = 'pending' and d.id <> all($3)
          and not d.replay and d.folded_into is null
          and (not $4 or not exists (
            select from undispatched u where u.alert_id = $2 and u.sequence < d.sequence))
-       order by d.sequence limit ${MOST_COALESCED} for update of d`,
+       order by d.sequence limit ${MAX_CHANGES} for update of d`,
       [webhookId, alertId, skip, inOrder],
     )
     const carrier = rows.findLast(({ sealed }) => !sealed)
     const others = carrier ? fitting(carrier, rows.slice(0, rows.indexOf(carrier))) : []
     if (!carrier || others.length === 0) return false
-    await fold(tx, webhookId, carrier, others, now)
+    await merge(tx, { webhookId, carrier, others }, now)
     return true
   })
 }
 
-/** The latest of them that are no more than one delivery may carry, together with what it and they carry already. */
-function fitting(carrier: WaitingRow, rows: readonly WaitingRow[]): WaitingRow[] {
-  let changes = 1 + Number(carrier.folded)
-  const first = rows.findLastIndex(({ folded }) => (changes += 1 + Number(folded)) > MOST_COALESCED)
+/** The latest of these rows that fit into one delivery, together with the carrier and with what each carries already. */
+function fitting(carrier: PendingRow, rows: readonly PendingRow[]): PendingRow[] {
+  let changes = 1 + Number(carrier.carried)
+  const first = rows.findLastIndex(({ carried }) => (changes += 1 + Number(carried)) > MAX_CHANGES)
   return rows.slice(first + 1)
 }
 
-async function fold(
+/** Marks the others, and what they carry, as carried by the carrier, makes it due, and gives it their indicators. */
+async function merge(
   tx: Queryable,
-  webhookId: string,
-  carrier: WaitingRow,
-  others: readonly WaitingRow[],
+  { webhookId, carrier, others }: { webhookId: string; carrier: PendingRow; others: readonly PendingRow[] },
   now: Date,
 ): Promise<void> {
   const ids = others.map(({ id }) => id)
@@ -117,28 +118,28 @@ async function fold(
   ])
 }
 
-/** Says that attempts at these deliveries begin: what they carry is theirs from now on. */
+/** Marks deliveries as attempted: what they carry is final. */
 async function sealDeliveries(db: Queryable, ids: readonly string[]): Promise<void> {
   await db.query('update deliveries set sealed = true where id = any($1) and not sealed', [ids])
 }
 
-/** What a delivery carries besides its own change; undefined: nothing. */
+/** The changes that are coalesced into a delivery; undefined: none. */
 export async function loadCoalesced(db: Queryable, deliveryId: string): Promise<Coalesced | undefined> {
-  const folded: Coalesced = { sequences: [], isCreated: false, previousSeverity: null, incoming: [] }
+  const coalesced: Coalesced = { sequences: [], isCreated: false, previousSeverity: null, incoming: [] }
   for (;;) {
-    const after = folded.sequences.at(-1) ?? 0n
+    const after = coalesced.sequences.at(-1) ?? 0n
     const { rows } = await db.query<EventRow>(
       `select e.* from deliveries d join events e on e.id = d.event_id
        where d.folded_into = $1 and d.sequence > $2 order by d.sequence limit ${PAGE}`,
       [deliveryId, after],
     )
     for (const { type, sequence, previousSeverity, payload } of rows.map(eventOf)) {
-      folded.sequences.push(sequence!)
-      folded.isCreated ||= type === 'alert.created'
-      folded.previousSeverity ??= previousSeverity
-      folded.incoming = uniqueValues([...folded.incoming, ...incomingOf(payload)])
+      coalesced.sequences.push(sequence!)
+      coalesced.isCreated ||= type === 'alert.created'
+      coalesced.previousSeverity ??= previousSeverity
+      coalesced.incoming = uniqueValues([...coalesced.incoming, ...incomingOf(payload)])
     }
-    if (rows.length < PAGE) return folded.sequences.length > 0 ? folded : undefined
+    if (rows.length < PAGE) return coalesced.sequences.length > 0 ? coalesced : undefined
   }
 }
 

@@ -1,7 +1,7 @@
 /**
- * One attempt at one webhook and what it means for the delivery: what dispatch, delivery queues and a test share.
+ * One attempt at a delivery and the state that follows from it, for dispatch, delivery queues and tests of a webhook.
  *
- * Promise: it never throws for anything a receiver does.
+ * Guarantee: it never throws for anything a receiver does.
  */
 import type { FastifyBaseLogger } from 'fastify'
 import { recallContext, type ChangeRef } from '../alert/alert-store.js'
@@ -20,20 +20,20 @@ import type { Authorizer } from './authorization.js'
 import { notSent, type Attempt, type SendAttempt } from './attempt.js'
 import { nextState, RETRY_SCHEDULE_S, saysGone, type DeliveryState } from './policy.js'
 
-/** What is left of a try's time after a token was got, at least. */
-const SHORTEST_TRY_MS = 1000
+/** The least time for the request itself, however long rendering the body and obtaining the token took. */
+const MIN_REQUEST_MS = 1000
 const UNAUTHORIZED = 401
 
 export interface DeliverInput {
   target: Target
   event: StoredEvent
-  /** The body of the format `change`, as `bodyFor` gives it. */
+  /** The body in the format `change`, from `bodyFor`; it is rendered in the webhook's format. */
   body: JsonObject
   /** 1 for the first attempt of the delivery. */
   number: number
-  /** The number of attempts made before the retry schedule last began. */
+  /** The number of attempts made before the retry schedule last started. */
   scheduleStart: number
-  /** True when somebody asked for the event to be sent again. */
+  /** True when the event is sent again by a replay or a recovery. */
   replay?: boolean
 }
 
@@ -61,7 +61,7 @@ export function createDeliver({
   now?: () => Date
   random?: () => number
 }): Deliver {
-  async function tryOnce({ target, event, body, number, replay = false }: DeliverInput): Promise<Attempt> {
+  async function attemptOnce({ target, event, body, number, replay = false }: DeliverInput): Promise<Attempt> {
     const startedMs = performance.now()
     const rendered = await renderer.render(target, event, body, target.format_options)
     if (!rendered.ok) return notSent(number, now(), rendered.error)
@@ -71,7 +71,7 @@ export function createDeliver({
     const attempt = await sendAttempt({
       url,
       secrets: liveSecrets(target.secrets, now()),
-      timeoutMs: Math.max(SHORTEST_TRY_MS, Math.round(timeoutMs - (performance.now() - startedMs))),
+      timeoutMs: Math.max(MIN_REQUEST_MS, Math.round(timeoutMs - (performance.now() - startedMs))),
       event,
       number,
       replay,
@@ -84,7 +84,7 @@ export function createDeliver({
   }
 
   return async ({ target, event, body, number, scheduleStart, replay = false }) => {
-    const attempt = await tryOnce({ target, event, body, number, scheduleStart, replay })
+    const attempt = await attemptOnce({ target, event, body, number, scheduleStart, replay })
     const state = nextState({
       result: attempt,
       attemptsInSchedule: number - scheduleStart,
@@ -94,7 +94,7 @@ export function createDeliver({
     })
     metrics.countAttempt(attempt.outcome, attempt.durationMs)
     if (state.status === 'succeeded') metrics.observeDelivery((now().getTime() - event.receivedAt.getTime()) / 1000)
-    // that a first attempt succeeded is what is expected: the line of its dispatch is enough
+    // A success at the first attempt is the usual case and is in the log line of its dispatch.
     log[attempt.outcome === 'succeeded' && number === 1 ? 'debug' : 'info'](
       {
         event_id: event.id,
@@ -113,22 +113,22 @@ export function createDeliver({
   }
 }
 
-/** The content of an event, and of earlier changes that are sent with it; the same at every call. */
-export async function loadContent(db: Queryable, event: StoredEvent, folded?: Coalesced): Promise<EventContent> {
+/** The content of an event and of the changes that are coalesced into it; the same at every call. */
+export async function loadContent(db: Queryable, event: StoredEvent, coalesced?: Coalesced): Promise<EventContent> {
   const change = changeOf(event)
-  const memory = change && (await recallContext(db, { ...change, earlier: folded?.sequences }))
-  return formatEvent(event, memory, folded)
+  const memory = change && (await recallContext(db, { ...change, earlier: coalesced?.sequences }))
+  return formatEvent(event, memory, coalesced)
 }
 
-/** The change of an alert that an event is; undefined when it is none. */
+/** The alert and sequence of an event that is an alert change; undefined for other events. */
 export function changeOf({ alertId, sequence }: StoredEvent): ChangeRef | undefined {
   return alertId === null || sequence === null ? undefined : { alertId, sequence }
 }
 
 /**
- * The body of an event for one webhook. With `once`, the indicators that belong to this event are taken again, or those
- * that are free are claimed for it.
- * @returns undefined when the webhook was sent all of them before: it is to get nothing
+ * The body of an event for one webhook. With `once`, it has the indicators that were claimed for this event before, or
+ * claims those that are free.
+ * @returns undefined when all its indicators were sent with other events: nothing is to be sent
  */
 export async function bodyFor(
   db: Queryable,
@@ -139,19 +139,18 @@ export async function bodyFor(
 ): Promise<JsonObject | undefined> {
   const { id: webhookId, once } = target
   if (!once) return content.body
-  const own = await findIndicators(db, webhookId, event.id)
-  if (own.length > 0) return withIndicators(content.body, own)
+  const earlier = await findIndicators(db, webhookId, event.id)
+  if (earlier.length > 0) return withIndicators(content.body, earlier)
   const values = selectIndicators(content.carried, once)
   const claimed = await claimIndicators(db, webhookId, event.id, values, once, now)
   return claimed.length > 0 ? withIndicators(content.body, claimed) : undefined
 }
 
-/** What an attempt says of its webhook. */
+/** The outcome of an attempt for the webhook's circuit. */
 export function outcomeFor(target: Target, { outcome, statusCode, error }: Attempt): WebhookOutcome {
-  const said = error ?? (statusCode === null ? '' : `status ${statusCode}`)
-  const failure =
-    outcome === 'succeeded'
-      ? null
-      : { reason: said === '' ? outcome : `${outcome}: ${said}`, gone: saysGone({ statusCode }) }
-  return { webhookId: target.id, state: target.state.state, failure }
+  const { id: webhookId, state: health } = target
+  if (outcome === 'succeeded') return { webhookId, state: health.state, failure: null }
+  const detail = error ?? (statusCode === null ? '' : `status ${statusCode}`)
+  const reason = detail === '' ? outcome : `${outcome}: ${detail}`
+  return { webhookId, state: health.state, failure: { reason, gone: saysGone({ statusCode }) } }
 }

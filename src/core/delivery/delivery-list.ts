@@ -1,4 +1,4 @@
-/** Deliveries and attempts as the API shows them, out of the database. */
+/** Reads deliveries and attempts in the form that the API returns. */
 import type { Queryable } from '../platform/database.js'
 import { conditionsOf, queryPage, type Page, type PageRequest } from '../platform/page.js'
 import type { HealthState } from '../circuit/health.js'
@@ -18,7 +18,7 @@ interface AttemptRow {
   started_at: Date
 }
 
-/** What narrows a list of deliveries; everything given must hold. */
+/** Selects deliveries; all fields that are given must match. */
 export interface DeliveryFilter {
   event_id?: string
   webhook_id?: string
@@ -27,7 +27,7 @@ export interface DeliveryFilter {
   until?: Date
 }
 
-/** A delivery, and what its webhook says of when it may be attempted. */
+/** A delivery, with the columns of its webhook that decide when it may be attempted. */
 interface ListedRow extends DeliveryRow {
   webhook_status: Webhook['status'] | null
   health: HealthState | null
@@ -72,7 +72,8 @@ export async function findDelivery(db: Queryable, id: string): Promise<DeliveryW
 }
 
 function deliveryOf(row: ListedRow): Delivery {
-  const { reason, nextAttemptAt } = row.status === 'pending' ? ahead(row) : { reason: row.reason, nextAttemptAt: null }
+  const { reason, nextAttemptAt } =
+    row.status === 'pending' ? nextAttempt(row) : { reason: row.reason, nextAttemptAt: null }
   return {
     id: row.id,
     event_id: row.event_id,
@@ -88,8 +89,8 @@ function deliveryOf(row: ListedRow): Delivery {
   }
 }
 
-/** When a pending delivery is attempted next, and what it waits for beyond that time: read off its webhook, never stored. */
-function ahead({ next_attempt_at: due, webhook_status: status, health, probe_at: probeAt }: ListedRow) {
+/** When a pending delivery is attempted next, and why not before. Derived from its webhook, not stored. */
+function nextAttempt({ next_attempt_at: due, webhook_status: status, health, probe_at: probeAt }: ListedRow) {
   if (status === 'disabled') return { reason: 'held: the webhook is disabled', nextAttemptAt: null }
   if (health !== 'failing' || probeAt === null) return { reason: null, nextAttemptAt: due }
   const nextAttemptAt = due !== null && due > probeAt ? due : probeAt

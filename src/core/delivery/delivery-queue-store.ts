@@ -1,8 +1,9 @@
 /**
- * DeliveryQueues in the database: who works on what waits for a webhook, and what is due there.
+ * Delivery queues in the database: their leases, and the deliveries that are due in them.
  *
- * Promise: of all processes one at a time holds a delivery queue, by the database's clock, so that theirs may differ; whoever asks
- * for a delivery queue that is held leaves a note, and the holder looks once more before it lets go.
+ * Guarantee: one process at a time holds the lease of a delivery queue, by the database's clock, so the clocks of processes
+ * may differ. A process that finds the lease taken sets `wanted`; the holder works the queue once more before it releases
+ * the lease.
  */
 import type { StoredEvent } from '../event/event.js'
 import { eventOf, type EventRow } from '../event/event-store.js'
@@ -10,7 +11,7 @@ import type { Queryable } from '../platform/database.js'
 import type { Health } from '../circuit/health.js'
 import { HEALTH_COLUMNS, healthOf, type HealthRow } from '../circuit/health-store.js'
 
-/** What its holder needs of a delivery queue. */
+/** What the holder of a lease needs to know of the delivery queue. */
 export interface Lease {
   health: Health
   /** With a rate: no attempt before this time. */
@@ -25,60 +26,60 @@ interface LeaseRow extends HealthRow {
 const LEASE_COLUMNS = `${HEALTH_COLUMNS}, q.next_send_at, q.holder is not distinct from $2 as mine`
 
 /**
- * Takes a delivery queue that is free, or whose holder's time is over.
- * @returns undefined when another process holds it (it is told that somebody asked), or when there is no such delivery queue
+ * Takes the lease of a delivery queue if it is free, expired or this process's own.
+ * @returns undefined when another process holds the lease (then `wanted` is set), or when there is no such delivery queue
  */
 export async function acquireLease(
   db: Queryable,
   webhookId: string,
   holder: string,
-  heldMs: number,
+  leaseMs: number,
 ): Promise<Lease | undefined> {
   const isFree = '(q.holder is null or q.holder = $2 or q.held_until < now())'
   const { rows } = await db.query<LeaseRow>(
     `update delivery_queues q set
        wanted = not ${isFree},
        holder = case when ${isFree} then $2 else q.holder end,
-       held_until = case when ${isFree} then ${inMs('$3')} else q.held_until end
+       held_until = case when ${isFree} then ${fromNow('$3')} else q.held_until end
      where q.webhook_id = $1 returning ${LEASE_COLUMNS}`,
-    [webhookId, holder, heldMs],
+    [webhookId, holder, leaseMs],
   )
   return leaseOf(rows[0])
 }
 
-/** Holds a delivery queue for longer. @returns undefined when it is lost */
+/** Renews a lease for `leaseMs` from now. @returns undefined when another process has taken it */
 export async function renewLease(
   db: Queryable,
   webhookId: string,
   holder: string,
-  { heldMs, nextSendAt }: { heldMs: number; nextSendAt: Date | null },
+  { leaseMs, nextSendAt }: { leaseMs: number; nextSendAt: Date | null },
 ): Promise<Lease | undefined> {
   const { rows } = await db.query<LeaseRow>(
-    `update delivery_queues q set held_until = ${inMs('$3')}, next_send_at = $4
+    `update delivery_queues q set held_until = ${fromNow('$3')}, next_send_at = $4
      where q.webhook_id = $1 and q.holder = $2 returning ${LEASE_COLUMNS}`,
-    [webhookId, holder, heldMs, nextSendAt],
+    [webhookId, holder, leaseMs, nextSendAt],
   )
   return leaseOf(rows[0])
 }
 
 /**
- * Lets a delivery queue go, unless somebody asked for it meanwhile.
- * @returns the delivery queue, when it is still held: there is something to look at
+ * Releases a lease, unless `wanted` is set: then the lease is renewed and `wanted` cleared.
+ * @returns the lease when it was renewed; undefined when it was released, or another process has taken it
  */
 export async function releaseLease(
   db: Queryable,
   webhookId: string,
   holder: string,
-  { heldMs, nextSendAt }: { heldMs: number; nextSendAt: Date | null },
+  { leaseMs, nextSendAt }: { leaseMs: number; nextSendAt: Date | null },
 ): Promise<Lease | undefined> {
   const { rows } = await db.query<LeaseRow>(
     `update delivery_queues q set
        holder = case when q.wanted then q.holder end,
-       held_until = case when q.wanted then ${inMs('$3')} end,
+       held_until = case when q.wanted then ${fromNow('$3')} end,
        wanted = false,
        next_send_at = $4
      where q.webhook_id = $1 and q.holder = $2 returning ${LEASE_COLUMNS}`,
-    [webhookId, holder, heldMs, nextSendAt],
+    [webhookId, holder, leaseMs, nextSendAt],
   )
   return leaseOf(rows[0])
 }
@@ -87,7 +88,7 @@ export async function deleteQueue(db: Queryable, webhookId: string): Promise<voi
   await db.query('delete from delivery_queues where webhook_id = $1', [webhookId])
 }
 
-function inMs(parameter: string): string {
+function fromNow(parameter: string): string {
   return `now() + ${parameter}::double precision * interval '1 millisecond'`
 }
 
@@ -95,21 +96,21 @@ function leaseOf(row: LeaseRow | undefined): Lease | undefined {
   return row?.mine ? { health: healthOf(row), nextSendAt: row.next_send_at } : undefined
 }
 
-/** A delivery that is due, with its event. */
+/** A delivery that is due, and its event. */
 export interface DueDelivery {
   id: string
   attemptCount: number
   scheduleStart: number
   replay: boolean
-  /** True when other changes are sent with it. */
+  /** True when other changes are coalesced into it. */
   carries: boolean
   event: StoredEvent
 }
 
 /**
- * What is due at a webhook, the longest due first.
- * @param options.skip ids that are under way
- * @param options.inOrder true: of each alert the first waiting change alone, and only when every change before it is
+ * The deliveries that are due at a webhook, the longest due first.
+ * @param options.skip ids of deliveries that are left out
+ * @param options.inOrder true: of each alert only the first pending change, and only when every earlier change is
  *   dispatched
  */
 export async function listDue(
@@ -124,7 +125,7 @@ export async function listDue(
        exists (select from deliveries f where f.folded_into = d.id) as carries
      from deliveries d join events e on e.id = d.event_id
      where d.webhook_id = $1 and d.status = 'pending' and d.next_attempt_at <= $2 and d.id <> all($3)
-     ${inOrder ? IS_FIRST : ''}
+     ${inOrder ? IS_FIRST_OF_ALERT : ''}
      order by d.next_attempt_at, d.id limit $4`,
     [webhookId, now, skip, limit],
   )
@@ -138,13 +139,13 @@ export async function listDue(
   }))
 }
 
-const IS_FIRST = `and (d.alert_id is null or not exists (
+const IS_FIRST_OF_ALERT = `and (d.alert_id is null or not exists (
     select from deliveries o
     where o.webhook_id = d.webhook_id and o.alert_id = d.alert_id and o.status = 'pending' and o.sequence < d.sequence
   ) and not exists (
     select from undispatched u where u.alert_id = d.alert_id and u.sequence < d.sequence))`
 
-/** When the next delivery of a webhook is due; undefined: nothing waits. */
+/** When the next delivery of a webhook is due; undefined: none is pending. */
 export async function nextDueAt(db: Queryable, webhookId: string): Promise<Date | undefined> {
   const { rows } = await db.query<{ at: Date | null }>(
     `select min(next_attempt_at) as at from deliveries where webhook_id = $1 and status = 'pending'`,
@@ -154,8 +155,9 @@ export async function nextDueAt(db: Queryable, webhookId: string): Promise<Date 
 }
 
 /**
- * For a webhook in order: what is due but waits for an earlier change of its alert gets that one's time.
- * @returns how many there were
+ * For a webhook with `order: alert`: a delivery that is due, while an earlier change of its alert waits for a retry, gets
+ * the time of that retry.
+ * @returns how many deliveries were postponed
  */
 export async function postponeBlocked(db: Queryable, webhookId: string, now: Date, limit: number): Promise<number> {
   const { rowCount } = await db.query(
@@ -174,7 +176,10 @@ export async function postponeBlocked(db: Queryable, webhookId: string, now: Dat
   return rowCount
 }
 
-/** For a webhook in order: the next waiting change of these alerts is due now, unless it waits for a retry of its own. */
+/**
+ * For a webhook with `order: alert`: makes the next pending change of each of these alerts due now, unless it waits for a
+ * retry of its own.
+ */
 export async function releaseNext(
   db: Queryable,
   webhookId: string,
@@ -191,13 +196,17 @@ export async function releaseNext(
   )
 }
 
-/** A delivery queue with something to do. */
 export interface DueQueue {
   webhookId: string
+  /** When it is to be worked. */
   at: Date
 }
 
-/** DeliveryQueues that nobody holds and that have something due before `before`, or are to be dropped or settled. */
+/**
+ * Delivery queues without a valid lease that have a delivery due before `before`, or whose webhook is deleted or
+ * recovering.
+ * @param options.after the webhook id of the last row of the page before; '' at first
+ */
 export async function findDueQueues(
   db: Queryable,
   { before, after, limit }: { before: Date; after: string; limit: number },
@@ -216,26 +225,27 @@ export async function findDueQueues(
   return rows.map((row) => ({ webhookId: row.webhook_id, at: row.at }))
 }
 
-/** No webhook waits longer: five minutes to a probe and a fifth, a hundred seconds to a place in its pace. */
+/** The longest waits are shorter: five minutes and a fifth to a probe, a hundred seconds to the next slot of a rate. */
 const LONGEST_WAIT = `interval '10 minutes'`
 
 /**
- * Puts delivery queues right. One without a webhook is made again for what was written after it was gone, so that it is dropped; one
- * whose times are further ahead than any rule sets them, by a clock that ran ahead, may go on now.
+ * Repairs delivery queues. A missing one is inserted for deliveries that were written after it was deleted with its webhook,
+ * so that they are dropped. Times further ahead than any rule sets them, from a clock that ran ahead, become now.
+ * @returns how many were repaired
  */
 export async function repairQueues(db: Queryable, now: Date): Promise<number> {
-  const { rowCount: made } = await db.query(
-    `with recursive waiting as (
+  const { rowCount: inserted } = await db.query(
+    `with recursive pending as (
        (select webhook_id from deliveries where status = 'pending' order by webhook_id limit 1)
        union all
        select (select d.webhook_id from deliveries d
-               where d.status = 'pending' and d.webhook_id > w.webhook_id order by d.webhook_id limit 1)
-       from waiting w where w.webhook_id is not null
+               where d.status = 'pending' and d.webhook_id > p.webhook_id order by d.webhook_id limit 1)
+       from pending p where p.webhook_id is not null
      )
-     insert into delivery_queues (webhook_id) select webhook_id from waiting where webhook_id is not null
+     insert into delivery_queues (webhook_id) select webhook_id from pending where webhook_id is not null
      on conflict (webhook_id) do nothing`,
   )
-  const { rowCount: early } = await db.query(
+  const { rowCount: corrected } = await db.query(
     `update delivery_queues set
        probe_at = case when probe_at > $1::timestamptz + ${LONGEST_WAIT} then $1 else probe_at end,
        next_send_at = case when next_send_at > $1::timestamptz + ${LONGEST_WAIT} then $1 else next_send_at end,
@@ -244,5 +254,5 @@ export async function repairQueues(db: Queryable, now: Date): Promise<number> {
        or recovering_since > $1::timestamptz + ${LONGEST_WAIT}`,
     [now],
   )
-  return made + early
+  return inserted + corrected
 }

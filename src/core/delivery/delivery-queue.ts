@@ -1,14 +1,13 @@
 /**
- * A delivery queue at work: one process sends what waits for one webhook.
+ * Works one delivery queue: sends what is due at one webhook.
  *
- * Promise: while this process holds the delivery queue, the webhook's limits, its order and its circuit are kept here and nowhere
- * else; it begins no attempt when it may have lost the delivery queue, and what it began is over before another may take it.
+ * Guarantee: while this process holds the lease, it alone applies the webhook's limits, order and circuit. It starts no
+ * attempt once the lease may have expired, and releases the lease after the last of its attempts has ended.
  *
- * A round: write down what ended, see whether the delivery queue is still ours and the webhook still wanted, begin as many attempts as
- * its health and limits allow, wait until something ends or the next may begin. When nothing is due within a second it
- * leaves a wake-up behind and lets go.
+ * A round records the attempts that ended, renews the lease, reads the webhook, starts as many attempts as its health and
+ * its limits allow, and waits until one ends or the next may start. When nothing is due within a second, a wake-up is
+ * queued and the lease is released.
  */
-import { setTimeout as pause } from 'node:timers/promises'
 import type { FastifyBaseLogger } from 'fastify'
 import type { Signal } from '../platform/signal.js'
 import type { Database } from '../platform/database.js'
@@ -19,23 +18,14 @@ import { afterDrain, allowanceOf, type Allowance } from '../circuit/health.js'
 import type { CircuitTransitions } from '../circuit/transitions.js'
 import type { Registry } from '../webhook/registry.js'
 import type { Target } from '../webhook/webhook.js'
-import { bodyFor, loadContent, outcomeFor, type Deliver, type Delivered } from './deliver.js'
-import { dropDeliveries, dropDelivery, recordAttempts } from './delivery-store.js'
-import { loadCoalesced, takeDue } from './coalesce.js'
+import { outcomeFor, type Deliver } from './deliver.js'
+import { dropDeliveries, recordAttempts } from './delivery-store.js'
+import { takeDue } from './coalesce.js'
 import type { Limiter } from './limiter.js'
-import {
-  deleteQueue,
-  nextDueAt,
-  postponeBlocked,
-  releaseLease,
-  releaseNext,
-  renewLease,
-  acquireLease,
-  type DueDelivery,
-  type Lease,
-} from './delivery-queue-store.js'
-import { placeAfter } from './pace.js'
-import { resultFor } from './policy.js'
+import { deleteQueue, nextDueAt, postponeBlocked, releaseNext } from './delivery-queue-store.js'
+import { createPacer, type Pacer } from './pacer.js'
+import { createQueueAttempts, type QueueAttempts } from './queue-attempts.js'
+import { takeQueueLease, type QueueLease } from './queue-lease.js'
 
 export interface QueueWorkerOptions {
   database: Database
@@ -45,268 +35,186 @@ export interface QueueWorkerOptions {
   circuit: CircuitTransitions
   limiter: Limiter
   log: FastifyBaseLogger
-  /** This process, among all. */
+  /** Identifies this process in the leases that it holds. */
   holder: string
-  /** True once the process is to stop: nothing new is begun. */
+  /** True once the process stops: no attempt is started any more. */
   isClosing: () => boolean
 }
 
-/** Where a delivery queue is worked: rung when there may be something new for it. */
-export interface QueueSite {
+/** A delivery queue that this process works. */
+export interface WorkedQueue {
   webhookId: string
+  /** Sent when a delivery may have become due, or when an attempt has ended. */
   signal: Signal
 }
 
-/** A delivery queue is held for this long, and renewed well before. */
-const HELD_MS = 15_000
-const RENEW_AFTER_MS = 5_000
-/** An attempt is over within its timeout and this long: its place in the pace, its body, its connection. */
-const ATTEMPT_MARGIN_MS = 3_000
-/** What comes within this time is waited for, holding the delivery queue. */
-const LINGER_MS = 1_000
-/** A webhook without a limit of its own, in its delivery queue. */
-const MOST_IN_FLIGHT = 32
-/** Looked at again soon: another change must be dispatched, or a place at the limiter become free. */
+/** The lease is kept while the next attempt may start within this time. */
+const MAX_IDLE_MS = 1_000
+/** Attempts at once at a webhook without a limit of its own. */
+const DEFAULT_MAX_IN_FLIGHT = 32
+/** Until what is due is tried again when it waits for the dispatch of an earlier change, or for a slot of the limiter. */
 const BLOCKED_MS = 100
+/** Rows that one statement changes. */
 const BATCH = 1_000
 
-interface Ended extends Delivered {
-  target: Target
-  due: DueDelivery
+/**
+ * Works a delivery queue until nothing is due, unless another process holds its lease. Its attempts belong to the traces of
+ * their events, not to the caller's.
+ */
+export function workQueue(options: QueueWorkerOptions, queue: WorkedQueue): Promise<void> {
+  return outsideTraces(() => workUntraced(options, queue))
 }
 
-/** Works a delivery queue until nothing is due, if it is free. Its attempts belong to the traces of their events. */
-export function workQueue(options: QueueWorkerOptions, site: QueueSite): Promise<void> {
-  return outsideTraces(() => workUntraced(options, site))
-}
-
-async function workUntraced(options: QueueWorkerOptions, site: QueueSite): Promise<void> {
-  const target = (await options.registry.current()).byId.get(site.webhookId)
-  const heldMs = heldFor(target)
-  const lease = await acquireLease(options.database, site.webhookId, options.holder, heldMs)
+async function workUntraced(options: QueueWorkerOptions, queue: WorkedQueue): Promise<void> {
+  const target = (await options.registry.current()).byId.get(queue.webhookId)
+  const lease = await takeQueueLease(options, queue.webhookId, target)
   if (!lease) return
-  const work = new QueueWorker(options, site, lease, heldMs)
+  const worker = new QueueWorker(options, queue, lease)
   try {
-    while (!options.isClosing() && (await work.round()));
+    while (!options.isClosing() && (await worker.round()));
   } finally {
-    await work.end()
+    await worker.end()
   }
 }
 
-/** Where attempts must not overlap with another holder's, the delivery queue is held until the last one is over. */
-function heldFor(target: Target | undefined): number {
-  if (!target) return HELD_MS
-  const isStrict = target.max_in_flight !== null || target.rate_per_second !== null || target.order === 'alert'
-  return isStrict || target.coalesce ? HELD_MS + target.timeout_ms + ATTEMPT_MARGIN_MS : HELD_MS
-}
-
 class QueueWorker {
-  private readonly inFlight = new Map<string, Promise<void>>()
-  private readonly ended: Ended[] = []
-  private failure: unknown
-  private lease: Lease
-  private heldSinceMs = performance.now()
-  /** With a rate: the first free place, in milliseconds since 1970. */
-  private nextPlace: number
-  /** Attempts that were begun and have not sent anything yet, and the last of them to get its place. */
-  private waiting = 0
-  private turn: Promise<void> = Promise.resolve()
+  private readonly pacer: Pacer
+  private readonly attempts: QueueAttempts
   private readonly webhookId: string
   private readonly signal: Signal
 
   constructor(
     private readonly options: QueueWorkerOptions,
-    { webhookId, signal }: QueueSite,
-    lease: Lease,
-    private heldMs: number,
+    { webhookId, signal }: WorkedQueue,
+    private readonly lease: QueueLease,
   ) {
     this.webhookId = webhookId
     this.signal = signal
-    this.lease = lease
-    this.nextPlace = lease.nextSendAt?.getTime() ?? 0
+    this.pacer = createPacer(lease.nextSendAt)
+    this.attempts = createQueueAttempts({ ...options, webhookId, signal, pacer: this.pacer })
   }
 
-  /** @returns false when the delivery queue is let go */
+  /** @returns false when the lease is released or lost */
   async round(): Promise<boolean> {
     const { database, registry } = this.options
-    if (this.failure !== undefined) throw this.failure
+    if (this.attempts.failure !== undefined) throw this.attempts.failure
     await this.recordEnded()
-    if (performance.now() - this.heldSinceMs > RENEW_AFTER_MS && !(await this.renew())) return false
+    if (this.lease.isDue() && !(await this.renew())) return false
     const target = (await registry.current()).byId.get(this.webhookId)
     if (!target) return this.dropAll()
-    if (target.status === 'disabled') return this.letGo(undefined)
-    this.heldMs = heldFor(target)
+    if (target.status === 'disabled') return this.release(undefined)
+    this.lease.adjustTo(target)
     const now = new Date()
     const limits = { maxInFlight: target.max_in_flight, ratePerSecond: target.rate_per_second }
     await this.settle({ empty: false })
-    const allowance = allowanceOf(this.lease.health, limits, MOST_IN_FLIGHT, now)
+    const allowance = allowanceOf(this.lease.health, limits, DEFAULT_MAX_IN_FLIGHT, now)
     if (allowance.kind === 'wait') return this.waitUntil(allowance.until)
-    const begun = await this.begin(target, allowance, now)
-    if (this.inFlight.size > 0) return this.listen(LINGER_MS)
-    if (begun === 'full') return this.waitUntil(new Date(now.getTime() + BLOCKED_MS))
-    if (begun === 'paced') return this.waitUntil(new Date(this.nextPlace))
+    const stoppedBy = await this.start(target, allowance, now)
+    if (this.attempts.size > 0) return this.waitForSignal(MAX_IDLE_MS)
+    if (stoppedBy === 'limit') return this.waitUntil(new Date(now.getTime() + BLOCKED_MS))
+    if (stoppedBy === 'pace') return this.waitUntil(this.pacer.nextSendAt ?? now)
     if (target.order === 'alert' && (await postponeBlocked(database, this.webhookId, now, BATCH)) > 0) return true
     const next = await nextDueAt(database, this.webhookId)
-    // due, but behind a change that is not dispatched yet
+    // It is due, but an earlier change of its alert is not dispatched yet.
     if (next && next <= now) return this.waitUntil(new Date(now.getTime() + BLOCKED_MS))
     await this.settle({ empty: true })
     return this.waitUntil(next)
   }
 
-  /** Waits for what was begun, writes it down, and lets go of what is still held. */
+  /** Waits for the attempts in flight, records them and releases the lease. */
   async end(): Promise<void> {
-    await Promise.all(this.inFlight.values())
-    // asked for again: what is there is found by upkeep
-    if (await this.letGo(undefined)) await this.letGo(undefined)
+    await this.attempts.allEnded()
+    // The first release keeps a lease that is wanted; the second does not. Upkeep finds what has become due meanwhile.
+    if (await this.release(undefined)) await this.release(undefined)
   }
 
-  /** Begins as many attempts as may begin now. @returns what kept it from beginning more */
-  private async begin(target: Target, allowance: Exclude<Allowance, { kind: 'wait' }>, now: Date) {
+  /** Starts as many attempts as may start now. @returns why it started no more */
+  private async start(
+    target: Target,
+    allowance: Exclude<Allowance, { kind: 'wait' }>,
+    now: Date,
+  ): Promise<'limit' | 'pace' | 'nothing due'> {
+    const { database, limiter } = this.options
     const isProbe = allowance.kind === 'probe'
-    const most = (isProbe ? 1 : allowance.maxInFlight) - this.inFlight.size
-    const room = Math.min(most, this.options.limiter.available(this.webhookId))
-    if (room <= 0) return 'full'
+    const max = (isProbe ? 1 : allowance.maxInFlight) - this.attempts.size
+    const room = Math.min(max, limiter.available(this.webhookId))
+    if (room <= 0) return 'limit'
     const ratePerSecond = isProbe ? target.rate_per_second : allowance.ratePerSecond
-    // no more than a second's worth waits for its place here
-    const places = ratePerSecond === null ? room : Math.ceil(ratePerSecond) - this.waiting
-    // one further ahead than the interval was left by another clock
-    this.nextPlace = Math.min(this.nextPlace, placeAfter(this.nextPlace, now.getTime(), ratePerSecond).at)
-    if (places <= 0 || this.nextPlace - now.getTime() > LINGER_MS) return 'paced'
-    // what has ended is not written down yet: to the database it is still due
-    const skip = [...this.inFlight.keys(), ...this.ended.map(({ due }) => due.id)]
+    const slots = this.pacer.available(ratePerSecond, now)
+    if (slots <= 0 || (this.pacer.nextSendAt ?? now).getTime() - now.getTime() > MAX_IDLE_MS) return 'pace'
+    const skip = this.attempts.ids()
     const { state } = this.lease.health
-    const due = await takeDue(this.options.database, target, { state, skip, limit: Math.min(room, places), now })
+    const due = await takeDue(database, target, { state, skip, limit: Math.min(room, slots), now })
     for (const delivery of due) {
-      // another process may hold the delivery queue soon
-      if (performance.now() - this.heldSinceMs > HELD_MS) return 'full'
-      if (!this.options.limiter.tryAcquire(this.webhookId)) return 'full'
-      this.start(target, delivery, ratePerSecond)
+      if (this.lease.mayHaveExpired() || !limiter.tryAcquire(this.webhookId)) return 'limit'
+      this.attempts.start(target, delivery, ratePerSecond)
     }
-    return 'nothing is due'
-  }
-
-  private start(target: Target, due: DueDelivery, ratePerSecond: number | null): void {
-    const { limiter } = this.options
-    const work = this.attempt(target, due, ratePerSecond).then(
-      (delivered) => {
-        limiter.release(this.webhookId, delivered ? resultFor(delivered.attempt.outcome) : 'failed')
-        if (delivered) this.ended.push({ ...delivered, target, due })
-      },
-      (error: unknown) => {
-        limiter.release(this.webhookId, 'failed')
-        this.failure = error
-      },
-    )
-    const over = work.then(() => {
-      this.inFlight.delete(due.id)
-      this.signal.notify()
-    })
-    this.inFlight.set(due.id, over)
-  }
-
-  /** @returns undefined when nothing was sent */
-  private async attempt(target: Target, due: DueDelivery, rate: number | null): Promise<Delivered | undefined> {
-    const { database, deliver } = this.options
-    const { event, attemptCount, scheduleStart, replay } = due
-    this.waiting++
-    try {
-      const folded = due.carries ? await loadCoalesced(database, due.id) : undefined
-      const content = await loadContent(database, event, folded)
-      const body = await bodyFor(database, target, event, content, new Date())
-      if (!body) {
-        await dropDelivery(database, due.id, 'its indicators were sent with other events', new Date())
-        return undefined
-      }
-      await this.place(rate)
-      return deliver({ target, event, body, number: attemptCount + 1, scheduleStart, replay })
-    } finally {
-      this.waiting--
-    }
-  }
-
-  /**
-   * Waits for the next place: the last thing before the request. One after the other, each from when the one before was
-   * really sent, so that a process that was slow for a moment does not catch up in a burst.
-   */
-  private place(ratePerSecond: number | null): Promise<void> {
-    if (ratePerSecond === null) return Promise.resolve()
-    this.turn = this.turn.then(async () => {
-      const { at } = placeAfter(this.nextPlace, Date.now(), ratePerSecond)
-      if (at > Date.now()) await pause(Math.ceil(at - Date.now()))
-      this.nextPlace = placeAfter(this.nextPlace, Date.now(), ratePerSecond).next
-    })
-    return this.turn
+    return 'nothing due'
   }
 
   private async recordEnded(): Promise<void> {
     const { database, circuit } = this.options
-    const ended = this.ended.splice(0)
+    const ended = this.attempts.takeEnded()
     if (ended.length === 0) return
     const now = new Date()
     const records = ended.map(({ due, attempt, state }) => ({ deliveryId: due.id, attempt, state }))
     await retryWhileUnavailable(() => recordAttempts(database, records, now))
-    const state = this.lease.health.state
+    const { state } = this.lease.health
     const outcomes = ended.map(({ target, attempt }) => ({ ...outcomeFor(target, attempt), state }))
     await this.dispatch(await retryWhileUnavailable(() => circuit.record(outcomes)))
+    // Each of these may have changed the webhook's health, which the lease holds a copy of.
     if (state !== 'healthy' || outcomes.some(({ failure }) => failure !== null)) await this.renew()
-    const over = ended.filter((one) => one.target.order === 'alert' && one.state.status !== 'pending')
-    const alertIds = over.flatMap(({ due: { event } }) => event.alertId ?? [])
+    const final = ended.filter((one) => one.target.order === 'alert' && one.state.status !== 'pending')
+    const alertIds = final.flatMap(({ due: { event } }) => event.alertId ?? [])
     if (alertIds.length > 0) await releaseNext(database, this.webhookId, alertIds, now)
   }
 
-  /** @returns false when another process holds the delivery queue */
-  private async renew(): Promise<boolean> {
-    const startedMs = performance.now()
-    const lease = await renewLease(this.options.database, this.webhookId, this.options.holder, this.held())
-    this.heldSinceMs = lease ? startedMs : -Infinity
-    if (lease) this.lease = lease
-    return lease !== undefined
+  /** Renews the lease and reads the webhook's health with it. @returns false when another process holds the lease */
+  private renew(): Promise<boolean> {
+    return this.lease.renew(this.pacer.nextSendAt)
   }
 
-  private held() {
-    const nextSendAt = this.nextPlace > 0 ? new Date(this.nextPlace) : null
-    return { heldMs: this.heldMs, nextSendAt }
-  }
-
-  /** A recovering webhook is well when its ramp is over or nothing waits any more. */
+  /** Ends the recovery of a webhook whose ramp is over, or for which nothing waits any more. */
   private async settle(drain: { empty: boolean }): Promise<void> {
     if (!afterDrain(this.lease.health, { ...drain, now: new Date() })) return
     await this.dispatch(await this.options.circuit.settle(this.webhookId, drain))
     await this.renew()
   }
 
-  /** Notices are stored: a queue that does not take them now is no reason to stop. */
+  /** Queues the dispatch of notices, which are stored: upkeep queues them if that fails. */
   private async dispatch(eventIds: string[]): Promise<void> {
     await leaveToUpkeep(this.options.queues.addDispatches(eventIds.map(batchOf)), this.options.log)
   }
 
-  private async listen(ms: number): Promise<true> {
+  private async waitForSignal(ms: number): Promise<true> {
     await this.signal.wait(ms)
     return true
   }
 
-  /** Holds the delivery queue for a short time, or leaves a wake-up and lets go. */
+  /** Waits until `at` if that is soon; otherwise queues a wake-up and releases the lease. */
   private async waitUntil(at: Date | undefined): Promise<boolean> {
     const waitMs = at ? at.getTime() - Date.now() : Infinity
-    if (waitMs > LINGER_MS) return this.letGo(at)
-    return this.listen(Math.max(0, waitMs))
+    if (waitMs > MAX_IDLE_MS) return this.release(at)
+    return this.waitForSignal(Math.max(0, waitMs))
   }
 
-  /** @returns true when somebody asked for the delivery queue meanwhile: there is something to look at */
-  private async letGo(wakeAt: Date | undefined): Promise<boolean> {
-    const { database, holder, queues, log } = this.options
-    await Promise.all(this.inFlight.values())
+  /** @returns true when the lease is kept, since the delivery queue was woken meanwhile */
+  private async release(wakeAt: Date | undefined): Promise<boolean> {
+    const { queues, log } = this.options
+    await this.attempts.allEnded()
     await this.recordEnded()
-    const wanted = await releaseLease(database, this.webhookId, holder, this.held())
-    if (wanted) this.lease = wanted
-    else if (wakeAt) await leaveToUpkeep(queues.addWakes([{ webhookId: this.webhookId, at: wakeAt }]), log)
-    return wanted !== undefined
+    const isReleased = await this.lease.release(this.pacer.nextSendAt)
+    if (isReleased && wakeAt) {
+      await leaveToUpkeep(queues.addWakes([{ webhookId: this.webhookId, at: wakeAt }]), log)
+    }
+    return !isReleased
   }
 
+  /** Drops what waits for a deleted webhook, a batch at a time, and then the delivery queue. */
   private async dropAll(): Promise<boolean> {
     const { database } = this.options
-    await Promise.all(this.inFlight.values())
-    this.ended.length = 0
+    await this.attempts.allEnded()
+    this.attempts.takeEnded()
     if ((await dropDeliveries(database, this.webhookId, new Date(), BATCH)) === BATCH) return true
     await deleteQueue(database, this.webhookId)
     return false

@@ -1,51 +1,52 @@
 /**
- * The delivery queues that this process works: at most one at a time for a webhook, and a bounded number in all.
+ * The delivery queues that this process works: each by one worker, and a bounded number in all.
  *
- * Promise: a wake-up is never lost: a delivery queue at work is told, and what finds no place here is found again by upkeep.
+ * Guarantee: no wake-up is lost. A queue that is being worked is looked at once more; one that there is no room for is woken
+ * again by upkeep.
  */
 import { createSignal, type Signal } from '../platform/signal.js'
 import { workQueue, type QueueWorkerOptions } from './delivery-queue.js'
 
 export interface DeliveryQueues {
-  /** Looks at what waits for a webhook. */
+  /** Works the delivery queue of a webhook, or has its worker look for due deliveries again. */
   wake(webhookId: string): void
-  /** Begins nothing new and waits for what is under way. */
+  /** Starts no further attempt and waits for those in flight. */
   close(): Promise<void>
 }
 
-/** A delivery queue at work is a few promises and what its attempts hold; the limiter bounds those. */
-const MOST_QUEUES = 512
+/** A worker is a few promises and what its attempts hold; the limiter bounds those. */
+const MAX_WORKERS = 512
 
 export function createDeliveryQueues(options: Omit<QueueWorkerOptions, 'isClosing'>): DeliveryQueues {
   const { log } = options
-  const atWork = new Map<string, { signal: Signal; over: Promise<void> }>()
+  const workers = new Map<string, { signal: Signal; ended: Promise<void> }>()
   let closing = false
   const isClosing = () => closing
 
   async function work(webhookId: string, signal: Signal): Promise<void> {
     try {
-      // rung after its last look: there may be something that it did not see
+      // A signal that came after the worker's last look may stand for a delivery that it did not see.
       do await workQueue({ ...options, isClosing }, { webhookId, signal })
       while (signal.consume() && !isClosing())
     } catch (error) {
-      log.warn({ err: error, webhook_id: webhookId }, 'a delivery queue stopped; upkeep begins it again')
+      log.warn({ err: error, webhook_id: webhookId }, 'a delivery queue stopped; upkeep starts it again')
     } finally {
-      atWork.delete(webhookId)
+      workers.delete(webhookId)
     }
   }
 
   return {
     wake(webhookId) {
-      const working = atWork.get(webhookId)
-      if (working) return working.signal.notify()
-      if (closing || atWork.size >= MOST_QUEUES) return
+      const worker = workers.get(webhookId)
+      if (worker) return worker.signal.notify()
+      if (closing || workers.size >= MAX_WORKERS) return
       const signal = createSignal()
-      atWork.set(webhookId, { signal, over: work(webhookId, signal) })
+      workers.set(webhookId, { signal, ended: work(webhookId, signal) })
     },
     async close() {
       closing = true
-      for (const { signal } of atWork.values()) signal.notify()
-      await Promise.all([...atWork.values()].map(({ over }) => over))
+      for (const { signal } of workers.values()) signal.notify()
+      await Promise.all([...workers.values()].map(({ ended }) => ended))
     },
   }
 }

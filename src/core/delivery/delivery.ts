@@ -1,4 +1,4 @@
-/** Deliveries and attempts as the API shows them. */
+/** The schemas of deliveries and attempts in the API. */
 import { Type, type Static } from 'typebox'
 import { idPattern } from '../platform/id.js'
 import { nullableText, nullableTime, oneOf, refTo, Time } from '../platform/schema.js'

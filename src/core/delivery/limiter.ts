@@ -1,7 +1,7 @@
 /**
  * A concurrency limiter: how many attempts this process makes at once, at one webhook and in all.
  *
- * Promise: webhooks that hang, however many, leave room for those that answer. What gets no slot waits in the database, so
+ * Guarantee: webhooks that hang, however many, leave room for those that answer. What gets no slot waits in the database, so
  * memory is bounded.
  *
  * A webhook's window grows by one with every success and is halved by every attempt without an answer (additive increase,

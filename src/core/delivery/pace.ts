@@ -1,22 +1,24 @@
 /**
- * Pace: when the next attempt may be made at a webhook with a rate. Pure: the generic cell rate algorithm (ITU-T I.371)
- * without a burst, so that two attempts are never closer than the rate's interval, whoever makes them.
+ * Spacing of the attempts at a webhook with a rate. Pure: the generic cell rate algorithm (ITU-T I.371) without a burst.
+ *
+ * Guarantee: two slots are never closer than the rate's interval, whichever process takes them.
  */
 
-/** The next free place and the one after it, in milliseconds since 1970. */
-export interface Place {
+/** A free slot and the one after it, in milliseconds since 1970. */
+export interface Slot {
   at: number
   next: number
 }
 
 /**
- * @param next the first free place, as it was left by the attempt before; 0: none was made
- * @param ratePerSecond null: no rate, so at once
+ * The first slot that is free at `now`.
+ * @param next the first free slot, as the attempt before left it; 0: there was none
+ * @param ratePerSecond null: no rate, the slot is now
  */
-export function placeAfter(next: number, now: number, ratePerSecond: number | null): Place {
+export function slotAfter(next: number, now: number, ratePerSecond: number | null): Slot {
   if (ratePerSecond === null) return { at: now, next: 0 }
   const interval = 1000 / ratePerSecond
-  // A place further ahead than the interval comes from another rate, or another clock.
+  // A slot further ahead than the interval was computed with another rate or on another clock.
   const at = Math.max(now, Math.min(next, now + interval))
   return { at, next: at + interval }
 }

@@ -1,41 +1,41 @@
 /**
- * When to try again, and when to stop. Pure: what happened, `now` and `random` in, the delivery's next state out.
+ * When a delivery is attempted again, and when it is given up. Pure: the result of an attempt, `now` and `random` in, the
+ * delivery's next state out.
  *
- * Promise: success is a 2xx and nothing else; a delivery that never succeeds is tried exactly as often as the schedule
- * has slots, then is dead; no retry comes earlier than the schedule says.
+ * Guarantee: only a 2xx is success; a delivery that never succeeds is attempted exactly as often as its schedule has slots,
+ * and is then dead; no retry comes earlier than the schedule says.
  *
  * A delivery (one event for one webhook) is in one of five states:
  *
- *   pending    Not decided yet: its next attempt is due at `next_attempt_at`. When that time has come it is attempted as
- *              soon as its webhook's delivery queue allows: not while the webhook is disabled or its circuit is open (but for one
- *              probe at a time), not beyond its limits, not before an earlier change of the same alert where order is
- *              asked for. Waiting uses up no slot. Entered when the event is dispatched, and again by a retry by hand, a
- *              replay or a recovery, which begin the schedule anew. Left only by an attempt's outcome, by folding, or by
- *              the webhook's deletion.
- *   succeeded  A receiver said 2xx. It may have said so to an earlier try whose answer was lost: at least once.
- *   dead       The schedule is used up. Kept, shown, and taken up again only by a person.
- *   dropped    The webhook was deleted while it was pending: there is nowhere left to send to.
- *   folded     Its change is sent with a later one of the same alert (fold.ts), whose fate it shares.
+ *   pending    An attempt is ahead, due at `next_attempt_at`. It is made when the webhook's delivery queue allows: not while
+ *              the webhook is disabled or its circuit is open (except for one probe at a time), not beyond its limits, not
+ *              before an earlier change of the same alert where the webhook asks for order. Waiting uses up no slot of the
+ *              schedule. Entered when the event is dispatched, and again by a retry by hand, a replay or a recovery, which
+ *              restart the schedule. Left by the outcome of an attempt, by coalescing, or by the deletion of the webhook.
+ *   succeeded  The receiver answered 2xx. It may have done so before, in an answer that was lost: delivery is at least once.
+ *   dead       The schedule is used up, or the receiver answered 410. Kept and listed; only an API request restarts it.
+ *   dropped    The webhook was deleted while the delivery was pending.
+ *   folded     Its change is sent with a later one of the same alert (coalesce.ts); that delivery's outcome counts for both.
  *
  *   pending ── 2xx ──────────────▶ succeeded      succeeded ─┐
  *   pending ── failed, slots left ▶ pending, later dead      ├─ retry by hand, replay ▶ pending, now
  *   pending ── failed, last slot ─▶ dead           folded    ┘
  *   pending ── 410 Gone ──────────▶ dead, and the webhook is disabled
- *   pending ── folded ────────────▶ folded         dropped: final
+ *   pending ── coalesced ─────────▶ folded         dropped: final
  *   pending ── webhook deleted ───▶ dropped
  *
- * Nearly all failures are alike: a refused target may be mended in the DNS as a 500 may be mended in the receiver. Those
- * from which nobody answered wait twice as long, since there is nobody to answer sooner; a receiver that says when to
- * come again (429 or 503 with Retry-After) is believed within bounds; one that says 410 Gone is left alone for good.
+ * Nearly all failures are treated alike: a refused target may be corrected in the DNS just as a 500 may be corrected in the
+ * receiver. An attempt without an answer waits twice its slot, since the receiver is probably down. The Retry-After of a
+ * 429 or 503 is followed within bounds. After a 410 nothing is sent any more.
  */
 
 export const DELIVERY_STATUSES = ['pending', 'succeeded', 'dead', 'dropped', 'folded'] as const
 export type DeliveryStatus = (typeof DELIVERY_STATUSES)[number]
 
 /**
- * What became of one attempt: `rejected` is an answer other than 2xx (a redirect too: none is followed), the next four are no
- * usable answer at all (HttpFailure in platform/http-client.ts says when each is met); `not_sent` is a body that could not be
- * made or credentials that could not be got.
+ * The outcomes of an attempt. `rejected` is an answer other than 2xx; redirects are not followed, so they are rejections too.
+ * The next four are attempts without a usable answer (HttpFailure in platform/http-client.ts defines them). `not_sent`: the
+ * body could not be rendered or the credentials could not be obtained.
  */
 export const ATTEMPT_OUTCOMES = [
   'succeeded',
@@ -48,7 +48,7 @@ export const ATTEMPT_OUTCOMES = [
 ] as const
 export type AttemptOutcome = (typeof ATTEMPT_OUTCOMES)[number]
 
-/** What an attempt makes of its delivery; `reason` is one line for its record, without secrets. */
+/** The state of a delivery after an attempt; `reason` is one line without secrets. */
 export type DeliveryState =
   | { status: 'succeeded'; nextAttemptAt: null; reason: null }
   | { status: 'pending'; nextAttemptAt: Date; reason: null }
@@ -61,42 +61,41 @@ export type DeliveryState =
 export const RETRY_SCHEDULE_S: readonly number[] = [0, 5, 300, 1800, 7200, 18000, 36000, 50400, 72000, 86400]
 
 /**
- * A retry comes up to this fraction of its slot late, never early, so that a receiver that was down is not met by
- * everything at once. Late only, because then the schedule is a promise, and with this one waits never shrink:
- * 72000 s and a fifth is 86400 s.
+ * A retry is delayed by up to this fraction of its slot, so that retries do not arrive all at once at a receiver that was
+ * down. With this fraction waits never shrink: 72000 s and a fifth is 86400 s.
  */
 export const JITTER = 0.2
 
-/** An attempt that nobody answered waits so many times its slot. */
+/** The slot is multiplied by this after an attempt without an answer. */
 export const UNANSWERED_FACTOR = 2
 
-/** A Retry-After is believed up to twice the slot, or up to this long where that is more, in seconds. */
+/** A Retry-After is followed up to twice the slot, or up to this many seconds where that is more. */
 export const RETRY_AFTER_LIMIT_S = 3600
 
 const UNANSWERED: ReadonlySet<AttemptOutcome> = new Set(['timeout', 'connection_failed'])
 
-/** An outcome as the limiter counts it. */
+/** The result that the limiter adapts its window by. */
 export function resultFor(outcome: AttemptOutcome): 'succeeded' | 'failed' | 'unanswered' {
   if (outcome === 'succeeded') return 'succeeded'
   return UNANSWERED.has(outcome) ? 'unanswered' : 'failed'
 }
 
-/** RFC 9110 section 15.5.11 and Standard Webhooks: the receiver is gone and wants nothing more. */
+/** RFC 9110 section 15.5.11 and Standard Webhooks: the receiver is gone and no more events are to be sent. */
 const GONE = 410
 /** RFC 6585 section 4 and RFC 9110 section 15.6.4: answers whose Retry-After is about load. */
 const OVERLOADED: ReadonlySet<number | null> = new Set([429, 503])
 
-/** Standard Webhooks: 2xx alone says that a receiver has taken the event. */
+/** Standard Webhooks: only a 2xx acknowledges an event. */
 export function outcomeOfStatus(statusCode: number): 'succeeded' | 'rejected' {
   return statusCode >= 200 && statusCode < 300 ? 'succeeded' : 'rejected'
 }
 
-/** True when the receiver said that it wants nothing more: its webhook is to be disabled. */
+/** True when the answer asks for no more events: the webhook is to be disabled. */
 export function saysGone({ statusCode }: { statusCode: number | null }): boolean {
   return statusCode === GONE
 }
 
-/** What an attempt came to. */
+/** The result of an attempt, as far as it decides about the next. */
 export interface Result {
   outcome: AttemptOutcome
   statusCode: number | null
@@ -131,15 +130,15 @@ export function nextState(attempt: {
   return { status: 'pending', nextAttemptAt: new Date(now.getTime() + delayMs), reason: null }
 }
 
-/** How long to wait, without jitter: never shorter than the slot. */
+/** Seconds to wait, before jitter: at least the slot. */
 function waitS({ outcome, statusCode, retryAfter }: Result, slotS: number, now: Date): number {
   if (UNANSWERED.has(outcome)) return slotS * UNANSWERED_FACTOR
-  const askedS = OVERLOADED.has(statusCode) ? retryAfterS(retryAfter, now) : undefined
-  if (askedS === undefined) return slotS
-  return Math.min(Math.max(askedS, slotS), Math.max(slotS * 2, RETRY_AFTER_LIMIT_S))
+  const requestedS = OVERLOADED.has(statusCode) ? retryAfterS(retryAfter, now) : undefined
+  if (requestedS === undefined) return slotS
+  return Math.min(Math.max(requestedS, slotS), Math.max(slotS * 2, RETRY_AFTER_LIMIT_S))
 }
 
-/** Seconds that a Retry-After asks for (RFC 9110 section 10.2.3): a number of them, or a date; undefined for anything else. */
+/** The seconds that a Retry-After header asks for (RFC 9110 section 10.2.3: delay or date); undefined when it is neither. */
 export function retryAfterS(header: string | null, now: Date): number | undefined {
   const text = header?.trim() ?? ''
   if (/^\d{1,9}$/.test(text)) return Number(text)

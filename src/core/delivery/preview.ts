@@ -1,4 +1,4 @@
-/** A preview: the request that an attempt would make, without its secrets. */
+/** The request that an attempt would make, with its secrets masked. */
 import { findEvent } from '../event/event-store.js'
 import type { Queryable } from '../platform/database.js'
 import { MASK } from '../webhook/credentials-mask.js'
@@ -20,7 +20,7 @@ export interface Preview {
 }
 
 /**
- * @param eventId undefined: the example that a test sends
+ * @param eventId undefined: the event of a test
  * @returns undefined when there is no such event
  */
 export async function previewDelivery(

@@ -1,8 +1,8 @@
 /**
  * Recoveries in the database.
  *
- * Promise: a step is one transaction, so a recovery that is cut off goes on where it was; two processes never take the same
- * step. What was delivered or waits already is left alone.
+ * Guarantee: a step is one transaction and locks its recovery, so a recovery resumes after a crash and two processes never
+ * take the same step. Events that are delivered or pending are left out.
  */
 import { eventOf, type EventRow } from '../event/event-store.js'
 import { TEST_EVENT_TYPE } from '../event/event.js'
@@ -71,8 +71,9 @@ export async function listRecoveries(
 }
 
 /**
- * Takes one step of a recovery that runs: looks at up to `limit` events and makes their deliveries due.
- * @returns the webhook whose delivery queue has something to do; undefined: no recovery runs that nobody else works on
+ * Takes one step of a running recovery that no other process has locked: examines up to `limit` events and makes their
+ * deliveries due.
+ * @returns the webhook whose delivery queue is to be woken; undefined when there is no such recovery
  */
 export async function stepRecovery(
   database: Database,
@@ -93,7 +94,7 @@ export async function stepRecovery(
       await tx.query(`update recoveries set status = 'cancelled', updated_at = $2 where id = $1`, [id, now])
       return webhookId
     }
-    const events = await eventsAhead(tx, recovery, limit)
+    const events = await nextEvents(tx, recovery, limit)
     const missed = events.filter(({ event, covered }) => !covered && wantsEvent(target, event))
     let queued = 0
     for (const { event } of missed) {
@@ -115,10 +116,10 @@ export async function stepRecovery(
 }
 
 /**
- * The next events of a recovery's time. `covered`: the webhook took it, or it waits, or it is part of a delivery that did or
- * does; an event that is not dispatched yet is about to be.
+ * The next events of a recovery. `covered`: the event's delivery, or the one it was coalesced into, has succeeded or is
+ * pending, or the event is not dispatched yet.
  */
-async function eventsAhead(tx: Queryable, { id, webhook_id: webhookId }: RecoveryRow, limit: number) {
+async function nextEvents(tx: Queryable, { id, webhook_id: webhookId }: RecoveryRow, limit: number) {
   const { rows } = await tx.query<EventRow & { covered: boolean }>(
     `select e.*,
        exists (select from undispatched u where u.batch_id = e.batch_id and u.event_id = e.id) or exists (

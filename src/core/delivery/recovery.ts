@@ -1,4 +1,4 @@
-/** Recoveries as the API shows them: what failed or was missed is delivered again, in the background. */
+/** The schemas of recoveries in the API: events that failed or were missed are delivered again, in the background. */
 import { Type, type Static } from 'typebox'
 import { idPattern } from '../platform/id.js'
 import { oneOf, Time } from '../platform/schema.js'
@@ -21,7 +21,7 @@ export const Recovery = Type.Object(
 )
 export type Recovery = Static<typeof Recovery>
 
-/** What a recovery is asked for. */
+/** The body of a request for a recovery. */
 export const RecoveryRequest = Type.Object(
   {
     since: Type.String({ format: 'date-time', description: 'Events received from this time on (RFC 3339).' }),

@@ -1,9 +1,9 @@
 /**
  * Standard Webhooks 1.0 signatures (https://github.com/standard-webhooks/standard-webhooks, "Signature scheme"):
- * symmetric with a secret (`whsec_`), asymmetric with a signing key (`whsk_`). Pure but for the random bytes of new ones.
+ * symmetric with a secret (`whsec_`), asymmetric with a signing key (`whsk_`). Pure except for generating new ones.
  *
- * Promise: a receiver that holds any one live secret of its webhook, or the public half of a live signing key, can verify
- * what it got with any Standard Webhooks library; nothing leaves unsigned.
+ * Guarantee: a receiver with one live secret of its webhook, or the public half of a live signing key, can verify a request
+ * with any Standard Webhooks library; no request is sent unsigned.
  */
 import { createHmac, createPrivateKey, createPublicKey, randomBytes, sign, type KeyObject } from 'node:crypto'
 
@@ -21,7 +21,7 @@ export interface SignatureHeaders {
 export interface Signable {
   /** The event's id: the same over retries and replays, so that receivers can deduplicate. */
   id: string
-  /** The time of this attempt; receivers refuse what is older than they tolerate. */
+  /** The time of this attempt; receivers refuse requests that are too old. */
   timestamp: Date
   body: string | Buffer
   /** The live secrets and signing keys of the webhook: one, or two while it is being rotated. */
@@ -37,11 +37,11 @@ const NEW_SECRET_BYTES = 32
 const MIN_SECRET_BYTES = 24
 const MAX_SECRET_BYTES = 64
 
-/** RFC 8032: the private key proper, and what follows from it. */
+/** RFC 8032: the private key, and the public key that is derived from it. */
 const SEED_BYTES = 32
 const PUBLIC_KEY_BYTES = 32
 
-/** RFC 8410: what a PKCS#8 private key starts with when it is an ed25519 seed; node:crypto takes no bare seed. */
+/** RFC 8410: the bytes before the seed in a PKCS#8 ed25519 key. node:crypto does not import a bare seed. */
 const PKCS8_BEFORE_SEED = Buffer.from('302e020100300506032b657004220420', 'hex')
 
 /** Parsed signing keys: parsing takes ten times as long as signing does (300 us and 25 us, measured). */
@@ -60,8 +60,8 @@ export function isSecret(text: string): boolean {
 }
 
 /**
- * A new random signing key: `whsk_` and 64 bytes in base64, the seed and the public key after it. That is how libsodium and
- * Go hold a key, and what the senders of such webhooks hand out; the specification says no more than "base64".
+ * A new random signing key: `whsk_` and 64 bytes in base64, the seed followed by the public key. libsodium and Go use the
+ * same layout; the specification only says "base64".
  */
 export function newSigningKey(): string {
   const seed = randomBytes(SEED_BYTES)
@@ -82,7 +82,7 @@ export function publicKeyOf(signingKey: string): string {
 }
 
 /**
- * The three headers of a signed request. What is signed is `id.timestamp.body`.
+ * The three headers of a signed request. The signed text is `id.timestamp.body`.
  * @throws RangeError without a secret: a bug of the caller
  */
 export function signatureHeaders({ id, timestamp, body, secrets }: Signable): SignatureHeaders {
@@ -101,7 +101,7 @@ function secretBytes(secret: string): Buffer {
   return Buffer.from(secret.slice(SECRET_PREFIX.length), 'base64')
 }
 
-/** The bytes whose canonical base64 follows the prefix. */
+/** The decoded bytes after the prefix; undefined when the text is not the prefix and canonical base64. */
 function bytesAfter(prefix: string, text: string): Buffer | undefined {
   if (!text.startsWith(prefix)) return undefined
   const bytes = Buffer.from(text.slice(prefix.length), 'base64')
@@ -124,7 +124,7 @@ function keyOfSeed(seed: Buffer): KeyObject {
   return createPrivateKey({ key: Buffer.concat([PKCS8_BEFORE_SEED, seed]), format: 'der', type: 'pkcs8' })
 }
 
-/** The last bytes of its SPKI form (RFC 8410 section 4). */
+/** The raw public key: the last bytes of its SPKI form (RFC 8410 section 4). */
 function publicBytes(privateKey: KeyObject): Buffer {
   return createPublicKey(privateKey).export({ format: 'der', type: 'spki' }).subarray(-PUBLIC_KEY_BYTES)
 }

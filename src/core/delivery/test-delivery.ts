@@ -1,4 +1,4 @@
-/** A test: one event of type webhook.test for one webhook, attempted now and never again. */
+/** The test of a webhook: one event of type webhook.test, attempted once and at once. */
 import { localEvent, TEST_EVENT_TYPE, type StoredEvent } from '../event/event.js'
 import { insertEvent } from '../event/event-store.js'
 import { SAMPLE_CHANGE } from '../event/sample.js'
@@ -15,8 +15,8 @@ import { recordDispatches } from './delivery-store.js'
 import type { DeliveryState } from './policy.js'
 
 /**
- * Sends a test to a webhook, whatever its status and selection, and says what came of it.
- * @returns the delivery, succeeded or dead, with its one attempt
+ * Sends a test event to a webhook, whatever its status and selection.
+ * @returns the delivery, succeeded or dead, with its attempt
  */
 export async function sendTest(
   { database, deliver }: { database: Database; deliver: Deliver },
@@ -30,21 +30,21 @@ export async function sendTest(
   const body = indicators ? withIndicators(content.body, indicators) : content.body
   const { attempt, state } = await deliver({ target, event, body, number: 1, scheduleStart: 0 })
   const deliveryId = newId('dlv')
-  const result = { deliveryId, webhookId: target.id, attempt, state: onceOnly(state), sealed: true }
+  const result = { deliveryId, webhookId: target.id, attempt, state: withoutRetry(state), sealed: true }
   await recordDispatches(database, [{ event, results: [result] }], new Date())
   const delivery = await findDelivery(database, deliveryId)
   if (!delivery) throw new Error(`the delivery of test event ${event.id} is gone`)
   return delivery
 }
 
-/** An event of type webhook.test with the example change, not stored. */
+/** An event of type webhook.test with the sample change, not stored. */
 export function testEvent(now: Date): StoredEvent {
   const payload = stringifyJson(SAMPLE_CHANGE)
   return localEvent({ id: newId('evt'), type: TEST_EVENT_TYPE, payload, dispatchedAt: now }, now)
 }
 
-/** A test says what happened now; nobody waits for it later. */
-function onceOnly(state: DeliveryState): DeliveryState {
+/** A failed test is dead at once: it is not retried. */
+function withoutRetry(state: DeliveryState): DeliveryState {
   if (state.status !== 'pending') return state
   return { status: 'dead', nextAttemptAt: null, reason: 'a test is not retried' }
 }

@@ -1,4 +1,4 @@
-/** What somebody asked for is looked at now, also where the circuit is open: the attempt that was asked for is the probe. */
+/** Wakes delivery queues at once for a request of the API. Where a circuit is open, the next attempt is its probe. */
 import type { FastifyBaseLogger } from 'fastify'
 import type { Queryable } from '../platform/database.js'
 import { leaveToUpkeep, type Queues } from '../platform/queues.js'

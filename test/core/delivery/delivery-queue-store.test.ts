@@ -10,8 +10,8 @@ import {
 import { deleteWebhook } from '../../../src/core/webhook/webhook-store.js'
 import { createTestWorkers } from '../../helpers/workers.js'
 
-const HELD_MS = 15_000
-const HELD = { heldMs: HELD_MS, nextSendAt: null }
+const LEASE_MS = 15_000
+const RENEWAL = { leaseMs: LEASE_MS, nextSendAt: null }
 const ok = () => ({ status: 200 })
 
 t.test('delivery queues', async (t) => {
@@ -30,16 +30,16 @@ t.test('delivery queues', async (t) => {
     async (t) => {
       const { webhook } = await addWebhook(ok)
       const holders = Array.from({ length: 20 }, (_, i) => `process-${i}`)
-      const leases = await Promise.all(holders.map((holder) => acquireLease(database, webhook.id, holder, HELD_MS)))
+      const leases = await Promise.all(holders.map((holder) => acquireLease(database, webhook.id, holder, LEASE_MS)))
       t.equal(leases.filter(Boolean).length, 1)
       const winner = holders[leases.findIndex(Boolean)]!
       t.equal(await holderOf(webhook.id), winner)
-      t.ok(await renewLease(database, webhook.id, winner, HELD), 'it is held for longer')
-      t.ok(await releaseLease(database, webhook.id, winner, HELD), 'there is a note: it is still held')
+      t.ok(await renewLease(database, webhook.id, winner, RENEWAL), 'it is held for longer')
+      t.ok(await releaseLease(database, webhook.id, winner, RENEWAL), 'there is a note: it is still held')
       t.equal(await holderOf(webhook.id), winner)
-      t.equal(await releaseLease(database, webhook.id, winner, HELD), undefined, 'the note was read')
+      t.equal(await releaseLease(database, webhook.id, winner, RENEWAL), undefined, 'the note was read')
       t.equal(await holderOf(webhook.id), null)
-      t.ok(await acquireLease(database, webhook.id, 'another', HELD_MS))
+      t.ok(await acquireLease(database, webhook.id, 'another', LEASE_MS))
       await deleteWebhook(database, webhook.id)
     },
   )
@@ -49,16 +49,16 @@ t.test('delivery queues', async (t) => {
     async (t) => {
       const { webhook } = await addWebhook(ok)
       const next = new Date(Date.now() + 500)
-      await acquireLease(database, webhook.id, 'one', HELD_MS)
-      await renewLease(database, webhook.id, 'one', { heldMs: HELD_MS, nextSendAt: next })
-      t.equal(await acquireLease(database, webhook.id, 'two', HELD_MS), undefined)
+      await acquireLease(database, webhook.id, 'one', LEASE_MS)
+      await renewLease(database, webhook.id, 'one', { leaseMs: LEASE_MS, nextSendAt: next })
+      t.equal(await acquireLease(database, webhook.id, 'two', LEASE_MS), undefined)
       await setQueue(webhook.id, `held_until = now() - interval '1 millisecond'`)
-      t.same((await acquireLease(database, webhook.id, 'two', HELD_MS))!.nextSendAt, next, 'its pace goes on')
-      t.equal(await renewLease(database, webhook.id, 'one', HELD), undefined)
-      t.equal(await releaseLease(database, webhook.id, 'one', HELD), undefined)
+      t.same((await acquireLease(database, webhook.id, 'two', LEASE_MS))!.nextSendAt, next, 'its pace goes on')
+      t.equal(await renewLease(database, webhook.id, 'one', RENEWAL), undefined)
+      t.equal(await releaseLease(database, webhook.id, 'one', RENEWAL), undefined)
       t.equal(await holderOf(webhook.id), 'two', 'who lost it cannot give it away')
-      t.equal(await releaseLease(database, webhook.id, 'two', HELD), undefined, 'old notes count no more')
-      t.equal(await acquireLease(database, 'wh_none', 'one', HELD_MS), undefined)
+      t.equal(await releaseLease(database, webhook.id, 'two', RENEWAL), undefined, 'old notes count no more')
+      t.equal(await acquireLease(database, 'wh_none', 'one', LEASE_MS), undefined)
       await deleteWebhook(database, webhook.id)
     },
   )

@@ -1,7 +1,7 @@
 /** The pace of one webhook. */
 import fc from 'fast-check'
 import t from 'tap'
-import { placeAfter } from '../../../src/core/delivery/pace.js'
+import { slotAfter } from '../../../src/core/delivery/pace.js'
 
 const rate = fc.double({ min: 0.01, max: 1000, noNaN: true })
 /** Rounding of milliseconds since 1970 as doubles. */
@@ -14,11 +14,11 @@ function walk(ratePerSecond: number, steps: readonly { idleMs: number; setMs: nu
   const sent = steps.map(({ idleMs, setMs, setWhileWaitingMs }) => {
     real += idleMs
     offset += setMs
-    const waitMs = placeAfter(next, real + offset, ratePerSecond).at - (real + offset)
+    const waitMs = slotAfter(next, real + offset, ratePerSecond).at - (real + offset)
     waits.push(waitMs)
     real += waitMs
     offset += setWhileWaitingMs
-    next = placeAfter(next, real + offset, ratePerSecond).next
+    next = slotAfter(next, real + offset, ratePerSecond).next
     return real
   })
   return { waits, gaps: sent.slice(1).map((at, i) => at - sent[i]!) }
@@ -45,14 +45,14 @@ t.test('a place of another rate or clock is waited for no longer than the interv
   fc.assert(
     fc.property(rate, steps(clock), fc.double({ min: 0, max: 1e13, noNaN: true }), (ratePerSecond, steps, stale) => {
       const now = Date.UTC(2026, 0, 1)
-      const waits = [placeAfter(stale, now, ratePerSecond).at - now, ...walk(ratePerSecond, steps).waits]
+      const waits = [slotAfter(stale, now, ratePerSecond).at - now, ...walk(ratePerSecond, steps).waits]
       return waits.every((wait) => wait >= 0 && wait <= 1000 / ratePerSecond + EPSILON_MS)
     }),
   )
 })
 
 t.test('a place that is long free is taken at once; without a rate there is none to wait for', async (t) => {
-  t.same(placeAfter(500, 1000, 10), { at: 1000, next: 1100 })
-  t.same(placeAfter(1050, 1000, 10), { at: 1050, next: 1150 })
-  t.same(placeAfter(9_999_999, 1000, null), { at: 1000, next: 0 })
+  t.same(slotAfter(500, 1000, 10), { at: 1000, next: 1100 })
+  t.same(slotAfter(1050, 1000, 10), { at: 1050, next: 1150 })
+  t.same(slotAfter(9_999_999, 1000, null), { at: 1000, next: 0 })
 })

@@ -1,0 +1,109 @@
+/**
+ * The attempts that one process makes at the deliveries of one delivery queue.
+ *
+ * Guarantee: every attempt that is started ends as one that is to be recorded, as a dropped delivery or as `failure`; its
+ * slot of the limiter is given back and the worker is signalled.
+ */
+import type { Database } from '../platform/database.js'
+import type { Signal } from '../platform/signal.js'
+import type { Target } from '../webhook/webhook.js'
+import { loadCoalesced } from './coalesce.js'
+import { bodyFor, loadContent, type Deliver, type Delivered } from './deliver.js'
+import type { DueDelivery } from './delivery-queue-store.js'
+import { dropDelivery } from './delivery-store.js'
+import type { Limiter } from './limiter.js'
+import type { Pacer } from './pacer.js'
+import { resultFor } from './policy.js'
+
+export interface EndedDelivery extends Delivered {
+  target: Target
+  due: DueDelivery
+}
+
+export interface QueueAttempts {
+  /** How many attempts are in flight. */
+  readonly size: number
+  /** What an attempt failed with for a reason of this process, not of the receiver; undefined: none did. */
+  readonly failure: unknown
+  /** Starts an attempt, for which the caller has taken a slot of the limiter. */
+  start(target: Target, due: DueDelivery, ratePerSecond: number | null): void
+  /** The deliveries in flight and those that are not recorded: in the database they are still due. */
+  ids(): string[]
+  /** Resolves when no attempt is in flight. */
+  allEnded(): Promise<void>
+  /** Takes the attempts that have ended: the caller records them. */
+  takeEnded(): EndedDelivery[]
+}
+
+export interface QueueAttemptsOptions {
+  database: Database
+  deliver: Deliver
+  limiter: Limiter
+  pacer: Pacer
+  webhookId: string
+  /** Sent when an attempt has ended. */
+  signal: Signal
+}
+
+export function createQueueAttempts(options: QueueAttemptsOptions): QueueAttempts {
+  const { limiter, webhookId, signal } = options
+  const inFlight = new Map<string, Promise<void>>()
+  const ended: EndedDelivery[] = []
+  let failure: unknown
+
+  async function run(target: Target, due: DueDelivery, ratePerSecond: number | null): Promise<void> {
+    try {
+      const delivered = await attempt(options, target, due, ratePerSecond)
+      limiter.release(webhookId, delivered ? resultFor(delivered.attempt.outcome) : 'failed')
+      if (delivered) ended.push({ ...delivered, target, due })
+    } catch (error) {
+      limiter.release(webhookId, 'failed')
+      failure = error
+    }
+    inFlight.delete(due.id)
+    signal.notify()
+  }
+
+  return {
+    get size() {
+      return inFlight.size
+    },
+    get failure() {
+      return failure
+    },
+    start: (target, due, ratePerSecond) => void inFlight.set(due.id, run(target, due, ratePerSecond)),
+    ids: () => [...inFlight.keys(), ...ended.map(({ due }) => due.id)],
+    async allEnded() {
+      await Promise.all(inFlight.values())
+    },
+    takeEnded: () => ended.splice(0),
+  }
+}
+
+/** @returns undefined when the delivery was dropped and nothing sent */
+async function attempt(
+  options: QueueAttemptsOptions,
+  target: Target,
+  due: DueDelivery,
+  ratePerSecond: number | null,
+): Promise<Delivered | undefined> {
+  const { event, attemptCount, scheduleStart, replay } = due
+  const body = await options.pacer.track(prepare(options, target, due, ratePerSecond))
+  if (!body) return undefined
+  return options.deliver({ target, event, body, number: attemptCount + 1, scheduleStart, replay })
+}
+
+/** Makes the body, then waits for the slot of its attempt, so that the request follows the slot at once. */
+async function prepare(
+  { database, pacer }: QueueAttemptsOptions,
+  target: Target,
+  { id, event, carries }: DueDelivery,
+  ratePerSecond: number | null,
+) {
+  const coalesced = carries ? await loadCoalesced(database, id) : undefined
+  const content = await loadContent(database, event, coalesced)
+  const body = await bodyFor(database, target, event, content, new Date())
+  if (body) await pacer.waitForSlot(ratePerSecond)
+  else await dropDelivery(database, id, 'its indicators were sent with other events', new Date())
+  return body
+}

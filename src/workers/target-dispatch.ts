@@ -1,0 +1,80 @@
+/**
+ * The dispatch of one event to one webhook: a first attempt now where that is allowed, otherwise a delivery that waits in
+ * the webhook's delivery queue.
+ */
+import { bodyFor, type Deliver, type Delivered } from '../core/delivery/deliver.js'
+import type { Dispatched } from '../core/delivery/delivery-store.js'
+import type { Limiter } from '../core/delivery/limiter.js'
+import { resultFor } from '../core/delivery/policy.js'
+import type { StoredEvent } from '../core/event/event.js'
+import type { EventContent } from '../core/format/body.js'
+import type { Database } from '../core/platform/database.js'
+import { newId } from '../core/platform/id.js'
+import type { Target } from '../core/webhook/webhook.js'
+
+/** After its timeout and this long, an attempt is taken for lost with its process. */
+const MARGIN_MS = 5_000
+
+export interface TargetDispatch {
+  target: Target
+  deliveryId: string
+  /** Undefined: the delivery waits in its queue. */
+  attempt: Promise<Delivered> | undefined
+  /** The result of the attempt, once it has ended. */
+  delivered: Delivered | undefined
+}
+
+export interface TargetDispatchOptions {
+  database: Database
+  deliver: Deliver
+  limiter: Limiter
+}
+
+/** Called at the start and at the end of an attempt. */
+export interface AttemptHooks {
+  onStart(): void
+  onEnd(): void
+}
+
+/**
+ * Starts an attempt if one may be made now.
+ * @returns undefined when every indicator in the event was sent to the webhook before: there is no delivery
+ */
+export async function dispatchToTarget(
+  { database, deliver, limiter }: TargetDispatchOptions,
+  { target, event, content }: { target: Target; event: StoredEvent; content: EventContent },
+  { onStart, onEnd }: AttemptHooks,
+): Promise<TargetDispatch | undefined> {
+  const body = await bodyFor(database, target, event, content, new Date())
+  if (!body) return undefined
+  const dispatch: TargetDispatch = { target, deliveryId: newId('dlv'), attempt: undefined, delivered: undefined }
+  if (!isUnrestricted(target) || !(await limiter.acquire(target.id))) return dispatch
+  onStart()
+  dispatch.attempt = deliver({ target, event, body, number: 1, scheduleStart: 0 }).then((delivered) => {
+    limiter.release(target.id, resultFor(delivered.attempt.outcome))
+    onEnd()
+    return (dispatch.delivered = delivered)
+  })
+  return dispatch
+}
+
+/** True for a webhook that any process may send to at any time, since no limit, order or circuit applies to it. */
+function isUnrestricted({
+  max_in_flight: maxInFlight,
+  rate_per_second: rate,
+  order,
+  coalesce,
+  state,
+}: Target): boolean {
+  return maxInFlight === null && rate === null && order === 'none' && !coalesce && state.state === 'healthy'
+}
+
+/** What is recorded of a dispatch while its attempt has ended, is in flight, or waits. */
+export function recordOf({ target, deliveryId, attempt, delivered }: TargetDispatch, now: Date): Dispatched {
+  const ids = { deliveryId, webhookId: target.id }
+  if (delivered) return { ...ids, ...delivered, sealed: true }
+  const dueInMs = attempt ? target.timeout_ms + MARGIN_MS : 0
+  const state = { status: 'pending' as const, nextAttemptAt: new Date(now.getTime() + dueInMs), reason: null }
+  // A delivery that waits may still be coalesced, if its webhook asks for that.
+  return { ...ids, state, attempt: undefined, sealed: attempt !== undefined || !target.coalesce }
+}
