@@ -1,6 +1,6 @@
 /**
- * For tests of delivery queues: a process that works them, with a receiver in memory (what it is sent is decided by the test, without a
- * socket); a database that is watched; a webhook as an operator edits it and as it is written.
+ * For tests of delivery queues: a process that works them, with receivers in memory that the test answers for; the
+ * statements that a database executes; rows as tests read and change them.
  */
 import { createDeliver } from '../../src/core/delivery/deliver.js'
 import type { AttemptInput, SendAttempt } from '../../src/core/delivery/attempt.js'
@@ -11,14 +11,15 @@ import type { Database, Queryable } from '../../src/core/platform/database.js'
 import { newId } from '../../src/core/platform/id.js'
 import { createMetrics } from '../../src/core/platform/metrics.js'
 import { createCircuitTransitions } from '../../src/core/circuit/transitions.js'
+import { deleteWebhook } from '../../src/core/webhook/webhook-store.js'
 import { log, type TestWorkers } from './workers.js'
 
 type Parts = Pick<TestWorkers, 'database' | 'queues' | 'registry' | 'renderer' | 'authorizer'>
 
-/** The status that a receiver answers. */
+/** The status that a receiver answers an attempt with. */
 export type Answer = (input: AttemptInput) => number | Promise<number>
 
-/** @param answer may throw: then the process dies of it before the attempt is written */
+/** @param answer may throw: then the worker fails before the attempt is recorded, as if the process died */
 export function queueProcess(parts: Parts, holder: string, answer: Answer, database: Database = parts.database) {
   const sendAttempt: SendAttempt = async (input) => {
     const startedAt = new Date()
@@ -61,7 +62,7 @@ export function queueProcess(parts: Parts, holder: string, answer: Answer, datab
   }
 }
 
-/** The database, where `before` is called with each statement before it is carried out, in transactions too. */
+/** The database, with `before` called before each statement is executed, in transactions too. */
 export function watched(
   database: Database,
   before: (sql: string, values: readonly unknown[]) => Promise<void> | void,
@@ -88,7 +89,7 @@ export async function editWebhook(db: Queryable, id: string, columns: Record<str
   )
 }
 
-interface Standing {
+interface StoredHealth {
   status: string
   disabled_reason: string | null
   health: string
@@ -96,12 +97,56 @@ interface Standing {
   last_failure: string | null
 }
 
-/** How a webhook is doing, as it is written. */
-export async function standingOf(db: Queryable, id: string): Promise<Standing | undefined> {
-  const { rows } = await db.query<Standing>(
+/** The status and the health of a webhook. */
+export async function readHealth(db: Queryable, id: string): Promise<StoredHealth | undefined> {
+  const { rows } = await db.query<StoredHealth>(
     `select w.status, w.disabled_reason, q.health, q.failing_since, q.last_failure
      from webhooks w join delivery_queues q on q.webhook_id = w.id where w.id = $1`,
     [id],
   )
   return rows[0]
+}
+
+/** The process that holds the lease of a delivery queue; null: none does; undefined: there is no such delivery queue. */
+export async function leaseHolderOf(db: Queryable, webhookId: string): Promise<string | null | undefined> {
+  const { rows } = await db.query<{ holder: string | null }>(
+    'select holder from delivery_queues where webhook_id = $1',
+    [webhookId],
+  )
+  return rows[0]?.holder
+}
+
+/** The number of deliveries in each status. */
+export async function countByStatus(db: Queryable): Promise<Record<string, number>> {
+  const { rows } = await db.query<{ status: string; count: bigint }>(
+    'select status, count(*) from deliveries group by status',
+  )
+  return Object.fromEntries(rows.map(({ status, count }) => [status, Number(count)]))
+}
+
+/** Deletes everything that a test has made, for the next one with the same workers. */
+export async function deleteAll({ database, dispatches, wakes }: TestWorkers): Promise<void> {
+  const { rows } = await database.query<{ id: string }>('select id from webhooks')
+  for (const { id } of rows) await deleteWebhook(database, id)
+  for (const table of ['delivery_queues', 'events', 'alerts', 'recoveries']) {
+    await database.query(`delete from ${table}`)
+  }
+  dispatches.length = wakes.length = 0
+}
+
+/** An alert change with one value, `n`. */
+export function alertChange(alertId: string, n: number): string {
+  const context = { n: [n] }
+  return JSON.stringify({
+    updated_alert: { id: alertId, context },
+    incoming_rule_matches_context: context,
+    context_diff: {},
+  })
+}
+
+/** A promise that the test resolves. */
+export function latch() {
+  let open = () => {}
+  const opened = new Promise<void>((resolve) => (open = resolve))
+  return { opened, open }
 }

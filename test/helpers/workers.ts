@@ -1,4 +1,4 @@
-/** The workers on a real database and real receivers, with a queue that the test turns by hand: jobs are noted, not run. */
+/** The workers on a real database and real receivers. Jobs are listed instead of run: the test does what they would. */
 import type { Test } from 'tap'
 import { healthFields } from '../../src/core/circuit/health-report.js'
 import { createAttempt } from '../../src/core/delivery/attempt.js'
@@ -59,13 +59,13 @@ export async function createTestWorkers(t: Test, settings: { disableAfterMs?: nu
   const registry = createRegistry({ database, sealer })
   const { disableAfterMs = 5 * 86_400_000 } = settings
   const parts = { database, queues, registry, deliver, metrics, log, limiter: createLimiter() }
-  /** DeliveryQueues that a dispatch found something for. */
+  /** The webhooks whose delivery queues a dispatch has woken. */
   const woken: string[] = []
   const process = (holder: string) => {
     const circuit = createCircuitTransitions({ database, disableAfterMs, random: () => 0 })
     const dispatcher = createDispatcher({ ...parts, circuit, deliveryQueues: { wake: (id) => void woken.push(id) } })
     return {
-      /** Dispatches the batch of an event, and waits also for the attempts that its job does not wait for. */
+      /** Dispatches the batch of an event, and waits for the attempts that outlast its job too. */
       async dispatch({ eventId }: { eventId: string }) {
         const { batchId } = (await findEvent(database, eventId))!
         await dispatcher.dispatch({ batchId, size: 1 })
@@ -76,12 +76,12 @@ export async function createTestWorkers(t: Test, settings: { disableAfterMs?: nu
         workQueue({ ...parts, circuit, holder, isClosing }, { webhookId, signal: createSignal() }),
     }
   }
-  /** Makes everything that waits due, as if its time had come. */
+  /** Makes every pending delivery and every probe due. */
   const makeDue = async () => {
     await database.query(`update deliveries set next_attempt_at = now() - interval '1 second' where status = 'pending'`)
     await database.query(`update delivery_queues set probe_at = now() - interval '1 second' where probe_at is not null`)
   }
-  /** Two rounds of upkeep: what the first puts right the second sees. @param now milliseconds since 1970 */
+  /** Runs two rounds of upkeep: the second sees what the first has repaired. @param now milliseconds since 1970 */
   const runUpkeep = async (now = Date.now) => {
     const upkeep = startUpkeep({ database, queues, registry, retentionDays: 30, log, intervalMs: 3600_000, now })
     await upkeep.runOnce()

@@ -3,7 +3,7 @@ import type { HealthState } from '../../../src/core/circuit/health.js'
 import { createCircuitTransitions, type WebhookOutcome } from '../../../src/core/circuit/transitions.js'
 import { findEvent } from '../../../src/core/event/event-store.js'
 import { deleteWebhook } from '../../../src/core/webhook/webhook-store.js'
-import { editWebhook, standingOf } from '../../helpers/queue-process.js'
+import { editWebhook, readHealth } from '../../helpers/queue-process.js'
 import { createTestWorkers } from '../../helpers/workers.js'
 
 const DISABLE_AFTER_MS = 5 * 86_400_000
@@ -89,7 +89,7 @@ t.test('the circuit breaker', async (t) => {
     const four = Array.from({ length: 4 }, () => outcome(webhook.id, 'failed'))
     t.same(await record([...four, outcome(webhook.id, 'ok')]), [])
     t.same(await record(four), [])
-    t.match(await standingOf(database, webhook.id), { health: 'healthy' })
+    t.match(await readHealth(database, webhook.id), { health: 'healthy' })
     t.same(await typesOf(await record([outcome(webhook.id, 'failed')])), ['webhook.failing'])
     t.match((await registry.current()).byId.get(webhook.id), { state: { state: 'failing', failures: 5 } })
   })
@@ -121,7 +121,7 @@ t.test('the circuit breaker', async (t) => {
     t.same(await written(), before)
     await record(Array.from({ length: 5 }, () => outcome(webhook.id, 'failed')))
     t.same(await record([outcome(webhook.id, 'ok', 'failing')]), [])
-    t.match(await standingOf(database, webhook.id), { health: 'recovering', failing_since: null })
+    t.match(await readHealth(database, webhook.id), { health: 'recovering', failing_since: null })
     t.same(await settle(webhook.id, { empty: false }), [], 'the ramp is not over')
     t.same(await typesOf(await settle(webhook.id, { empty: true })), ['webhook.recovered'])
     t.same(await settle(webhook.id, { empty: true }), [], 'there is one notice')
@@ -137,11 +137,11 @@ t.test('the circuit breaker', async (t) => {
     for (let day = 1; day <= 7; day++) {
       now = start + day * 86_400_000
       noticeIds.push(...(await record([outcome(webhook.id, 'failed', 'failing')])))
-      t.match(await standingOf(database, webhook.id), { status: day < 5 ? 'enabled' : 'disabled' }, `day ${day}`)
+      t.match(await readHealth(database, webhook.id), { status: day < 5 ? 'enabled' : 'disabled' }, `day ${day}`)
     }
     t.same(await typesOf(noticeIds), ['webhook.disabled'])
     const since = new Date(start).toISOString()
-    t.match(await standingOf(database, webhook.id), {
+    t.match(await readHealth(database, webhook.id), {
       disabled_reason: `nothing but failures since ${since}, the last one: rejected: status 500`,
     })
   })

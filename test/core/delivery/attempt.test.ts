@@ -33,7 +33,7 @@ async function setUp(t: Test, reply: Reply, now?: () => Date) {
   return { receiver, secret, send, input }
 }
 
-t.test('a receiver gets the contract: a signed POST with its headers and the body byte for byte', async (t) => {
+t.test('a receiver gets a signed POST with the documented headers and the body byte for byte', async (t) => {
   const { receiver, send, input } = await setUp(t, { status: 200 })
   await send(input)
   const [request] = receiver.received
@@ -55,10 +55,10 @@ t.test('a receiver gets the contract: a signed POST with its headers and the bod
     'webhook-id': input.event.id,
     'x-alert-relay-attempt': '3',
   })
-  t.equal(Object.keys(headers).length, 7, 'and nothing else')
+  t.equal(Object.keys(headers).length, 7, 'and no other')
 })
 
-t.test('during a rotation the holder of either secret can verify', async (t) => {
+t.test('during a rotation either secret verifies the request', async (t) => {
   const { receiver, secret, send, input } = await setUp(t, { status: 200 })
   await send({ ...input, secrets: [newSecret(), secret] })
   await send({ ...input, secrets: [newSecret()] })
@@ -68,14 +68,14 @@ t.test('during a rotation the holder of either secret can verify', async (t) => 
   )
 })
 
-t.test('the time of the attempt is the one that is signed and recorded', async (t) => {
+t.test('the time of the attempt is signed and recorded', async (t) => {
   const startedAt = new Date('2026-01-02T03:04:05.678Z')
   const { receiver, send, input } = await setUp(t, { status: 204 }, () => startedAt)
   t.same((await send(input)).startedAt, startedAt)
   t.equal(receiver.received[0]?.headers['webhook-timestamp'], '1767323045')
 })
 
-t.test('a 2xx is a success, any other answer a rejection, both with status and body', async (t) => {
+t.test('a 2xx is a success, any other answer a rejection, both are recorded with status and body', async (t) => {
   for (const [status, outcome] of [
     [200, 'succeeded'],
     [204, 'succeeded'],
@@ -83,7 +83,7 @@ t.test('a 2xx is a success, any other answer a rejection, both with status and b
     [410, 'rejected'],
     [503, 'rejected'],
   ] as const) {
-    const body = status === 204 ? '' : `said ${status}`
+    const body = status === 204 ? '' : `body of ${status}`
     const { send, input } = await setUp(t, { status, body, headers: { location: 'http://127.0.0.1:9/' } })
     const attempt = await send(input)
     t.match(attempt, { number: 3, outcome, statusCode: status, error: null, responseBody: body })
@@ -92,19 +92,19 @@ t.test('a 2xx is a success, any other answer a rejection, both with status and b
   }
 })
 
-t.test('what is no answer is an outcome with an error and without a status', async (t) => {
+t.test('an attempt without an answer has an error and no status', async (t) => {
   const { receiver, send, input } = await setUp(t, { status: 200, hang: true })
-  const nothing = { statusCode: null, responseBody: null, number: 3 }
+  const noAnswer = { statusCode: null, responseBody: null, number: 3 }
   t.match(await send({ ...input, timeoutMs: 100 }), {
-    ...nothing,
+    ...noAnswer,
     outcome: 'timeout',
     error: 'no answer within 100 ms',
   })
   t.match(await send({ ...input, url: 'http://10.0.0.1/' }), {
-    ...nothing,
+    ...noAnswer,
     outcome: 'target_refused',
     error: /^the target is 10\.0\.0\.1, not a public address/,
   })
   await receiver.close()
-  t.match(await send(input), { ...nothing, outcome: 'connection_failed', error: /ECONNREFUSED/ })
+  t.match(await send(input), { ...noAnswer, outcome: 'connection_failed', error: /ECONNREFUSED/ })
 })

@@ -15,7 +15,7 @@ const granted = (fields: object = {}) => ({
   status: 200,
   body: JSON.stringify({ access_token: 'tk-1', token_type: 'Bearer', expires_in: 3600, ...fields }),
 })
-/** tk-1, tk-2, ... */
+/** Grants tk-1, tk-2, ... */
 const counting: Respond = (_request, count) => granted({ access_token: `tk-${count}` })
 
 async function setUp(t: Test, respond: Respond = counting, allowPrivateTargets = ['127.0.0.1/32']) {
@@ -32,7 +32,7 @@ async function setUp(t: Test, respond: Respond = counting, allowPrivateTargets =
 
 const bearer = (token: string): Authorization => ({ ok: true, headers: { authorization: `Bearer ${token}` } })
 
-t.test('without auth there is no header, basic and bearer are theirs', async (t) => {
+t.test('without auth there is no header; basic and bearer credentials make theirs', async (t) => {
   const { authorizer, endpoint } = await setUp(t)
   const of = (auth: Auth | null) => authorizer.headersFor('wh_1', auth, 1000)
   t.same(await of(null), { ok: true, headers: {} })
@@ -43,8 +43,8 @@ t.test('without auth there is no header, basic and bearer are theirs', async (t)
   t.equal(endpoint.received.length, 0)
 })
 
-t.test('a token is asked for as RFC 6749 says', async (t) => {
-  t.test('the client shows itself in the header, encoded as a form', async (t) => {
+t.test('a token is requested as RFC 6749 says', async (t) => {
+  t.test('with the client credentials in the header, form-encoded', async (t) => {
     const { ask, endpoint } = await setUp(t)
     t.same(await ask({ client_id: 'a b:c', client_secret: 'p+%', scope: 'read write' }), bearer('tk-1'))
     const [{ method, headers, body } = { method: '', headers: {}, body: '' }] = endpoint.received
@@ -63,7 +63,7 @@ t.test('a token is asked for as RFC 6749 says', async (t) => {
     )
   })
 
-  t.test('or in the body, where nothing breaks out of its place', async (t) => {
+  t.test('or in the body, where a value cannot add a field', async (t) => {
     const { ask, endpoint } = await setUp(t)
     await ask({ client_auth: 'body', client_secret: 'x&scope=admin', audience: 'https://soar.example/' })
     t.notOk(endpoint.received[0]!.headers.authorization)
@@ -79,8 +79,8 @@ t.test('a token is asked for as RFC 6749 says', async (t) => {
   })
 })
 
-t.test('a token is kept', async (t) => {
-  t.test('for one webhook and its credentials as they are', async (t) => {
+t.test('a token is cached', async (t) => {
+  t.test('for one webhook and its current credentials', async (t) => {
     const { ask, endpoint } = await setUp(t)
     t.same(await ask(), bearer('tk-1'))
     t.same(await ask(), bearer('tk-1'))
@@ -110,7 +110,7 @@ t.test('a token is kept', async (t) => {
     }
   })
 
-  t.test('at most five minutes when nobody says how long it lives', async (t) => {
+  t.test('for five minutes when the answer has no usable expires_in', async (t) => {
     const odd = ['null', '-1', '"soon"', '""', '{}', '[]', 'true', '"1e99"', '{"toString":1,"valueOf":1}']
     for (const text of ['', ...odd.map((value) => `,"expires_in":${value}`)]) {
       const respond: Respond = (_request, count) => ({
@@ -124,7 +124,7 @@ t.test('a token is kept', async (t) => {
     }
   })
 
-  t.test('and many who want it at once wait for one request', async (t) => {
+  t.test('and concurrent attempts wait for one request', async (t) => {
     let answer = (): void => {}
     const held = new Promise<void>((resolve) => (answer = resolve))
     const { ask, endpoint, clock, authorizer, auth } = await setUp(t, async () => {
@@ -137,11 +137,11 @@ t.test('a token is kept', async (t) => {
     authorizer.forget('wh_1', auth)
     asked.push(ask())
     answer()
-    t.same(await Promise.all(asked), Array(51).fill(bearer('tk-1')), 'also those who come late, or would forget it')
+    t.same(await Promise.all(asked), Array(51).fill(bearer('tk-1')), 'also after a long wait and a forget')
     t.equal(endpoint.received.length, 1)
   })
 
-  t.test('for the thousand that were used last', async (t) => {
+  t.test('for the thousand webhooks that used one last', async (t) => {
     const { ask, endpoint } = await setUp(t)
     const names = Array.from({ length: 1000 }, (_, i) => `wh_${i}`)
     await Promise.all(names.map((name) => ask({}, name)))
@@ -149,13 +149,13 @@ t.test('a token is kept', async (t) => {
     t.equal(endpoint.received.length, 1000)
     await ask({}, 'wh_new')
     await ask({}, 'wh_0')
-    t.equal(endpoint.received.length, 1001, 'the first was used again')
+    t.equal(endpoint.received.length, 1001, 'the first was used again, and kept')
     await ask({}, 'wh_1')
-    t.equal(endpoint.received.length, 1002, 'the second was the oldest')
+    t.equal(endpoint.received.length, 1002, 'the second was evicted')
   })
 })
 
-t.test('a token that a receiver refused is replaced, but not one that has just come', async (t) => {
+t.test('a token that a receiver refused is replaced, unless it is new', async (t) => {
   const { ask, authorizer, auth, clock } = await setUp(t)
   await ask()
   clock.ms += 4_999
@@ -164,15 +164,15 @@ t.test('a token that a receiver refused is replaced, but not one that has just c
   clock.ms += 1
   authorizer.forget('wh_2', auth)
   authorizer.forget('wh_1', { ...auth, client_secret: 'other' })
-  t.same(await ask(), bearer('tk-1'), 'others forget theirs')
+  t.same(await ask(), bearer('tk-1'), 'another webhook or other credentials do not affect it')
   authorizer.forget('wh_1', auth)
   t.same(await ask(), bearer('tk-2'))
   authorizer.forget('wh_1', auth)
-  t.same(await ask(), bearer('tk-2'), 'a late answer to the old one changes nothing')
+  t.same(await ask(), bearer('tk-2'), 'a late answer to the old one does not replace the new one')
 })
 
-t.test('a failure', async (t) => {
-  t.test('is remembered for five seconds, whoever asks and forgets', async (t) => {
+t.test('a failed token request', async (t) => {
+  t.test('is cached for five seconds, also after a forget', async (t) => {
     const { ask, endpoint, clock, authorizer, auth } = await setUp(t, (_request, count) =>
       count === 1 ? { status: 503 } : granted(),
     )
@@ -186,7 +186,7 @@ t.test('a failure', async (t) => {
     t.same(await ask(), bearer('tk-1'))
   })
 
-  t.test('says what RFC 6749 lists and nothing else of the answer', async (t) => {
+  t.test('reports the error codes of RFC 6749 and no other text of the answer', async (t) => {
     const answers: [status: number, body: string, error: string][] = [
       [401, '{"error":"invalid_client"}', 'answered 401 invalid_client'],
       [400, `{"error":"invalid_scope","error_description":"${SECRET}"}`, 'answered 400 invalid_scope'],
@@ -219,7 +219,7 @@ t.test('a failure', async (t) => {
     }
   })
 
-  t.test('is a redirect, which is not followed', async (t) => {
+  t.test('does not follow a redirect', async (t) => {
     const other = await createReceiver({ respond: () => granted() })
     t.teardown(() => other.close())
     const { ask } = await setUp(t, () => ({ status: 307, headers: { location: other.url } }))
@@ -227,14 +227,14 @@ t.test('a failure', async (t) => {
     t.equal(other.connectionCount, 0)
   })
 
-  t.test('is a private address, to which nothing connects', async (t) => {
+  t.test('does not connect to a private address', async (t) => {
     const { ask, endpoint } = await setUp(t, counting, [])
     const outcome = await ask()
     t.match(outcome, { ok: false, error: /^no token: the target is 127\.0\.0\.1, not a public address/ })
     t.equal(endpoint.connectionCount, 0)
   })
 
-  t.test('is nobody there, said without path and query', async (t) => {
+  t.test('reports a refused connection without path and query', async (t) => {
     const { ask, endpoint, auth } = await setUp(t)
     await endpoint.close()
     const outcome = await ask({ token_url: `${auth.token_url}/${SECRET}?key=${SECRET}` })
@@ -242,7 +242,7 @@ t.test('a failure', async (t) => {
     t.notMatch(JSON.stringify(outcome), SECRET)
   })
 
-  t.test('is 100 MB, of which almost nothing is read', async (t) => {
+  t.test('reads little of an answer of 100 MB', async (t) => {
     const chunk = Buffer.alloc(64 * 1024, ' ')
     let sent = 0
     const server = createServer((_request, response) => {
@@ -263,7 +263,7 @@ t.test('a failure', async (t) => {
     t.ok(sent < 25 * 1024 * 1024, `${sent} bytes went into the socket's buffers`)
   })
 
-  t.test('is no answer within the time of the attempt, while the token still comes for the next', async (t) => {
+  t.test('is an error when the timeout of the attempt is over; a token that arrives later is cached', async (t) => {
     let answer = (): void => {}
     const held = new Promise<void>((resolve) => (answer = resolve))
     const { ask, endpoint } = await setUp(t, async () => {
@@ -278,7 +278,7 @@ t.test('a failure', async (t) => {
   })
 })
 
-t.test('a large token fits', async (t) => {
+t.test('a token of 12,000 characters is accepted', async (t) => {
   const token = randomBytes(6_000).toString('hex')
   const { ask } = await setUp(t, () => granted({ access_token: token, id_token: 'x'.repeat(10_000) }))
   t.same(await ask(), bearer(token))

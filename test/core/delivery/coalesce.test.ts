@@ -29,21 +29,21 @@ const valuesOf = (context: JsonObject) => flattenContext(context).map(({ value }
 const sorted = (values: Iterable<number>) => [...values].sort((a, b) => a - b)
 
 /**
- * What the receiver does with a request: takes it and says so, refuses it, takes it but its answer is lost, or takes it
- * while the relay's process dies.
+ * What happens to a request: the receiver accepts it, refuses it, accepts it but the answer is lost, or accepts it and the
+ * process of the relay dies.
  */
 type Mode = 'up' | 'down' | 'lossy' | 'crash'
 
-/** A receiver that knows each event's id once, as Standard Webhooks asks for. */
+/** A receiver that ignores an event id that it has seen, as Standard Webhooks asks for. */
 function receiver() {
-  const taken = new Map<string, Body>()
+  const accepted = new Map<string, Body>()
   const texts = new Map<string, Set<string>>()
-  const receiver = { mode: 'up' as Mode, taken, texts, sent: 0, lost: false, answer: undefined as unknown as Answer }
+  const receiver = { mode: 'up' as Mode, accepted, texts, sent: 0, lost: false, answer: undefined as unknown as Answer }
   receiver.answer = ({ event, body }) => {
     receiver.sent++
     texts.set(event.id, (texts.get(event.id) ?? new Set()).add(body.text))
     if (receiver.mode === 'down') return 500
-    if (!taken.has(event.id)) taken.set(event.id, JSON.parse(body.text) as Body)
+    if (!accepted.has(event.id)) accepted.set(event.id, JSON.parse(body.text) as Body)
     if (receiver.mode === 'up') return 200
     receiver.lost = true
     if (receiver.mode === 'crash') throw new Error('the process died')
@@ -52,7 +52,7 @@ function receiver() {
   return receiver
 }
 
-/** One webhook that coalesces, two processes that work its delivery queue, and a receiver. */
+/** A webhook that coalesces, two processes that work its delivery queue, and a receiver. */
 async function scene(workers: TestWorkers, fields: Partial<Webhook> = {}) {
   const { database, publish, dispatch, addWebhook } = workers
   await database.query('delete from webhooks')
@@ -80,7 +80,7 @@ async function scene(workers: TestWorkers, fields: Partial<Webhook> = {}) {
         `update delivery_queues set health = 'failing', failures = 5, failing_since = now(), probe_at = now()`,
       )
     },
-    /** Works the delivery queue once, everything due, and the ramp nearly over: it is not what is looked at here. */
+    /** Works the delivery queue with everything due, and the ramp nearly over, so that it does not slow the test. */
     async work(by = 0) {
       await database.query(
         `update deliveries set next_attempt_at = now() - interval '1 second' where status = 'pending'`,
@@ -92,8 +92,8 @@ async function scene(workers: TestWorkers, fields: Partial<Webhook> = {}) {
         if (error.message !== 'the process died') throw error
       })
     },
-    /** The process that had the delivery queue is no more, and its time is over. */
-    async takeOver() {
+    /** Leaves the lease to a process that died, expired. */
+    async expireLease() {
       await database.query(`update delivery_queues set holder = 'dead', held_until = now() - interval '1 second'`)
     },
     async pending() {
@@ -118,9 +118,9 @@ function steps(...modes: (Mode | 'fail')[]): fc.Arbitrary<Step[]> {
 }
 
 let alerts = 0
-const seen = { folded: 0, lost: 0 }
+const counts = { coalesced: 0, lost: 0 }
 
-/** @returns what is wrong at the end, if anything is */
+/** Runs the steps, then lets everything be delivered. @returns what is wrong at the end; undefined: nothing */
 async function run(
   workers: TestWorkers,
   fields: Partial<Webhook>,
@@ -135,31 +135,31 @@ async function run(
       await it.publish(alertId, step.values)
     } else if (step.kind === 'work') {
       await it.work(step.by)
-      if (it.to.mode === 'crash') await it.takeOver()
+      if (it.to.mode === 'crash') await it.expireLease()
       if (it.to.mode === 'crash') it.to.mode = 'down'
     } else if (step.kind === 'fail') await it.fail()
     else it.to.mode = step.kind
   }
   it.to.mode = 'up'
   for (let round = 0; round < 5 && (await it.pending()) > 0; round++) await it.work(round % 2)
-  if ((await it.pending()) > 0) return 'something waits for ever'
+  if ((await it.pending()) > 0) return 'a delivery is still pending'
   return wrongIn(it, published, fields)
 }
 
 function wrongIn({ to }: Scene, published: readonly number[][], { order }: Partial<Webhook>): string | undefined {
-  const bodies = [...to.taken.values()]
-  if (to.lost) seen.lost++
-  if (bodies.some(({ relay }) => relay.changes)) seen.folded++
+  const bodies = [...to.accepted.values()]
+  if (to.lost) counts.lost++
+  if (bodies.some(({ relay }) => relay.changes)) counts.coalesced++
   for (const texts of to.texts.values()) if (texts.size > 1) return 'an event was sent with two contents'
   const all = sorted(new Set(published.flat()))
   const union = sorted(bodies.flatMap((body) => valuesOf(body.context_diff)))
   const isSame = (one: readonly number[], other: readonly number[]) => String(one) === String(other)
-  if (!isSame(sorted(new Set(union)), all)) return `it was told of ${String(union)} out of ${String(all)}`
+  if (!isSame(sorted(new Set(union)), all)) return `it has the values ${String(union)} of ${String(all)}`
   const changes = bodies.reduce((sum, { relay }) => sum + (relay.changes ?? 1), 0)
-  if (!to.lost && !isSame(union, all)) return `it was told twice: ${String(union)}`
-  if (!to.lost && changes !== published.length) return `${changes} changes out of ${published.length}`
+  if (!to.lost && !isSame(union, all)) return `it has values twice: ${String(union)}`
+  if (!to.lost && changes !== published.length) return `it has ${changes} changes of ${published.length}`
   const latest = bodies.reduce((one, other) => (other.relay.sequence > one.relay.sequence ? other : one), bodies[0]!)
-  if (published.length === 0) return bodies.length === 0 ? undefined : 'something out of nothing'
+  if (published.length === 0) return bodies.length === 0 ? undefined : 'a body without a change'
   if (latest.relay.sequence !== published.length) return 'it does not have the latest change'
   if (order === 'alert' && latest !== bodies.at(-1)) return 'the latest change did not come last'
   if (!isSame(sorted(valuesOf(latest.updated_alert.context)), all)) return 'it does not have the latest state'
@@ -171,7 +171,7 @@ function wrongIn({ to }: Scene, published: readonly number[][], { order }: Parti
   return undefined
 }
 
-async function holds(t: Test, workers: TestWorkers, arbitrary: fc.Arbitrary<Step[]>, numRuns: number): Promise<void> {
+async function check(t: Test, workers: TestWorkers, arbitrary: fc.Arbitrary<Step[]>, numRuns: number): Promise<void> {
   const order = fc.constantFrom('none' as const, 'alert' as const)
   await fc.assert(
     fc.asyncProperty(order, arbitrary, async (order, steps) => {
@@ -180,30 +180,30 @@ async function holds(t: Test, workers: TestWorkers, arbitrary: fc.Arbitrary<Step
     }),
     { numRuns, endOnFailure: true },
   )
-  t.ok(seen.folded > numRuns / 10, `${seen.folded} of ${numRuns} runs folded something`)
+  t.ok(counts.coalesced > numRuns / 10, `${counts.coalesced} of ${numRuns} runs coalesced something`)
 }
 
-t.test('folding', async (t) => {
+t.test('coalescing', async (t) => {
   const workers = await createTestWorkers(t)
   const { database } = workers
 
-  await t.test('over outages alone, a receiver is told of every value and of every change exactly once', async (t) => {
-    seen.folded = seen.lost = 0
-    await holds(t, workers, steps('up', 'down', 'down', 'fail', 'fail'), 25)
-    t.equal(seen.lost, 0)
+  await t.test('after outages alone, a receiver has every value and every change exactly once', async (t) => {
+    counts.coalesced = counts.lost = 0
+    await check(t, workers, steps('up', 'down', 'down', 'fail', 'fail'), 25)
+    t.equal(counts.lost, 0)
   })
 
   await t.test(
-    'over lost answers, crashes and takeovers, of every value and the latest state at least once',
+    'after lost answers, crashes and takeovers, a receiver has every value and the latest state at least once',
     async (t) => {
-      seen.folded = seen.lost = 0
-      await holds(t, workers, steps('up', 'down', 'lossy', 'crash', 'fail', 'fail'), 25)
-      t.ok(seen.lost > 2, `in ${seen.lost} runs an answer was lost`)
+      counts.coalesced = counts.lost = 0
+      await check(t, workers, steps('up', 'down', 'lossy', 'crash', 'fail', 'fail'), 25)
+      t.ok(counts.lost > 2, `in ${counts.lost} runs an answer was lost`)
     },
   )
 
   await t.test(
-    'what waits while a webhook is down becomes one delivery, with what is new in any of them',
+    'changes that wait while a webhook is failing become one delivery, with the new values of each',
     async (t) => {
       const it = await scene(workers)
       await it.fail()
@@ -211,7 +211,7 @@ t.test('folding', async (t) => {
       const other = await it.publish('another', [9])
       await it.work()
       t.equal(it.to.sent, 2)
-      const body = it.to.taken.get(events[2]!.id)!
+      const body = it.to.accepted.get(events[2]!.id)!
       t.match(body.relay, {
         event_id: events[2]!.id,
         type: 'alert.created',
@@ -221,7 +221,7 @@ t.test('folding', async (t) => {
       })
       t.same(sorted(valuesOf(body.context_diff)), [1, 2, 3, 4])
       t.same(sorted(valuesOf(body.updated_alert.context)), [1, 2, 3, 4])
-      t.notOk('changes' in it.to.taken.get(other.id)!.relay)
+      t.notOk('changes' in it.to.accepted.get(other.id)!.relay)
       const [first] = await workers.deliveriesOf(events[0]!.id)
       const [carrier] = await workers.deliveriesOf(events[2]!.id)
       t.match(first, {
@@ -234,15 +234,15 @@ t.test('folding', async (t) => {
     },
   )
 
-  await t.test('while it is well nothing is folded', async (t) => {
+  await t.test('for a healthy webhook nothing is coalesced', async (t) => {
     const it = await scene(workers)
-    for (let i = 0; i < 3; i++) await it.publish('well', [i])
+    for (let i = 0; i < 3; i++) await it.publish('healthy', [i])
     await it.work()
     t.equal(it.to.sent, 3)
   })
 
   await t.test(
-    'what was attempted carries nothing more; it may be carried itself, and so may what it carries',
+    'a delivery that was attempted carries no further change, and may be coalesced with those that it carries',
     async (t) => {
       const it = await scene(workers)
       const [a, b] = [await it.publish('seal', [1]), await it.publish('seal', [2])]
@@ -259,7 +259,7 @@ t.test('folding', async (t) => {
       t.ok(await coalesceWaiting(database, { webhookId: it.webhook.id, alertId: 'seal' }, options))
       t.notOk(
         await coalesceWaiting(database, { webhookId: it.webhook.id, alertId: 'seal' }, options),
-        'nothing is left',
+        'no other is left',
       )
       const [carrier] = await workers.deliveriesOf(c.id)
       for (const { id } of [a, b]) {
@@ -267,28 +267,28 @@ t.test('folding', async (t) => {
       }
       it.to.mode = 'up'
       await it.work()
-      t.match(it.to.taken.get(c.id)!.relay, { changes: 3, type: 'alert.created' })
+      t.match(it.to.accepted.get(c.id)!.relay, { changes: 3, type: 'alert.created' })
     },
   )
 
-  await t.test('under way or behind a change that is not dispatched: not folded', async (t) => {
+  await t.test('a delivery in flight, or after a change that is not dispatched, is not coalesced', async (t) => {
     const it = await scene(workers, { order: 'alert' })
     const a = await it.publish('way', [1])
     const b = await it.publish('way', [2])
     const hidden = await workers.publish(change('way', [3]))
     await it.publish('way', [4])
     const [first] = await workers.deliveriesOf(a.id)
-    const fold = (options: { skip: string[]; inOrder: boolean }) =>
+    const coalesce = (options: { skip: string[]; inOrder: boolean }) =>
       coalesceWaiting(database, { webhookId: it.webhook.id, alertId: 'way' }, { ...options, now: new Date() })
-    t.notOk(await fold({ skip: [first!.id], inOrder: true }), 'the second has nobody to go with')
-    t.ok(await fold({ skip: [], inOrder: true }))
+    t.notOk(await coalesce({ skip: [first!.id], inOrder: true }), 'the second has no other to carry')
+    t.ok(await coalesce({ skip: [], inOrder: true }))
     t.match(await workers.deliveriesOf(a.id), [{ folded_into: (await workers.deliveriesOf(b.id))[0]!.id }])
     await workers.dispatch({ eventId: hidden.id })
-    t.ok(await fold({ skip: [], inOrder: true }))
+    t.ok(await coalesce({ skip: [], inOrder: true }))
     t.equal(await it.pending(), 1)
   })
 
-  await t.test('a delivery carries a bounded number of changes; all of them are carried', async (t) => {
+  await t.test('a delivery has at most 1,000 changes; more become several deliveries', async (t) => {
     const it = await scene(workers)
     const { id } = await it.publish('many', [1])
     await database.query(
@@ -301,22 +301,22 @@ t.test('folding', async (t) => {
        select replace(id, 'evt_', 'dlv_'), id, $2, 'pending', now(), 'many', sequence, false, now(), now() from copies`,
       [id, it.webhook.id],
     )
-    const fold = () =>
+    const coalesce = () =>
       coalesceWaiting(
         database,
         { webhookId: it.webhook.id, alertId: 'many' },
         { skip: [], inOrder: false, now: new Date() },
       )
-    while (await fold());
-    const { rows } = await database.query<{ folded: bigint }>(
-      `select count(*) as folded from deliveries where folded_into is not null group by folded_into`,
+    while (await coalesce());
+    const { rows } = await database.query<{ carried: bigint }>(
+      `select count(*) as carried from deliveries where folded_into is not null group by folded_into`,
     )
-    t.ok(rows.every(({ folded }) => folded < 1000n))
-    t.equal(rows.reduce((sum, { folded }) => sum + Number(folded), 0) + (await it.pending()), 2500)
+    t.ok(rows.every(({ carried }) => carried < 1000n))
+    t.equal(rows.reduce((sum, { carried }) => sum + Number(carried), 0) + (await it.pending()), 2500)
     t.ok((await it.pending()) <= 5)
   })
 
-  await t.test('with once, every indicator that was claimed is sent, with whichever event', async () => {
+  await t.test('with once, every indicator that was claimed is sent', async () => {
     const order = fc.constantFrom('none' as const, 'alert' as const)
     await fc.assert(
       fc.asyncProperty(order, steps('up', 'down', 'lossy', 'fail', 'fail'), async (order, steps) => {
@@ -333,7 +333,7 @@ t.test('folding', async (t) => {
         }
         it.to.mode = 'up'
         for (let round = 0; round < 5 && (await it.pending()) > 0; round++) await it.work(round % 2)
-        const sent = [...it.to.taken.values()].flatMap(({ indicators }) =>
+        const sent = [...it.to.accepted.values()].flatMap(({ indicators }) =>
           indicators!.map(({ value }) => Number(value)),
         )
         const expected = sorted(new Set(published))
@@ -345,28 +345,25 @@ t.test('folding', async (t) => {
     )
   })
 
-  await t.test(
-    'with once, what is sent again brings its values too: also where it waits with a later change',
-    async (t) => {
-      const it = await scene(workers, { once: { paths: ['v'], within: '30d' } })
-      // missed: the webhook did not exist, or was disabled, when it came
-      const missed = await workers.publish(change('replayed', [1, 2]))
-      await database.query('delete from undispatched where event_id = $1', [missed.id])
-      await it.fail()
-      const later = await it.publish('replayed', [3])
-      const event = (await findEvent(database, missed.id))!
-      await replayDeliveries(database, event, [it.webhook.id], new Date())
-      await it.work()
-      await it.work()
-      t.equal(await it.pending(), 0)
-      const sent = [...it.to.taken.values()].flatMap(({ indicators }) => indicators!.map(({ value }) => Number(value)))
-      t.same(sorted(sent), [1, 2, 3])
-      t.ok(it.to.taken.has(later.id))
-    },
-  )
+  await t.test('with once, a replay sends its values too, also while a later change waits', async (t) => {
+    const it = await scene(workers, { once: { paths: ['v'], within: '30d' } })
+    // The webhook did not exist, or was disabled, when this event came.
+    const missed = await workers.publish(change('replayed', [1, 2]))
+    await database.query('delete from undispatched where event_id = $1', [missed.id])
+    await it.fail()
+    const later = await it.publish('replayed', [3])
+    const event = (await findEvent(database, missed.id))!
+    await replayDeliveries(database, event, [it.webhook.id], new Date())
+    await it.work()
+    await it.work()
+    t.equal(await it.pending(), 0)
+    const sent = [...it.to.accepted.values()].flatMap(({ indicators }) => indicators!.map(({ value }) => Number(value)))
+    t.same(sorted(sent), [1, 2, 3])
+    t.ok(it.to.accepted.has(later.id))
+  })
 
   await t.test(
-    'a retry by hand of a folded change sends that one, and does not change what its carrier was sent with',
+    'a retry by hand of a coalesced change sends it alone, and does not change the body of its carrier',
     async (t) => {
       const it = await scene(workers)
       await it.fail()
@@ -380,12 +377,12 @@ t.test('folding', async (t) => {
       await it.work()
       await it.work()
       t.equal(await it.pending(), 0)
-      t.same(sorted([...it.to.taken.values()].flatMap((body) => valuesOf(body.context_diff))), [1, 1, 2])
+      t.same(sorted([...it.to.accepted.values()].flatMap((body) => valuesOf(body.context_diff))), [1, 1, 2])
       t.equal(it.to.texts.get(b.id)!.size, 1)
     },
   )
 
-  await t.test('retention keeps a folded change as long as its carrier waits', async (t) => {
+  await t.test('retention keeps a coalesced change while its carrier is pending', async (t) => {
     const it = await scene(workers)
     await it.fail()
     const events = [await it.publish('kept', [1]), await it.publish('kept', [2])]
@@ -395,7 +392,7 @@ t.test('folding', async (t) => {
     t.match(await deleteOldEvents(database, all), { deleted: 0 })
     it.to.mode = 'up'
     await it.work()
-    t.match(it.to.taken.get(events[1]!.id)!.relay, { changes: 2 })
+    t.match(it.to.accepted.get(events[1]!.id)!.relay, { changes: 2 })
     t.match(await deleteOldEvents(database, all), { deleted: 2 })
     await deleteWebhook(database, it.webhook.id)
   })

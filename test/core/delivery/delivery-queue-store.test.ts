@@ -1,5 +1,4 @@
 import t from 'tap'
-import { bringForward } from '../../../src/core/delivery/delivery-store.js'
 import {
   findDueQueues,
   releaseLease,
@@ -25,27 +24,24 @@ t.test('delivery queues', async (t) => {
       ])
     ).rows[0]!.holder
 
-  await t.test(
-    'of many that ask at once, one has the delivery queue; the others are told no, and leave a note',
-    async (t) => {
-      const { webhook } = await addWebhook(ok)
-      const holders = Array.from({ length: 20 }, (_, i) => `process-${i}`)
-      const leases = await Promise.all(holders.map((holder) => acquireLease(database, webhook.id, holder, LEASE_MS)))
-      t.equal(leases.filter(Boolean).length, 1)
-      const winner = holders[leases.findIndex(Boolean)]!
-      t.equal(await holderOf(webhook.id), winner)
-      t.ok(await renewLease(database, webhook.id, winner, RENEWAL), 'it is held for longer')
-      t.ok(await releaseLease(database, webhook.id, winner, RENEWAL), 'there is a note: it is still held')
-      t.equal(await holderOf(webhook.id), winner)
-      t.equal(await releaseLease(database, webhook.id, winner, RENEWAL), undefined, 'the note was read')
-      t.equal(await holderOf(webhook.id), null)
-      t.ok(await acquireLease(database, webhook.id, 'another', LEASE_MS))
-      await deleteWebhook(database, webhook.id)
-    },
-  )
+  await t.test('of many processes at once, one acquires the lease; the others set `wanted`', async (t) => {
+    const { webhook } = await addWebhook(ok)
+    const holders = Array.from({ length: 20 }, (_, i) => `process-${i}`)
+    const leases = await Promise.all(holders.map((holder) => acquireLease(database, webhook.id, holder, LEASE_MS)))
+    t.equal(leases.filter(Boolean).length, 1)
+    const winner = holders[leases.findIndex(Boolean)]!
+    t.equal(await holderOf(webhook.id), winner)
+    t.ok(await renewLease(database, webhook.id, winner, RENEWAL), 'it is renewed')
+    t.ok(await releaseLease(database, webhook.id, winner, RENEWAL), '`wanted` is set: the lease is kept')
+    t.equal(await holderOf(webhook.id), winner)
+    t.equal(await releaseLease(database, webhook.id, winner, RENEWAL), undefined, '`wanted` was cleared')
+    t.equal(await holderOf(webhook.id), null)
+    t.ok(await acquireLease(database, webhook.id, 'another', LEASE_MS))
+    await deleteWebhook(database, webhook.id)
+  })
 
   await t.test(
-    'a delivery queue whose holder died is taken when its time is over, and is lost to the one before',
+    'an expired lease is acquired by another process, and its former holder cannot renew or release it',
     async (t) => {
       const { webhook } = await addWebhook(ok)
       const next = new Date(Date.now() + 500)
@@ -53,17 +49,17 @@ t.test('delivery queues', async (t) => {
       await renewLease(database, webhook.id, 'one', { leaseMs: LEASE_MS, nextSendAt: next })
       t.equal(await acquireLease(database, webhook.id, 'two', LEASE_MS), undefined)
       await setQueue(webhook.id, `held_until = now() - interval '1 millisecond'`)
-      t.same((await acquireLease(database, webhook.id, 'two', LEASE_MS))!.nextSendAt, next, 'its pace goes on')
+      t.same((await acquireLease(database, webhook.id, 'two', LEASE_MS))!.nextSendAt, next, 'it keeps the pace')
       t.equal(await renewLease(database, webhook.id, 'one', RENEWAL), undefined)
       t.equal(await releaseLease(database, webhook.id, 'one', RENEWAL), undefined)
-      t.equal(await holderOf(webhook.id), 'two', 'who lost it cannot give it away')
-      t.equal(await releaseLease(database, webhook.id, 'two', RENEWAL), undefined, 'old notes count no more')
+      t.equal(await holderOf(webhook.id), 'two', 'its former holder does not release it')
+      t.equal(await releaseLease(database, webhook.id, 'two', RENEWAL), undefined, 'acquiring it cleared `wanted`')
       t.equal(await acquireLease(database, 'wh_none', 'one', LEASE_MS), undefined)
       await deleteWebhook(database, webhook.id)
     },
   )
 
-  await t.test('upkeep finds every delivery queue that has something to do, and no other', async (t) => {
+  await t.test('every delivery queue that has something due is found, and no other', async (t) => {
     const start = Date.now()
     await database.query(
       'delete from delivery_queues q where not exists (select from webhooks w where w.id = q.webhook_id)',
@@ -79,7 +75,7 @@ t.test('delivery queues', async (t) => {
         return webhook.id
       }
     }
-    const finish = [
+    const queues = [
       await add('due'),
       await add('disabled', `health = 'healthy'`, 'disabled'),
       await add('held', `holder = 'one', held_until = now() + interval '1 minute'`),
@@ -94,7 +90,7 @@ t.test('delivery queues', async (t) => {
       await add('recovering', `health = 'recovering', recovering_since = now()`),
       await add('recovering but disabled', `health = 'recovering', recovering_since = now()`, 'disabled'),
     ]
-    for (const set of [...finish, ...idle]) await set()
+    for (const set of [...queues, ...idle]) await set()
     await deleteWebhook(database, await deleted())
 
     const before = new Date(start + 5000)
@@ -113,7 +109,7 @@ t.test('delivery queues', async (t) => {
     )
     t.ok(
       found.every(({ at }) => at <= before),
-      'each is to be woken before the next round',
+      'each is due before the given time',
     )
     await database.query(`update deliveries set next_attempt_at = now() + interval '1 hour'`)
     t.same(
@@ -122,21 +118,4 @@ t.test('delivery queues', async (t) => {
       'what is due later is found later',
     )
   })
-
-  await t.test(
-    'what a clock that ran ahead put off for longer than any schedule is brought forward, in batches',
-    async (t) => {
-      await database.query(`update deliveries set next_attempt_at = now() + interval '1 year'`)
-      const { rows } = await database.query<{ id: string }>('select id from deliveries order by id limit 1')
-      await database.query(`update deliveries set next_attempt_at = now() + interval '3 days' where id = $1`, [
-        rows[0]!.id,
-      ])
-      const now = new Date()
-      const latest = new Date(now.getTime() + 18 * 86_400_000)
-      const all = (await database.query('select from deliveries')).rowCount
-      t.equal(await bringForward(database, latest, now, 2), 2)
-      t.equal(await bringForward(database, latest, now, 100), all - 3)
-      t.equal(await bringForward(database, latest, now, 100), 0, 'a retry in three days stays')
-    },
-  )
 })

@@ -3,7 +3,7 @@ import fc from 'fast-check'
 import t from 'tap'
 import { createLimiter } from '../../../src/core/delivery/limiter.js'
 
-/** The window of a webhook that nothing is known of. */
+/** The window of a webhook without attempts. */
 const FIRST_WINDOW = createLimiter().available('new')
 
 /** Takes slots until there are none. @returns how many there were */
@@ -13,7 +13,7 @@ function fill(limiter: ReturnType<typeof createLimiter>, webhookId: string): num
   return taken
 }
 
-t.test('a new webhook has 16 places; answers give it more, silence halves them', async (t) => {
+t.test('a new webhook has 16 slots; successes add slots, an attempt without an answer halves them', async (t) => {
   const limiter = createLimiter()
   t.equal(fill(limiter, 'a'), 16)
   for (let i = 0; i < 16; i++) limiter.release('a', 'succeeded')
@@ -23,30 +23,30 @@ t.test('a new webhook has 16 places; answers give it more, silence halves them',
   t.equal(fill(limiter, 'a'), 16)
 })
 
-t.test('who waits gets the next place, first come, first served', async (t) => {
+t.test('waiters get the next free slots, first come, first served', async (t) => {
   const limiter = createLimiter()
   t.ok(await limiter.acquire('a'), 'at once when there is one')
   fill(limiter, 'a')
-  const entered: number[] = []
-  const waiting = [1, 2, 3].map((n) => limiter.acquire('a').then((isIn) => isIn && entered.push(n)))
+  const admitted: number[] = []
+  const waiting = [1, 2, 3].map((n) => limiter.acquire('a').then((acquired) => acquired && admitted.push(n)))
   limiter.release('a', 'failed')
   await waiting[0]
-  t.same(entered, [1])
-  // a success makes one place more
+  t.same(admitted, [1])
+  // A success adds a slot.
   limiter.release('a', 'succeeded')
   await Promise.all(waiting)
-  t.same(entered, [1, 2, 3])
+  t.same(admitted, [1, 2, 3])
 })
 
-t.test('who waits where nobody leaves is sent away soon, and others do not notice', async (t) => {
+t.test('waiters of a webhook that hangs are refused soon, and other webhooks are not affected', async (t) => {
   const limiter = createLimiter()
   fill(limiter, 'hangs')
   const waiting = Promise.all([limiter.acquire('hangs'), limiter.acquire('hangs')])
-  t.ok(await limiter.acquire('well'))
+  t.ok(await limiter.acquire('healthy'))
   t.same(await waiting, [false, false])
   t.equal(limiter.available('hangs'), 0)
   limiter.release('hangs', 'unanswered')
-  t.equal(limiter.available('well'), 15)
+  t.equal(limiter.available('healthy'), 15)
 })
 
 t.test('webhooks that hang, however many, leave room for one that answers', async (t) => {
@@ -60,35 +60,41 @@ t.test('webhooks that hang, however many, leave room for one that answers', asyn
   }
 })
 
-t.test('a window grows by one with each success up to its bound, is halved by each silence down to one', async (t) => {
-  const limiter = createLimiter()
-  t.equal(fill(limiter, 'a'), FIRST_WINDOW)
-  const pass = (result: 'succeeded' | 'failed' | 'unanswered', times: number) => {
-    for (let i = 0; i < times; i++) {
-      limiter.tryAcquire('b')
-      limiter.release('b', result)
+t.test(
+  'a window grows by one with each success up to its limit and is halved by each attempt without an answer, down to one',
+  async (t) => {
+    const limiter = createLimiter()
+    t.equal(fill(limiter, 'a'), FIRST_WINDOW)
+    const pass = (result: 'succeeded' | 'failed' | 'unanswered', times: number) => {
+      for (let i = 0; i < times; i++) {
+        limiter.tryAcquire('b')
+        limiter.release('b', result)
+      }
+      return limiter.available('b')
     }
-    return limiter.available('b')
-  }
-  t.same(
-    [pass('succeeded', 1), pass('failed', 5), pass('succeeded', 7), pass('succeeded', 1000)],
-    [1, 1, 8, 64 - FIRST_WINDOW].map((more) => FIRST_WINDOW + more),
-  )
-  t.same([pass('unanswered', 1), pass('unanswered', 1), pass('unanswered', 3), pass('unanswered', 100)], [32, 16, 2, 1])
-  t.equal(fill(limiter, 'b'), 1)
-  limiter.release('b', 'succeeded')
-  t.equal(limiter.available('b'), 2)
-  t.equal(limiter.available('a'), 0, 'another webhook is none of its business')
-})
+    t.same(
+      [pass('succeeded', 1), pass('failed', 5), pass('succeeded', 7), pass('succeeded', 1000)],
+      [1, 1, 8, 64 - FIRST_WINDOW].map((more) => FIRST_WINDOW + more),
+    )
+    t.same(
+      [pass('unanswered', 1), pass('unanswered', 1), pass('unanswered', 3), pass('unanswered', 100)],
+      [32, 16, 2, 1],
+    )
+    t.equal(fill(limiter, 'b'), 1)
+    limiter.release('b', 'succeeded')
+    t.equal(limiter.available('b'), 2)
+    t.equal(limiter.available('a'), 0, 'the window of another webhook is unchanged')
+  },
+)
 
-t.test('a process makes a bounded number of attempts at once, and no place is lost or given twice', async (t) => {
+t.test('the number of slots in all is bounded, and no slot is lost or taken twice', async (t) => {
   const results = fc.constantFrom('succeeded' as const, 'failed' as const, 'unanswered' as const)
-  const move = fc.record({ webhook: fc.nat(30), result: fc.option(results, { nil: undefined }), times: fc.nat(70) })
+  const action = fc.record({ webhook: fc.nat(30), result: fc.option(results, { nil: undefined }), times: fc.nat(70) })
   fc.assert(
-    fc.property(fc.array(move, { maxLength: 100 }), (moves) => {
+    fc.property(fc.array(action, { maxLength: 100 }), (actions) => {
       const limiter = createLimiter()
       const taken = new Map<string, number>()
-      for (const { webhook, result, times } of moves) {
+      for (const { webhook, result, times } of actions) {
         const id = String(webhook)
         for (let i = 0; i < times; i++) {
           const held = taken.get(id) ?? 0

@@ -1,4 +1,4 @@
-/** The pace of one webhook. */
+/** The pace of a webhook with a rate. */
 import fc from 'fast-check'
 import t from 'tap'
 import { slotAfter } from '../../../src/core/delivery/pace.js'
@@ -7,7 +7,7 @@ const rate = fc.double({ min: 0.01, max: 1000, noNaN: true })
 /** Rounding of milliseconds since 1970 as doubles. */
 const EPSILON_MS = 0.01
 
-/** One who takes a place, waits for it, and takes the next: on a clock that is set while he does. */
+/** A process that waits for one slot after the other, on a clock that is set meanwhile. */
 function walk(ratePerSecond: number, steps: readonly { idleMs: number; setMs: number; setWhileWaitingMs: number }[]) {
   let [real, offset, next] = [0, Date.UTC(2026, 0, 1), 0]
   const waits: number[] = []
@@ -30,7 +30,7 @@ function steps(clock: fc.Arbitrary<number>) {
   return fc.array(step, { minLength: 2, maxLength: 50 })
 }
 
-t.test('two places are never closer than the interval, also where the clock stands still or is set back', async () => {
+t.test('two slots are never closer than the interval, also when the clock stands still or is set back', async () => {
   const clock = fc.oneof(fc.constant(0), fc.integer({ min: -1e10, max: 0 }))
   fc.assert(
     fc.property(rate, steps(clock), (ratePerSecond, steps) => {
@@ -40,7 +40,7 @@ t.test('two places are never closer than the interval, also where the clock stan
   )
 })
 
-t.test('a place of another rate or clock is waited for no longer than the interval', async () => {
+t.test('a slot of another rate or clock is waited for no longer than the interval', async () => {
   const clock = fc.integer({ min: -1e10, max: 1e10 })
   fc.assert(
     fc.property(rate, steps(clock), fc.double({ min: 0, max: 1e13, noNaN: true }), (ratePerSecond, steps, stale) => {
@@ -51,7 +51,7 @@ t.test('a place of another rate or clock is waited for no longer than the interv
   )
 })
 
-t.test('a place that is long free is taken at once; without a rate there is none to wait for', async (t) => {
+t.test('a slot in the past is taken at once; without a rate every slot is now', async (t) => {
   t.same(slotAfter(500, 1000, 10), { at: 1000, next: 1100 })
   t.same(slotAfter(1050, 1000, 10), { at: 1050, next: 1150 })
   t.same(slotAfter(9_999_999, 1000, null), { at: 1000, next: 0 })

@@ -13,7 +13,7 @@ import {
 
 const bytes = (length: number) => `whsec_${randomBytes(length).toString('base64')}`
 
-t.test('a new secret is 32 random bytes that the library takes', async (t) => {
+t.test('a new secret is 32 random bytes that the library accepts', async (t) => {
   const secrets = Array.from({ length: 20 }, newSecret)
   t.equal(new Set(secrets).size, 20)
   for (const secret of secrets) {
@@ -42,7 +42,7 @@ t.test('a secret is whsec_ and the base64 of 24 to 64 bytes', async (t) => {
   }
 })
 
-t.test('the library verifies what we sign and signs the same', async () => {
+t.test('the library verifies our signature and makes the same one', async () => {
   fc.assert(
     fc.property(
       fc.string({ unit: 'grapheme', minLength: 1 }),
@@ -71,7 +71,7 @@ t.test('the timestamp is in whole seconds, rounded down', async (t) => {
   t.match(headers, { 'webhook-id': 'evt_1', 'webhook-timestamp': '1674088031' })
 })
 
-t.test('during a rotation the holder of either secret can verify', async (t) => {
+t.test('during a rotation either secret verifies the request', async (t) => {
   const [current, former, stranger] = [newSecret(), newSecret(), newSecret()]
   const headers = signatureHeaders({ id: 'evt_1', timestamp: new Date(), body: '{}', secrets: [current, former] })
   t.match(headers['webhook-signature'], /^v1,[A-Za-z0-9+/]{43}= v1,[A-Za-z0-9+/]{43}=$/)
@@ -94,7 +94,7 @@ t.test('nothing is signed without a secret', async (t) => {
   t.throws(() => signatureHeaders(unsigned), { name: 'RangeError', message: /without a live secret/ })
 })
 
-/** What a receiver does with a `v1a` signature, from the specification alone: the raw public key as a JWK (RFC 8037). */
+/** Verifies a `v1a` signature as the specification says, with the raw public key as a JWK (RFC 8037). */
 function verifies(publicKey: string, signature: string, signed: string | Buffer): boolean {
   const [scheme, value = ''] = signature.split(',')
   const x = Buffer.from(publicKey.replace(/^whpk_/, ''), 'base64').toString('base64url')
@@ -108,7 +108,7 @@ const RFC_PUBLIC = Buffer.from('d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325
 const whsk = (...parts: Buffer[]) => `whsk_${Buffer.concat(parts).toString('base64')}`
 
 t.test('a signing key', async (t) => {
-  t.test('new ones differ, hold seed and public key, and are no secrets', async (t) => {
+  t.test('new ones differ, contain the seed and the public key, and are not secrets', async (t) => {
     const keys = Array.from({ length: 20 }, newSigningKey)
     t.equal(new Set(keys).size, 20)
     for (const key of keys) {
@@ -119,14 +119,14 @@ t.test('a signing key', async (t) => {
     }
   })
 
-  t.test('its public half is the one of RFC 8032, whether it came along or not', async (t) => {
+  t.test('its public key is that of RFC 8032, with and without the public key in the text', async (t) => {
     for (const key of [whsk(RFC_SEED), whsk(RFC_SEED, RFC_PUBLIC)]) {
       t.ok(isSigningKey(key))
       t.equal(publicKeyOf(key), `whpk_${RFC_PUBLIC.toString('base64')}`)
     }
   })
 
-  t.test('what is not one is refused', async (t) => {
+  t.test('a malformed signing key is refused', async (t) => {
     const good = newSigningKey()
     const wrong = ['', 'whsk_', good.slice(5), `WHSK_${good.slice(5)}`, `${good} `, good.slice(0, -1), `${good}=`]
     const lengths = [0, 1, 31, 33, 63, 65, 128].map((length) => whsk(randomBytes(length)))
@@ -143,7 +143,7 @@ t.test('a signing key', async (t) => {
     }
   })
 
-  t.test('its signature verifies over the raw public key, and over nothing else', async () => {
+  t.test('its signature verifies with the raw public key over the signed text, and over no other', async () => {
     fc.assert(
       fc.property(
         fc.string({ unit: 'grapheme' }),
@@ -167,7 +167,7 @@ t.test('a signing key', async (t) => {
     )
   })
 
-  t.test('it signs beside secrets, each for its own holder', async (t) => {
+  t.test('signing keys and secrets sign the same request, one signature each', async (t) => {
     const [secret, key] = [newSecret(), newSigningKey()]
     const headers = signatureHeaders({ id: 'evt_1', timestamp: new Date(), body: '{}', secrets: [key, secret] })
     const [asymmetric = '', symmetric] = headers['webhook-signature'].split(' ')
@@ -175,10 +175,10 @@ t.test('a signing key', async (t) => {
     t.match(symmetric, /^v1,[A-Za-z0-9+/]{43}=$/)
     t.ok(verifies(publicKeyOf(key), asymmetric, `evt_1.${headers['webhook-timestamp']}.{}`))
     t.notOk(verifies(publicKeyOf(newSigningKey()), asymmetric, `evt_1.${headers['webhook-timestamp']}.{}`))
-    t.same(new Webhook(secret).verify('{}', { ...headers }), {}, 'the library skips what it does not know')
+    t.same(new Webhook(secret).verify('{}', { ...headers }), {}, 'the library skips a scheme that it does not know')
   })
 
-  t.test('more keys than are kept parsed all sign right', async (t) => {
+  t.test('more keys than the cache holds all sign correctly', async (t) => {
     const keys = Array.from({ length: 1_100 }, () => whsk(randomBytes(32)))
     const timestamp = new Date(1674088031000)
     const signAll = () => keys.map((key) => signatureHeaders({ id: 'evt_1', timestamp, body: '{}', secrets: [key] }))

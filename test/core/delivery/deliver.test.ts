@@ -1,7 +1,8 @@
+/** The bodies of webhooks with `once`: each value is sent with one event. */
 import t from 'tap'
-import { stringifyJson, type JsonObject } from '../../src/core/platform/json.js'
-import type { ReceivedRequest } from '../helpers/receiver.js'
-import { createTestWorkers } from '../helpers/workers.js'
+import { stringifyJson, type JsonObject } from '../../../src/core/platform/json.js'
+import type { ReceivedRequest } from '../../helpers/receiver.js'
+import { createTestWorkers } from '../../helpers/workers.js'
 
 const once = { paths: ['file.hash.*', 'related.ip'], within: '30d' }
 
@@ -16,7 +17,7 @@ function change(alertId: string, context: JsonObject): string {
 const indicatorsOf = ({ json }: ReceivedRequest) =>
   (json as { indicators: { path: string; value: unknown }[] }).indicators
 
-t.test('a webhook with once is sent a value once over all alerts, and only events that carry one', async (t) => {
+t.test('a webhook with once is sent a value once over all alerts, and only events with a new one', async (t) => {
   const { publish, addWebhook, dispatch, deliveriesOf } = await createTestWorkers(t)
   const { receiver } = await addWebhook(() => ({ status: 200 }), { once })
   const plain = await addWebhook(() => ({ status: 200 }))
@@ -44,17 +45,17 @@ t.test('a webhook with once is sent a value once over all alerts, and only event
       { path: 'file.hash.sha256', value: 'h2' },
     ],
   ])
-  t.equal((await deliveriesOf(events[1]!.id)).length, 1, 'the plain webhook alone has a delivery of it')
+  t.equal((await deliveriesOf(events[1]!.id)).length, 1, 'only the webhook without once has a delivery of it')
   t.equal(plain.receiver.received.length, 5)
   t.notOk('indicators' in (plain.receiver.received[0]!.json as object))
 })
 
-t.test('events with the same value at once: one delivery', async (t) => {
+t.test('events with the same values that are dispatched at once are one delivery', async (t) => {
   const { publish, addWebhook, dispatch } = await createTestWorkers(t)
   const { receiver } = await addWebhook(() => ({ status: 200 }), { once })
   const values = Array.from({ length: 30 }, (_, i) => `h${i}`)
   const events: { id: string }[] = []
-  // one after the other: each is a batch, and a job, of its own
+  // One after the other, so that each is a batch of its own.
   for (let i = 0; i < 10; i++) {
     const sha256 = i % 2 ? values : [...values].reverse()
     events.push(await publish(change(`alert-${i}`, { file: { hash: { sha256 } } })))
@@ -78,7 +79,7 @@ t.test('1,000 changes in 50 alerts: a file hash is sent once', async (t) => {
   t.same(indicatorsOf(receiver.received[0]!), [{ path: 'file.hash.sha256', value: 'the one' }])
 })
 
-t.test('a retry and a dispatch that is done again carry the same values', async (t) => {
+t.test('a retry and a repeated dispatch have the same values', async (t) => {
   const { publish, addWebhook, dispatch, work, makeDue, database } = await createTestWorkers(t)
   const { receiver, webhook } = await addWebhook((_request, count) => ({ status: count === 2 ? 500 : 200 }), { once })
   const { id } = await publish(change('a', { file: { hash: { sha256: ['h1'] } } }))
@@ -94,14 +95,14 @@ t.test('a retry and a dispatch that is done again carry the same values', async 
   t.equal(new Set(receiver.received.map(({ body }) => body)).size, 1)
 })
 
-t.test('a delivery that ends dead gives its values back', async (t) => {
+t.test('the values of a delivery that is dead are free again', async (t) => {
   const { publish, addWebhook, dispatch, work, makeDue, deliveriesOf } = await createTestWorkers(t)
   const { receiver, webhook } = await addWebhook(() => ({ status: 500 }), { once })
   const first = await publish(change('a', { related: { ip: ['8.8.8.8'] } }))
   await dispatch({ eventId: first.id })
   const second = await publish(change('b', { related: { ip: ['8.8.8.8'] } }))
   await dispatch({ eventId: second.id })
-  t.equal(receiver.received.length, 1, 'the value is on its way with the first')
+  t.equal(receiver.received.length, 1, 'the value is claimed by the first')
   for (let tries = 1; tries < 10; tries++) {
     await makeDue()
     await work(webhook.id)
@@ -115,14 +116,14 @@ t.test('a delivery that ends dead gives its values back', async (t) => {
   t.equal(receiver.received.at(-1)!.id, third.id)
 })
 
-t.test('a first attempt that ends dead gives its values back too', async (t) => {
+t.test('the values of a first attempt that is dead are free again too', async (t) => {
   const { publish, addWebhook, dispatch, database } = await createTestWorkers(t)
   await addWebhook(() => ({ status: 410 }), { once })
   await dispatch({ eventId: (await publish(change('a', { related: { ip: ['8.8.8.8'] } }))).id })
   t.equal((await database.query('select 1 from indicators')).rowCount, 0)
 })
 
-t.test('after its time a value is sent again; without one it never is', async (t) => {
+t.test('a value is sent again after `within`, and never without it', async (t) => {
   const { publish, addWebhook, dispatch, database } = await createTestWorkers(t)
   const timed = await addWebhook(() => ({ status: 200 }), { once })
   const forever = await addWebhook(() => ({ status: 200 }), { once: { paths: once.paths } })
