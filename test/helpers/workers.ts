@@ -119,7 +119,7 @@ export async function createTestWorkers(t: Test, settings: { disableAfterMs?: nu
       tls: null,
       signing: 'hmac',
       once: null,
-      timeout_ms: 1000,
+      timeout_ms: 10_000,
       retry_schedule_s: null,
       max_in_flight: null,
       rate_per_second: null,

@@ -68,8 +68,8 @@ t.test('a delivery that fails is attempted ten times, then it is dead', async (t
   const { receiver, webhook } = await addWebhook(() => ({ status: 500 }))
   const event = await publish('text')
   await dispatch({ eventId: event.id })
-  const [{ id }] = (await deliveriesOf(event.id)) as [{ id: string }]
-  const read = async () => (await findDelivery(database, id))!
+  const [first] = await deliveriesOf(event.id)
+  const read = async () => (await findDelivery(database, first!.id))!
   const waits: number[] = []
   for (let delivery = await read(); delivery.status === 'pending'; delivery = await read()) {
     waits.push(waitS(delivery))

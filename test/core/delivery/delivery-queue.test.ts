@@ -108,7 +108,7 @@ t.test('a delivery queue', async (t) => {
   })
 
   await test('each delivery is attempted once, whenever attempts end', async (t) => {
-    const { receiver, webhook } = await addWebhook(ok, { order: 'alert', timeout_ms: 10_000 })
+    const { receiver, webhook } = await addWebhook(ok, { order: 'alert' })
     const messages = Array.from({ length: 150 }, (_, i) => alertChange(`alert-${i % 50}`, i))
     await publishMany(workers, messages)
     await one.work(webhook.id)
@@ -191,7 +191,7 @@ t.test('a delivery queue', async (t) => {
       if (alertOf(request) === 'slow') await opened
       return { status: 200 }
     }
-    const { receiver, webhook } = await addWebhook(respond, { order: 'alert', timeout_ms: 10_000 })
+    const { receiver, webhook } = await addWebhook(respond, { order: 'alert' })
     await publishMany(
       workers,
       [1, 2, 3].flatMap((n) => [alertChange('slow', n), alertChange('quick', n)]),

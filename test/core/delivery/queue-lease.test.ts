@@ -49,12 +49,12 @@ t.test('the lease of a delivery queue', async (t) => {
   await test('a delivery that becomes due while the lease is being released is attempted: `wanted` keeps the lease', async (t) => {
     const { webhook } = await addWebhook(ok, { max_in_flight: 1 })
     await publishMany(workers, ['a'])
-    let late: string | undefined
+    let laterId: string | undefined
     const sent: string[] = []
     const racing = watched(database, async (sql) => {
-      if (late !== undefined || !/wanted = false,\s+next_send_at/.test(sql)) return
-      late = (await publish('late')).id
-      await dispatch({ eventId: late })
+      if (laterId !== undefined || !/wanted = false,\s+next_send_at/.test(sql)) return
+      laterId = (await publish('later')).id
+      await dispatch({ eventId: laterId })
       await two.work(webhook.id)
     })
     const answer = ({ event }: { event: { id: string } }) => {
@@ -63,7 +63,7 @@ t.test('the lease of a delivery queue', async (t) => {
     }
     await queueProcess(workers, 'racing', answer, racing).work(webhook.id)
     t.equal(sent.length, 2)
-    t.equal(sent[1], late)
+    t.equal(sent[1], laterId)
     t.equal(await leaseHolderOf(workers.database, webhook.id), null)
   })
 
@@ -71,14 +71,13 @@ t.test('the lease of a delivery queue', async (t) => {
     const { opened, open } = latch()
     const { receiver, webhook } = await addWebhook(async () => opened.then(() => ({ status: 200 })), {
       max_in_flight: 2,
-      timeout_ms: 10_000,
     })
     await publishMany(workers, ['a', 'b', 'c', 'd'])
-    let over = false
-    const working = one.work(webhook.id, () => receiver.received.length >= 2).then(() => (over = true))
+    let isDone = false
+    const working = one.work(webhook.id, () => receiver.received.length >= 2).then(() => (isDone = true))
     await receiver.waitFor(2)
     await two.work(webhook.id)
-    t.notOk(over)
+    t.notOk(isDone)
     t.equal(await leaseHolderOf(workers.database, webhook.id), 'one')
     open()
     await working
