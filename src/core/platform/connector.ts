@@ -12,6 +12,7 @@ import { isIP, type LookupFunction } from 'node:net'
 import type { SecureContext } from 'node:tls'
 import { buildConnector } from 'undici'
 import type { AddressRule } from './address.js'
+import { watchSocket } from './socket-watch.js'
 
 /** All addresses of a name. */
 export type Resolve = (hostname: string) => Promise<LookupAddress[]>
@@ -53,7 +54,7 @@ export function createConnector({ mayReach, resolve = resolveAll, secureContext 
     connect(options, (error, socket) => {
       if (error) return callback(error, null)
       const peer = socket.remoteAddress
-      if (peer !== undefined && mayReach(peer)) return callback(null, socket)
+      if (peer !== undefined && mayReach(peer)) return callback(null, watchSocket(socket))
       socket.destroy()
       callback(peer ? new TargetRefused(`connected to ${peer}`) : new Error('closed as soon as connected'), null)
     })

@@ -6,10 +6,13 @@
  * data.
  */
 import type { SecureContext } from 'node:tls'
-import { Agent, errors, type Dispatcher } from 'undici'
+import { errors, Pool, type Dispatcher } from 'undici'
 import { createAddressRule } from './address.js'
+import { InvalidAnswer, MAX_HEAD_BYTES } from './answer-head.js'
 import { createConnector, TargetRefused, type Resolve } from './connector.js'
 import { messageOf } from './errors.js'
+import { createOriginPools, type OriginPools } from './origin-pools.js'
+import { breakOf } from './socket-watch.js'
 import { storable } from './text.js'
 import { createTlsAgents, type TlsMaterial } from './tls-agents.js'
 
@@ -45,6 +48,10 @@ export interface HttpClient {
   /**
    * Sends one POST. Once the headers have arrived the result is a `response`, with as much of the body as was received,
    * even if the body passes the deadline, breaks off or is too long. Never rejects.
+   *
+   * A receiver may close an idle connection while a request is being sent on it. So a request whose reused connection
+   * broke before the first byte of an answer is sent once more, on a new connection and by the same deadline: a receiver
+   * may get it twice.
    */
   post(url: string, request: HttpRequest): Promise<HttpOutcome>
   /** Closes every connection; a post in flight ends as `connection_failed`. */
@@ -56,6 +63,8 @@ export interface HttpClientOptions {
   allowPrivateTargets: string[]
   /** Default: the operating system's resolver. */
   resolve?: Resolve
+  /** Default: 60,000. */
+  maxConnectionAgeMs?: number
 }
 
 /** A longer body closes the connection; a shorter one is read to its end, so that the connection can be reused. */
@@ -63,37 +72,44 @@ const MAX_BODY_BYTES = 64 * 1024
 const KEPT_BODY_BYTES = 4 * 1024
 const MAX_ERROR_LENGTH = 500
 
+/** An older connection gets no request, so that a changed DNS answer is noticed whatever the traffic. */
+const MAX_CONNECTION_AGE_MS = 60_000
+
 /**
  * The connections of one origin. An idle one closes after a few seconds, whatever the receiver's Keep-Alive header
- * says; undici removes an origin with its last connection, so thousands of webhooks leave no state. A busy one is
- * replaced after `maxRequestsPerClient`, so that a changed DNS answer is noticed.
+ * says. undici's timeouts are off: a receiver that sends a byte now and then resets them, and the deadline covers all of
+ * it.
  */
 const POOL = {
   connections: 128,
   pipelining: 1,
   keepAliveTimeout: 4_000,
   keepAliveMaxTimeout: 10_000,
-  maxRequestsPerClient: 1_000,
+  headersTimeout: 0,
+  bodyTimeout: 0,
+  maxHeaderSize: MAX_HEAD_BYTES,
 }
 
-export function createHttpClient({ allowPrivateTargets, resolve }: HttpClientOptions): HttpClient {
+export function createHttpClient({
+  allowPrivateTargets,
+  resolve,
+  maxConnectionAgeMs = MAX_CONNECTION_AGE_MS,
+}: HttpClientOptions): HttpClient {
   const mayReach = createAddressRule(allowPrivateTargets)
-  // undici's timeouts are off: a receiver that sends a byte now and then resets them, and the deadline covers all of
-  // it.
-  const createAgent = (secureContext?: SecureContext) =>
-    new Agent({
-      ...POOL,
-      headersTimeout: 0,
-      bodyTimeout: 0,
-      connect: createConnector({ mayReach, resolve, secureContext }),
+  const createPools = (secureContext?: SecureContext) => {
+    const connect = createConnector({ mayReach, resolve, secureContext })
+    return createOriginPools({
+      create: (origin) => new Pool(origin, { ...POOL, connect }),
+      maxAgeMs: maxConnectionAgeMs,
     })
-  const agents = createTlsAgents(createAgent)
+  }
+  const agents = createTlsAgents(createPools)
   return {
     async post(url, request) {
       const startedMs = performance.now()
       const result = await agents.use(
         request.tls,
-        (agent) => exchange(agent, url, request),
+        (pools) => exchange(pools, url, { ...request, deadlineMs: startedMs + request.timeoutMs }),
         (error): HttpResult => ({ kind: 'connection_failed', error: `the TLS material is unfit: ${errorText(error)}` }),
       )
       return { ...result, durationMs: Math.round(performance.now() - startedMs) }
@@ -102,11 +118,26 @@ export function createHttpClient({ allowPrivateTargets, resolve }: HttpClientOpt
   }
 }
 
-function exchange(agent: Agent, url: string, request: HttpRequest): Promise<HttpResult> {
+/** `deadlineMs`: on the clock of performance.now(). */
+type TimedRequest = HttpRequest & { deadlineMs: number }
+
+async function exchange(pools: OriginPools<Pool>, url: string, request: TimedRequest): Promise<HttpResult> {
   const target = URL.canParse(url) ? new URL(url) : undefined
   if (!target || !/^https?:$/.test(target.protocol)) {
-    return Promise.resolve({ kind: 'target_refused', error: 'not an http or https URL' })
+    return { kind: 'target_refused', error: 'not an http or https URL' }
   }
+  const sendOn = (pool: Pool) => send(pool, target, request)
+  const first = await pools.use(target.origin, sendOn)
+  return first.isStale ? (await pools.useFresh(target.origin, sendOn)).result : first.result
+}
+
+/** The result on one connection. `isStale`: it was a reused one and broke before the first byte of an answer. */
+interface Sent {
+  result: HttpResult
+  isStale: boolean
+}
+
+function send(pool: Pool, target: URL, request: TimedRequest): Promise<Sent> {
   const keepBytes = Math.min(request.keepBytes ?? KEPT_BODY_BYTES, MAX_BODY_BYTES)
   return new Promise((resolve) => {
     const answer: Answer = { retryAfter: null, chunks: [], bytes: 0 }
@@ -114,19 +145,22 @@ function exchange(agent: Agent, url: string, request: HttpRequest): Promise<Http
     let ended = false
 
     /** Resolves with the answer if its status was received, otherwise with this failure. Only the first call counts. */
-    const end = (kind: HttpFailure, error: string) => {
+    const end = (kind: HttpFailure, error: string, isStale = false) => {
       ended = true
       clearTimeout(timer)
       const { statusCode, retryAfter, chunks } = answer
-      if (statusCode === undefined) resolve({ kind, error })
-      else resolve({ kind: 'response', statusCode, retryAfter, body: textOf(chunks, keepBytes) })
+      if (statusCode === undefined) resolve({ result: { kind, error }, isStale })
+      else resolve({ result: { kind: 'response', statusCode, retryAfter, body: textOf(chunks, keepBytes) }, isStale })
     }
     const abort = (kind: HttpFailure, error: string) => {
       end(kind, error)
       controller?.abort(new Error(error))
     }
     // Not AbortSignal.timeout: its timer outlives the request, and undici observes a signal only once it is connected.
-    const timer = setTimeout(() => abort('timeout', `no answer within ${request.timeoutMs} ms`), request.timeoutMs)
+    const timer = setTimeout(
+      () => abort('timeout', `no answer within ${request.timeoutMs} ms`),
+      Math.max(0, request.deadlineMs - performance.now()),
+    )
 
     const handler: Dispatcher.DispatchHandler = {
       onRequestStart(started) {
@@ -144,13 +178,10 @@ function exchange(agent: Agent, url: string, request: HttpRequest): Promise<Http
         if (answer.bytes > MAX_BODY_BYTES) abort('invalid_response', 'the body is too long')
       },
       onResponseEnd: () => end('invalid_response', 'no status'),
-      onResponseError: (_, error) => end(failureOf(error), errorText(error)),
+      onResponseError: (_, error) => end(failureOf(error), errorText(error), breakOf(error)?.isStale),
     }
     const { headers, body } = request
-    agent.dispatch(
-      { origin: target.origin, path: target.pathname + target.search, method: 'POST', headers, body },
-      handler,
-    )
+    pool.dispatch({ path: target.pathname + target.search, method: 'POST', headers, body }, handler)
   })
 }
 
@@ -166,11 +197,17 @@ function shortHeader(value: string | string[] | undefined): string | null {
   return typeof value === 'string' && value.length <= 100 ? value : null
 }
 
+const INVALID_ANSWERS = [
+  InvalidAnswer,
+  errors.HTTPParserError,
+  errors.HeadersOverflowError,
+  errors.ResponseContentLengthMismatchError,
+]
+
 function failureOf(error: Error & { code?: string }): HttpFailure {
   if (error instanceof TargetRefused) return 'target_refused'
   if (error instanceof errors.ConnectTimeoutError || error.code === 'ETIMEDOUT') return 'timeout'
-  if (error instanceof errors.HTTPParserError || error instanceof errors.HeadersOverflowError) return 'invalid_response'
-  return 'connection_failed'
+  return INVALID_ANSWERS.some((type) => error instanceof type) ? 'invalid_response' : 'connection_failed'
 }
 
 /**
@@ -178,7 +215,9 @@ function failureOf(error: Error & { code?: string }): HttpFailure {
  * value.
  */
 function errorText(error: Error): string {
-  const message = error instanceof AggregateError ? error.errors.map(messageOf).join('; ') : messageOf(error)
+  let message = error instanceof AggregateError ? error.errors.map(messageOf).join('; ') : messageOf(error)
+  // Without a status the fault is in the head, not in the length of the body.
+  if (error instanceof errors.ResponseContentLengthMismatchError) message = breakOf(error)?.headFault() ?? message
   return storable(message).slice(0, MAX_ERROR_LENGTH)
 }
 
