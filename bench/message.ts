@@ -15,7 +15,17 @@ export function changeText(index: number, alerts: number): string {
   })
 }
 
-/** The number of alerts for a number of messages: ten messages an alert. */
+/** The text of a change of an alert that brings one value. */
+export function smallChangeText(alertId: string, value: string): string {
+  const context = { related: { ip: [value] } }
+  return JSON.stringify({
+    updated_alert: { id: alertId, title: 'A small alert', severity: 'high', context },
+    incoming_rule_matches_context: context,
+    context_diff: context,
+  })
+}
+
+/** One alert for ten messages; those of one alert come far apart. */
 export function alertsFor(messages: number): number {
   return Math.ceil(messages / 10)
 }

@@ -19,6 +19,7 @@ import { measureFilters } from './filters.js'
 import { measureIn } from './in.js'
 import type { Bench, Measure, Measurement } from './measurement.js'
 import { measureMemory } from './memory.js'
+import { measureNeighbours } from './neighbours.js'
 import { measureOut } from './out.js'
 import { startProgram } from './program.js'
 import type { Load } from './programs/load.js'
@@ -32,6 +33,7 @@ const MEASUREMENTS: Record<string, Measure> = {
   out: measureOut,
   through: measureThrough,
   fair: measureFair,
+  neighbours: measureNeighbours,
   recovery: measureRecovery,
   backlog: measureBacklog,
   alert: ({ backend, quick }) =>

@@ -17,7 +17,7 @@ import { AuditEntry } from './core/access/audit.js'
 import { Refusal } from './core/platform/errors.js'
 import { createLogger } from './core/platform/logger.js'
 import { traceRequests } from './core/platform/tracing.js'
-import { Alert, AlertWithContext } from './core/alert/alert.js'
+import { Alert, AlertWithContext, AlertValue } from './core/alert/alert.js'
 import { AttemptRecord, Delivery, DeliveryWithAttempts } from './core/delivery/delivery.js'
 import { Recovery } from './core/delivery/recovery.js'
 import { EventSummary } from './core/event/event.js'
@@ -71,6 +71,7 @@ const RESOURCES = [
   EventWithBody,
   Alert,
   AlertWithContext,
+  AlertValue,
   Delivery,
   AttemptRecord,
   DeliveryWithAttempts,

@@ -4,10 +4,11 @@
  * Guarantee: every message is signed, fresh and has its own MessageId. Messages are signed before they are needed, and used
  * again for another, empty database.
  */
+import { randomUUID } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Pool } from 'undici'
 import { createSnsPublisher } from '../../test/helpers/sns-publisher.js'
-import { alertsFor, changeText } from '../message.js'
+import { alertsFor, changeText, smallChangeText } from '../message.js'
 import { nowMs, serveCommands } from '../program.js'
 
 /** The messages that an open loop sent, as columns. */
@@ -105,6 +106,41 @@ const commands = {
     await pool.close()
     return sent
   },
+
+  /** Sends so many alerts of one value each at a steady rate a second; what is sent of the huge alert is not in the result. */
+  async alerts({ url, rate, count, hugeAlert }: AlertsOptions): Promise<Sent> {
+    const pool = new Pool(url, { connections: OPEN_LOOP_CONNECTIONS, pipelining: 1 })
+    const sent: Sent = { eventIds: [], atMs: [], refused: 0 }
+    const underWay: Promise<unknown>[] = []
+    const sendChange = (alertId: string, value: string) =>
+      post(pool, JSON.stringify(publisher.notification({ message: smallChangeText(alertId, value) })))
+    const send = async () => {
+      const value = randomUUID()
+      const atMs = nowMs()
+      const { eventId, refused } = await sendChange(`small-${value}`, value)
+      sent.refused += refused
+      sent.eventIds.push(eventId)
+      sent.atMs.push(atMs)
+    }
+    const started = nowMs()
+    for (let done = 0; done < count; await sleep(1)) {
+      for (const due = Math.min(count, ((nowMs() - started) / 1000) * rate); done < due; done++) {
+        if (hugeAlert !== undefined) underWay.push(sendChange(hugeAlert, randomUUID()))
+        underWay.push(send())
+      }
+    }
+    await Promise.all(underWay)
+    await pool.close()
+    return sent
+  },
+}
+
+export interface AlertsOptions {
+  url: string
+  rate: number
+  count: number
+  /** An alert that is updated once beside each of the others. */
+  hugeAlert?: string
 }
 
 export interface ClosedLoopOptions {

@@ -2,7 +2,7 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { Type } from 'typebox'
 import { findAlert, listAlerts, listAlertValues } from '../core/alert/alert-list.js'
-import { Alert, AlertWithContext } from '../core/alert/alert.js'
+import { Alert, AlertWithContext, AlertValue, SHOWN_VALUES } from '../core/alert/alert.js'
 import { buildContext } from '../core/alert/context.js'
 import { EventSummary } from '../core/event/event.js'
 import { listEvents } from '../core/event/event-list.js'
@@ -18,12 +18,15 @@ export interface AlertRouteOptions {
 }
 
 const Params = Type.Object({ id: Type.String({ minLength: 1, maxLength: 200, description: 'An alert id.' }) })
+/** Fastify's own serializer would round large numbers, and these answers hold values from outside. */
+const losslessly = () => (answer: unknown) => stringifyJson(answer as Json)
 const tags = ['alerts']
 
 export const alertRoutes: FastifyPluginAsyncTypebox<AlertRouteOptions> = async (http, { database }) => {
   http.get(
     '/alerts',
     {
+      serializerCompiler: losslessly,
       schema: {
         operationId: 'listAlerts',
         tags,
@@ -50,20 +53,39 @@ export const alertRoutes: FastifyPluginAsyncTypebox<AlertRouteOptions> = async (
   http.get(
     '/alerts/:id',
     {
-      // Fastify's own serializer would round large numbers: this answer holds values from outside.
-      serializerCompiler: () => (answer) => stringifyJson(answer as Json),
+      serializerCompiler: losslessly,
       schema: {
         operationId: 'getAlert',
         tags,
-        summary: 'Show an alert with everything ever seen in it',
+        summary: 'Show an alert with what was seen in it',
         params: Params,
         response: { 200: refTo(AlertWithContext), ...problemResponses(400, 401, 404) },
       },
     },
     async ({ params }) => {
       const alert = found(await findAlert(database, params.id), 'alert')
-      const values = await listAlertValues(database, params.id)
+      const { data: values } = await listAlertValues(database, params.id, { limit: SHOWN_VALUES })
       return { ...alert, context: buildContext(values), values }
+    },
+  )
+
+  http.get(
+    '/alerts/:id/values',
+    {
+      serializerCompiler: losslessly,
+      schema: {
+        operationId: 'listAlertValues',
+        tags,
+        summary: 'List everything ever seen in an alert',
+        description: 'In first-seen order.',
+        params: Params,
+        querystring: Type.Object(PageQuery),
+        response: { 200: PageOf(refTo(AlertValue)), ...problemResponses(400, 401, 404) },
+      },
+    },
+    async ({ params, query }) => {
+      found(await findAlert(database, params.id), 'alert')
+      return listAlertValues(database, params.id, query)
     },
   )
 

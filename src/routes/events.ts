@@ -6,7 +6,7 @@
  */
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { Type } from 'typebox'
-import { loadContent } from '../core/delivery/deliver.js'
+import { loadContent } from '../core/delivery/content.js'
 import { Delivery } from '../core/delivery/delivery.js'
 import { replayDeliveries } from '../core/delivery/delivery-store.js'
 import { wakeNow } from '../core/delivery/wake-now.js'

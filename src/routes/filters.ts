@@ -1,7 +1,7 @@
 /** /v1/filters/test: does a filter match, and if not, why. */
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { Type } from 'typebox'
-import { loadContent } from '../core/delivery/deliver.js'
+import { loadContent } from '../core/delivery/content.js'
 import { EventSummary } from '../core/event/event.js'
 import { findEvent } from '../core/event/event-store.js'
 import type { Database } from '../core/platform/database.js'

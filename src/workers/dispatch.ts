@@ -26,7 +26,7 @@ import { wantsBody } from '../core/webhook/selection.js'
 import { formatEvent } from '../core/format/body.js'
 import type { CircuitTransitions } from '../core/circuit/transitions.js'
 import type { Registry } from '../core/webhook/registry.js'
-import { loadEvents, splitIntoSteps, weightOf, type EventDispatch } from './event-dispatch.js'
+import { loadEvents, loadMemories, postpone, splitIntoSteps, weightOf, type EventDispatch } from './event-dispatch.js'
 import { dispatchToTarget, recordOf, type TargetDispatch } from './target-dispatch.js'
 
 export interface DispatchOptions {
@@ -54,8 +54,6 @@ const STEP_MS = 15
 
 /** Batches that arrive together are dispatched in one round of at most this many events; two rounds run at once. */
 const ROUNDS = { maxWeight: 64, concurrency: 2 }
-/** The events of a round are attempted and recorded in steps of at most this many deliveries. */
-const MAX_STEP_WEIGHT = 256
 /** Deliveries in all steps that run; beyond them no further step starts. */
 const MAX_WEIGHT_IN_FLIGHT = 512
 /** Outcomes of attempts that outlast their jobs are recorded this many at a time. */
@@ -70,7 +68,7 @@ export function createDispatcher(options: DispatchOptions): Dispatcher {
     async (batches: Batch[]) => {
       const ids = batches.map(({ batchId }) => batchId)
       const steps: Promise<void>[] = []
-      for (const step of splitIntoSteps(await loadEvents(options, ids), MAX_STEP_WEIGHT)) {
+      for (const step of splitIntoSteps(await loadEvents(options, ids))) {
         // A step heavier than the semaphore, an event that many webhooks want, takes all of it.
         const weight = Math.min(weightOf(step), MAX_WEIGHT_IN_FLIGHT)
         await inFlight.acquire(weight)
@@ -91,7 +89,8 @@ export function createDispatcher(options: DispatchOptions): Dispatcher {
   }, LATE_RECORDS)
 
   /** Dispatches events and records them in one statement. @param stepDeadline is extended by each attempt */
-  async function runStep(events: readonly EventDispatch[], stepDeadline: Deadline): Promise<void> {
+  async function runStep(step: readonly EventDispatch[], stepDeadline: Deadline): Promise<void> {
+    const events = await loadMemories(options, step)
     const answers = createDeadline(ANSWERS_MS)
     const results = await Promise.all(events.map((event) => dispatchEvent(event, answers, stepDeadline)))
     answers.end()
@@ -148,7 +147,7 @@ export function createDispatcher(options: DispatchOptions): Dispatcher {
       })
       return { event, dispatches }
     } catch (error) {
-      log.warn({ err: error, event_id: event.id }, 'not dispatched; upkeep queues it again')
+      await postpone(options, event, error)
       return undefined
     }
   }

@@ -1,8 +1,9 @@
-/** Loads the events of batches with the webhooks that may want them, and splits them into steps of a bounded weight. */
+/** The events of batches with the webhooks that may want them, in steps of a bounded weight, and what is known of their alerts. */
+import type { FastifyBaseLogger } from 'fastify'
 import { recallContexts, type AlertMemory } from '../core/alert/alert-store.js'
-import { changeOf } from '../core/delivery/deliver.js'
+import { changeOf, needsWhole } from '../core/delivery/content.js'
 import type { StoredEvent } from '../core/event/event.js'
-import { findUndispatched } from '../core/event/event-store.js'
+import { findUndispatched, postponeEvents } from '../core/event/event-store.js'
 import type { Database } from '../core/platform/database.js'
 import type { Registry } from '../core/webhook/registry.js'
 import { wantsEvent } from '../core/webhook/selection.js'
@@ -13,37 +14,81 @@ export interface EventDispatch {
   event: StoredEvent
   /** The enabled webhooks that select its type and topic and have no delivery of it. */
   wanted: Target[]
+  /** True: one of them may receive the whole context of the event's alert. */
+  whole: boolean
   /** Of its alert; undefined when no webhook wants the event, when it is no change, and once its content was made. */
   memory: AlertMemory | undefined
 }
 
-/** Loads the events of batches that are not dispatched yet. */
+/** Loads the events of batches that are not dispatched yet, without their memory. */
 export async function loadEvents(
   { database, registry }: { database: Database; registry: Registry },
   batchIds: string[],
 ): Promise<EventDispatch[]> {
   const [{ enabled }, events] = await Promise.all([registry.current(), findUndispatched(database, batchIds)])
-  const dispatches = events.map(({ event, recorded }) => ({
-    event,
-    wanted: enabled.filter((target) => wantsEvent(target, event) && !recorded.includes(target.id)),
-  }))
-  const changes = dispatches.flatMap(({ event, wanted }) => (wanted.length > 0 ? (changeOf(event) ?? []) : []))
-  const memories = changes.length === 0 ? [] : await recallContexts(database, changes)
-  return dispatches.map((dispatch) => ({
-    ...dispatch,
-    memory: dispatch.wanted.length > 0 && changeOf(dispatch.event) ? memories.shift() : undefined,
-  }))
+  return events.map(({ event, recorded }) => {
+    const wanted = enabled.filter((target) => wantsEvent(target, event) && !recorded.includes(target.id))
+    return { event, wanted, whole: wanted.some((target) => needsWhole(target, event)), memory: undefined }
+  })
 }
 
-/** Splits events, in their order, into steps of at most `maxWeight`; a heavier event is a step of its own. */
-export function splitIntoSteps(dispatches: readonly EventDispatch[], maxWeight: number): EventDispatch[][] {
+/**
+ * Reads what the events' alerts held. Events that cannot be read together are read in halves; one that cannot be read alone is
+ * postponed and left out.
+ * @throws what the database threw when it does not answer at all
+ */
+export async function loadMemories(
+  options: { database: Database; log: FastifyBaseLogger },
+  dispatches: readonly EventDispatch[],
+): Promise<EventDispatch[]> {
+  const { database } = options
+  const changes = dispatches.flatMap((dispatch) => changeFor(dispatch) ?? [])
+  if (changes.length === 0) return [...dispatches]
+  try {
+    const memories = await recallContexts(database, changes)
+    return dispatches.map((dispatch) => ({ ...dispatch, memory: changeFor(dispatch) && memories.shift() }))
+  } catch (error) {
+    await database.ping()
+    const [first] = dispatches
+    if (dispatches.length === 1) {
+      await postpone(options, first!.event, error)
+      return []
+    }
+    const half = Math.ceil(dispatches.length / 2)
+    const firstHalf = await loadMemories(options, dispatches.slice(0, half))
+    return [...firstHalf, ...(await loadMemories(options, dispatches.slice(half)))]
+  }
+}
+
+function changeFor({ event, wanted, whole }: EventDispatch) {
+  return wanted.length > 0 ? changeOf(event, whole) : undefined
+}
+
+/** Has an event wait that cannot be dispatched for a reason of its own, longer each time. */
+export async function postpone(
+  { database, log }: { database: Database; log: FastifyBaseLogger },
+  event: StoredEvent,
+  error: unknown,
+): Promise<void> {
+  const waits = await postponeEvents(database, [event])
+  log.warn({ err: error, event_id: event.id, retry_in_s: waits.get(event.id) }, 'not dispatched; tried again later')
+}
+
+/** Bounds of a step: deliveries that may be made, and bytes of events and of what their alerts held. */
+const MAX_STEP_WEIGHT = 256
+const MAX_STEP_BYTES = 8 * 1024 * 1024
+
+/** Splits events, in their order, into steps within the bounds; an event beyond them is a step of its own. */
+export function splitIntoSteps(dispatches: readonly EventDispatch[]): EventDispatch[][] {
   const steps: EventDispatch[][] = []
-  let weight = Infinity
+  let [weight, bytes] = [Infinity, 0]
   for (const dispatch of dispatches) {
     weight += weightOf([dispatch])
-    if (weight > maxWeight) {
+    bytes += bytesOf(dispatch)
+    if (weight > MAX_STEP_WEIGHT || bytes > MAX_STEP_BYTES) {
       steps.push([])
       weight = weightOf([dispatch])
+      bytes = bytesOf(dispatch)
     }
     steps.at(-1)!.push(dispatch)
   }
@@ -53,4 +98,8 @@ export function splitIntoSteps(dispatches: readonly EventDispatch[], maxWeight: 
 /** One for each delivery that may be made, and one for an event that no webhook wants. */
 export function weightOf(dispatches: readonly EventDispatch[]): number {
   return dispatches.reduce((sum, { wanted }) => sum + Math.max(1, wanted.length), 0)
+}
+
+function bytesOf({ event, whole }: EventDispatch): number {
+  return event.payload.length + (whole ? event.heldBytes : 0)
 }

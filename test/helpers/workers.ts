@@ -22,7 +22,7 @@ import { createCircuitTransitions } from '../../src/core/circuit/transitions.js'
 import { createRenderer } from '../../src/core/format/render.js'
 import { createRegistry } from '../../src/core/webhook/registry.js'
 import { insertWebhook } from '../../src/core/webhook/webhook-store.js'
-import { type Webhook } from '../../src/core/webhook/webhook.js'
+import { DEFAULT_MAX_BODY_BYTES, type Webhook } from '../../src/core/webhook/webhook.js'
 import { newSecret } from '../../src/core/delivery/signature.js'
 import { createDispatcher } from '../../src/workers/dispatch.js'
 import { startUpkeep } from '../../src/workers/upkeep.js'
@@ -123,6 +123,7 @@ export async function createTestWorkers(t: Test, settings: { disableAfterMs?: nu
       retry_schedule_s: null,
       max_in_flight: null,
       rate_per_second: null,
+      max_body_bytes: DEFAULT_MAX_BODY_BYTES,
       order: 'none',
       coalesce: false,
       ...healthFields(HEALTHY),

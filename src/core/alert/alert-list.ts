@@ -1,6 +1,6 @@
 /** Alerts as the API shows them, read from the database. */
 import type { Queryable } from '../platform/database.js'
-import { parseJson, type Json } from '../platform/json.js'
+import { numberOf, parseJson, type Json } from '../platform/json.js'
 import { conditionsOf, queryPage, type Page, type PageRequest } from '../platform/page.js'
 import type { Alert, AlertStatus } from './alert.js'
 
@@ -85,32 +85,66 @@ function positionOf(cursor: string): [Date, string] {
   return [at.getUTCFullYear() >= 1 ? at : new Date(0), id]
 }
 
-export async function findAlert(db: Queryable, id: string): Promise<Alert | undefined> {
-  const { rows } = await db.query<AlertRow>('select * from alerts where id = $1', [id])
-  return rows[0] && alertOf(rows[0])
+/** An alert, and how many values it holds. */
+export async function findAlert(db: Queryable, id: string): Promise<(Alert & { value_count: number }) | undefined> {
+  const { rows } = await db.query<AlertRow & { value_count: bigint }>(
+    `select a.*, coalesce(s.value_count, 0) as value_count from alerts a left join alert_sizes s on s.alert_id = a.id
+     where a.id = $1`,
+    [id],
+  )
+  return rows[0] && { ...alertOf(rows[0]), value_count: Number(rows[0].value_count) }
 }
 
-/** Every value of an alert in first-seen order, with the event that added it. */
-export async function listAlertValues(db: Queryable, alertId: string): Promise<AlertValue[]> {
-  const { rows } = await db.query<{
-    path: string
-    value: string
-    sequence: bigint
-    event_id: string | null
-    received_at: Date | null
-  }>(
-    `select v.path, v.value, v.sequence, e.id as event_id, e.received_at
-     from alert_values v left join events e on e.alert_id = v.alert_id and e.sequence = v.sequence
-     where v.alert_id = $1 order by v.sequence, v.ordinal`,
-    [alertId],
+interface AlertValueRow {
+  path: string
+  value: string
+  sequence: bigint
+  ordinal: number
+  event_id: string | null
+  received_at: Date | null
+}
+
+/**
+ * A page of what was ever seen in an alert, with when and in which event it was first seen, in that order; the cursor is the
+ * place of the last value.
+ */
+export async function listAlertValues(
+  db: Queryable,
+  alertId: string,
+  { limit, cursor }: PageRequest,
+): Promise<Page<AlertValue>> {
+  const conditions = conditionsOf([['v.alert_id = ?', alertId]])
+  if (cursor !== undefined) {
+    conditions.params.push(...valuePlaceOf(cursor))
+    conditions.sql.push('(v.sequence, v.ordinal) > ($2::bigint, $3::integer)')
+  }
+  return queryPage(
+    db,
+    {
+      select: `select v.path, v.value, v.sequence, v.ordinal, e.id as event_id, e.received_at
+     from alert_values v left join events e on e.alert_id = v.alert_id and e.sequence = v.sequence`,
+      conditions,
+      order: 'v.sequence, v.ordinal',
+      cursorOf: ({ sequence, ordinal }: AlertValueRow) => `${sequence}.${ordinal}`,
+      entryOf: alertValueOf,
+    },
+    limit,
   )
-  return rows.map((row) => ({
+}
+
+function valuePlaceOf(cursor: string): [string, string] {
+  const [, sequence, ordinal] = /^(\d{1,18})\.(\d{1,9})$/.exec(cursor) ?? []
+  return [sequence ?? '0', ordinal ?? '0']
+}
+
+function alertValueOf(row: AlertValueRow): AlertValue {
+  return {
     path: JSON.parse(row.path) as string[],
     value: parseJson(row.value),
     sequence: Number(row.sequence),
     event_id: row.event_id,
     first_seen_at: row.received_at?.toISOString() ?? null,
-  }))
+  }
 }
 
 function alertOf(row: AlertRow): Alert {
@@ -121,7 +155,7 @@ function alertOf(row: AlertRow): Alert {
     tables: row.tables,
     status: row.quiet_at === null ? 'active' : 'quiet',
     sequence: Number(row.sequence),
-    match_count: row.match_count === null ? null : Number(row.match_count),
+    match_count: row.match_count === null ? null : (numberOf(row.match_count) as number),
     first_seen_at: row.first_seen_at.toISOString(),
     last_seen_at: row.last_seen_at.toISOString(),
     quiet_at: row.quiet_at?.toISOString() ?? null,

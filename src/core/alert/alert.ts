@@ -1,6 +1,6 @@
 /** An alert as the API shows it. */
 import { Type, type Static } from 'typebox'
-import { nullableTime, oneOf, Time } from '../platform/schema.js'
+import { nullableTime, oneOf, refTo, Time } from '../platform/schema.js'
 
 export const ALERT_STATUSES = ['active', 'quiet'] as const
 export type AlertStatus = (typeof ALERT_STATUSES)[number]
@@ -12,7 +12,7 @@ export const Alert = Type.Object(
     severity: Type.String(),
     tables: Type.Array(Type.String()),
     status: oneOf(ALERT_STATUSES, { description: 'quiet: without changes for ALERT_QUIET_AFTER, until the next one.' }),
-    sequence: Type.Integer({ description: 'The number of its changes.' }),
+    sequence: Type.Integer({ description: 'How many changes it had.' }),
     match_count: Type.Unsafe<number | null>({ type: ['integer', 'null'], description: 'The highest count seen.' }),
     first_seen_at: Time,
     last_seen_at: Time,
@@ -22,23 +22,32 @@ export const Alert = Type.Object(
 )
 export type Alert = Static<typeof Alert>
 
+/** One value of an alert, and the change that brought it. */
+export const AlertValue = Type.Object(
+  {
+    path: Type.Array(Type.String(), { description: 'The keys that lead to it.' }),
+    value: Type.Unknown(),
+    sequence: Type.Integer({ description: 'The change that brought it.' }),
+    event_id: Type.Unsafe<string | null>({
+      type: ['string', 'null'],
+      description: 'Its event; null when it is deleted.',
+    }),
+    first_seen_at: nullableTime('When that event arrived; null when it is deleted.'),
+  },
+  { $id: 'AlertValue' },
+)
+
+/** So many values are shown with an alert; all of them are a list of their own. */
+export const SHOWN_VALUES = 1000
+
 export const AlertWithContext = Type.Object(
   {
     ...Alert.properties,
-    context: Type.Unknown({ description: 'Every value of the alert, in the format that webhooks receive.' }),
-    values: Type.Array(
-      Type.Object({
-        path: Type.Array(Type.String(), { description: 'The keys that lead to it.' }),
-        value: Type.Unknown(),
-        sequence: Type.Integer({ description: 'The change that added it.' }),
-        event_id: Type.Unsafe<string | null>({
-          type: ['string', 'null'],
-          description: 'Its event; null when it is deleted.',
-        }),
-        first_seen_at: nullableTime('When that event arrived; null when it is deleted.'),
-      }),
-      { description: 'Each value, in first-seen order.' },
-    ),
+    value_count: Type.Integer({ description: 'How many values it holds.' }),
+    context: Type.Unknown({ description: 'What `values` holds, in the shape that webhooks receive.' }),
+    values: Type.Array(refTo(AlertValue), {
+      description: `Its first ${SHOWN_VALUES} values in first-seen order; \`/v1/alerts/{id}/values\` lists them all.`,
+    }),
   },
   { $id: 'AlertWithContext' },
 )

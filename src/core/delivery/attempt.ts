@@ -12,7 +12,7 @@ import type { SnsClient } from '../platform/sns-client.js'
 import { inSpan, type NewSpan, type OpenSpan } from '../platform/tracing.js'
 import { VERSION } from '../platform/version.js'
 import type { Outgoing } from '../format/render.js'
-import { isTopicUrl } from '../webhook/webhook.js'
+import { isTopicUrl, type Webhook } from '../webhook/webhook.js'
 import { outcomeOfStatus, type AttemptOutcome } from './policy.js'
 import { signatureHeaders } from './signature.js'
 
@@ -26,7 +26,7 @@ export interface AttemptInput {
   number: number
   /** True when the event is sent again by a replay or a recovery. */
   replay: boolean
-  body: Outgoing
+  body: Pick<Outgoing, 'contentType' | 'text'>
   /** The webhook's own request headers, its credentials among them. */
   headers: Record<string, string>
   /** Its client certificate and the authorities it trusts; undefined: no certificate, the public authorities. */
@@ -55,7 +55,18 @@ export type SendAttempt = (input: AttemptInput) => Promise<Attempt>
 /** AWS: a message and its attributes are at most 256 KiB. */
 const SNS_MAX_BYTES = 256 * 1024
 
-/** @param options.now the clock for `startedAt` and `webhook-timestamp` */
+/** The largest body that may be sent, in bytes: the webhook's own limit, and SNS's for a topic. */
+export function maxBodyBytes(
+  { url, max_body_bytes: own }: Pick<Webhook, 'url' | 'max_body_bytes'>,
+  event: AttemptInput['event'],
+): number {
+  if (!isTopicUrl(url)) return own
+  return Math.min(own, SNS_MAX_BYTES - Buffer.byteLength(JSON.stringify(attributesOf(event))))
+}
+
+/**
+ * @param options.now the clock for `startedAt` and `webhook-timestamp`
+ */
 export function createAttempt(options: { http: HttpClient; sns: SnsClient; now?: () => Date }): SendAttempt {
   const { http, sns, now = () => new Date() } = options
   const send = async (input: AttemptInput, span: OpenSpan): Promise<Attempt> => {
@@ -135,19 +146,15 @@ export function requestHeaders(
   }
 }
 
-/** Publishes to a topic, with the attributes that SNS filter policies select by. A body that is too large is cut. */
+/** Publishes to a topic, with the attributes that SNS filter policies select by. */
 function publish(sns: SnsClient, { url: topicArn, timeoutMs, event, body }: AttemptInput): Promise<HttpOutcome> {
-  const { id, type, severity, alertId } = event
-  const attributes: Record<string, string> = {
-    event_id: id,
-    type,
-    ...(severity ? { severity } : {}),
-    ...(alertId ? { alert_id: alertId } : {}),
-  }
-  const attributeBytes = Buffer.byteLength(JSON.stringify(attributes))
-  const fits = Buffer.byteLength(body.text) + attributeBytes <= SNS_MAX_BYTES
-  const message = fits ? body.text : body.cut()
+  const { id, alertId } = event
+  const [message, attributes] = [body.text, attributesOf(event)]
   return sns.publish({ topicArn, message, attributes, groupId: alertId ?? id, deduplicationId: id, timeoutMs })
+}
+
+function attributesOf({ id, type, severity, alertId }: AttemptInput['event']): Record<string, string> {
+  return { event_id: id, type, ...(severity ? { severity } : {}), ...(alertId ? { alert_id: alertId } : {}) }
 }
 
 /** An attempt that failed before a request was sent. */

@@ -4,25 +4,36 @@
  * Guarantee: it never throws for anything a receiver does.
  */
 import type { FastifyBaseLogger } from 'fastify'
-import { recallContext, type ChangeRef } from '../alert/alert-store.js'
 import type { StoredEvent } from '../event/event.js'
 import type { Queryable } from '../platform/database.js'
 import type { JsonObject } from '../platform/json.js'
 import type { Metrics } from '../platform/metrics.js'
 import { tlsMaterialOf } from '../webhook/credentials.js'
-import { formatEvent, withIndicators, type EventContent, type Coalesced } from '../format/body.js'
+import { withIndicators, type Cut, type EventContent } from '../format/body.js'
 import type { WebhookOutcome } from '../circuit/transitions.js'
 import { claimIndicators, findIndicators } from '../indicator/indicator-store.js'
 import { selectIndicators } from '../indicator/once.js'
 import type { Renderer } from '../format/render.js'
 import { liveSecrets, type Target } from '../webhook/webhook.js'
 import type { Authorizer } from './authorization.js'
-import { notSent, type Attempt, type SendAttempt } from './attempt.js'
+import { maxBodyBytes, notSent, type Attempt, type SendAttempt } from './attempt.js'
 import { nextState, RETRY_SCHEDULE_S, saysGone, type DeliveryState } from './policy.js'
 
 /** The least time for the request itself, however long rendering the body and obtaining the token took. */
 const MIN_REQUEST_MS = 1000
 const UNAUTHORIZED = 401
+/** RFC 9110 section 15.5.14: the receiver takes no content of this size. */
+const TOO_LARGE = 413
+
+/** An attempt, and how much of the body it left out. */
+interface AttemptMade {
+  attempt: Attempt
+  sent: Cut
+}
+
+function more(cut: Cut): Cut {
+  return cut === 0 ? 1 : 2
+}
 
 export interface DeliverInput {
   target: Target
@@ -35,11 +46,17 @@ export interface DeliverInput {
   scheduleStart: number
   /** True when the event is sent again by a replay or a recovery. */
   replay?: boolean
+  /** How much of the body is left out at least: an earlier attempt was refused as too large. */
+  cut?: Cut
+  /** Why there is no body to send. */
+  unreadable?: string
 }
 
 export interface Delivered {
   attempt: Attempt
   state: DeliveryState
+  /** How much of the body the next attempt leaves out at least. */
+  cut: Cut
 }
 
 export type Deliver = (input: DeliverInput) => Promise<Delivered>
@@ -61,13 +78,16 @@ export function createDeliver({
   now?: () => Date
   random?: () => number
 }): Deliver {
-  async function attemptOnce({ target, event, body, number, replay = false }: DeliverInput): Promise<Attempt> {
+  async function attemptOnce(input: DeliverInput): Promise<AttemptMade> {
+    const { target, event, body, number, replay = false, cut = 0, unreadable } = input
+    if (unreadable !== undefined) return { attempt: notSent(number, now(), unreadable), sent: cut }
     const startedMs = performance.now()
-    const rendered = await renderer.render(target, event, body, target.format_options)
-    if (!rendered.ok) return notSent(number, now(), rendered.error)
+    const limits = { maxBytes: maxBodyBytes(target, event), cut }
+    const rendered = await renderer.render(target, event, body, target.format_options, limits)
+    if (!rendered.ok) return { attempt: notSent(number, now(), rendered.error), sent: cut }
     const { id, url, headers, auth, tls, timeout_ms: timeoutMs } = target
     const authorization = await authorizer.headersFor(id, auth, timeoutMs)
-    if (!authorization.ok) return notSent(number, now(), authorization.error)
+    if (!authorization.ok) return { attempt: notSent(number, now(), authorization.error), sent: cut }
     const attempt = await sendAttempt({
       url,
       secrets: liveSecrets(target.secrets, now()),
@@ -80,11 +100,12 @@ export function createDeliver({
       tls: tlsMaterialOf(tls),
     })
     if (attempt.statusCode === UNAUTHORIZED) authorizer.forget(id, auth)
-    return attempt
+    return { attempt, sent: rendered.outgoing.cut }
   }
 
-  return async ({ target, event, body, number, scheduleStart, replay = false }) => {
-    const attempt = await attemptOnce({ target, event, body, number, scheduleStart, replay })
+  return async (input) => {
+    const { target, event, number, scheduleStart, cut = 0 } = input
+    const { attempt, sent } = await attemptOnce(input)
     const state = nextState({
       result: attempt,
       attemptsInSchedule: number - scheduleStart,
@@ -109,20 +130,8 @@ export function createDeliver({
       },
       'attempt',
     )
-    return { attempt, state }
+    return { attempt, state, cut: attempt.statusCode === TOO_LARGE ? more(sent) : cut }
   }
-}
-
-/** The content of an event and of the changes that are coalesced into it; the same at every call. */
-export async function loadContent(db: Queryable, event: StoredEvent, coalesced?: Coalesced): Promise<EventContent> {
-  const change = changeOf(event)
-  const memory = change && (await recallContext(db, { ...change, earlier: coalesced?.sequences }))
-  return formatEvent(event, memory, coalesced)
-}
-
-/** The alert and sequence of an event that is an alert change; undefined for other events. */
-export function changeOf({ alertId, sequence }: StoredEvent): ChangeRef | undefined {
-  return alertId === null || sequence === null ? undefined : { alertId, sequence }
 }
 
 /**

@@ -7,6 +7,7 @@
  */
 import type { StoredEvent } from '../event/event.js'
 import { eventOf, type EventRow } from '../event/event-store.js'
+import type { Cut } from '../format/body.js'
 import type { Queryable } from '../platform/database.js'
 import type { Health } from '../circuit/health.js'
 import { HEALTH_COLUMNS, healthOf, type HealthRow } from '../circuit/health-store.js'
@@ -104,6 +105,8 @@ export interface DueDelivery {
   replay: boolean
   /** True when other changes are coalesced into it. */
   carries: boolean
+  /** How much of the body is left out at least. */
+  cut: Cut
   event: StoredEvent
 }
 
@@ -119,9 +122,9 @@ export async function listDue(
   { now, skip, limit, inOrder }: { now: Date; skip: readonly string[]; limit: number; inOrder: boolean },
 ): Promise<DueDelivery[]> {
   const { rows } = await db.query<
-    EventRow & { delivery_id: string; attempt_count: number; schedule_start: number; replay: boolean; carries: boolean }
+    EventRow & { delivery_id: string; attempt_count: number; schedule_start: number; replay: boolean; carries: boolean; cut: Cut }
   >(
-    `select e.*, d.id as delivery_id, d.attempt_count, d.schedule_start, d.replay,
+    `select e.*, d.id as delivery_id, d.attempt_count, d.schedule_start, d.replay, d.cut,
        exists (select from deliveries f where f.folded_into = d.id) as carries
      from deliveries d join events e on e.id = d.event_id
      where d.webhook_id = $1 and d.status = 'pending' and d.next_attempt_at <= $2 and d.id <> all($3)
@@ -135,6 +138,7 @@ export async function listDue(
     scheduleStart: row.schedule_start,
     replay: row.replay,
     carries: row.carries,
+    cut: row.cut,
     event: eventOf(row),
   }))
 }

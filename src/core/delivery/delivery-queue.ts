@@ -157,7 +157,7 @@ class QueueWorker {
     const ended = this.attempts.takeEnded()
     if (ended.length === 0) return
     const now = new Date()
-    const records = ended.map(({ due, attempt, state }) => ({ deliveryId: due.id, attempt, state }))
+    const records = ended.map(({ due, attempt, state, cut }) => ({ deliveryId: due.id, attempt, state, cut }))
     await retryWhileUnavailable(() => recordAttempts(database, records, now))
     const { state } = this.lease.health
     const outcomes = ended.map(({ target, attempt }) => ({ ...outcomeFor(target, attempt), state }))

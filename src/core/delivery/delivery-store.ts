@@ -7,6 +7,7 @@
 import type { StoredEvent } from '../event/event.js'
 import type { Queryable } from '../platform/database.js'
 import { newId } from '../platform/id.js'
+import type { Cut } from '../format/body.js'
 import type { Attempt } from './attempt.js'
 import type { DeliveryState, DeliveryStatus } from './policy.js'
 
@@ -36,6 +37,8 @@ export interface Dispatched {
   state: DeliveryState
   /** Undefined: the attempt is in flight (then `state` says when it is taken for lost), or the delivery waits in its queue. */
   attempt: Attempt | undefined
+  /** How much of the body the next attempt leaves out at least. */
+  cut?: Cut
   /** True when an attempt was started: the content of the delivery must not change any more. */
   sealed: boolean
 }
@@ -60,11 +63,11 @@ export async function recordDispatches(db: Queryable, records: readonly Dispatch
      ), delivery as (
        insert into deliveries
          (id, event_id, webhook_id, status, reason, attempt_count, next_attempt_at, alert_id, sequence, sealed,
-          created_at, updated_at)
-       select id, event_id, webhook_id, status, reason, attempt_count, next_attempt_at, alert_id, sequence, sealed, $1, $1
+          cut, created_at, updated_at)
+       select id, event_id, webhook_id, status, reason, attempt_count, next_attempt_at, alert_id, sequence, sealed, cut, $1, $1
        from unnest($3::text[], $4::text[], $5::text[], $6::bigint[], $7::text[], $8::text[], $9::text[], $10::int[],
-           $11::timestamptz[], $12::boolean[])
-         as d (id, event_id, alert_id, sequence, webhook_id, status, reason, attempt_count, next_attempt_at, sealed)
+           $11::timestamptz[], $12::boolean[], $23::smallint[])
+         as d (id, event_id, alert_id, sequence, webhook_id, status, reason, attempt_count, next_attempt_at, sealed, cut)
        on conflict (event_id, webhook_id) do nothing
        returning id
      ), freed as (
@@ -91,6 +94,7 @@ export async function recordDispatches(db: Queryable, records: readonly Dispatch
       rows.map(({ sealed }) => sealed),
       ...attemptColumns(attempts),
       records.map(({ event }) => event.batchId),
+      rows.map(({ cut = 0 }) => cut),
     ],
   )
 }
@@ -100,6 +104,7 @@ export interface EndedAttempt {
   deliveryId: string
   attempt: Attempt
   state: DeliveryState
+  cut: Cut
 }
 
 /**
@@ -112,9 +117,9 @@ export async function recordAttempts(db: Queryable, ended: readonly EndedAttempt
     `with moved as (
        update deliveries d
        set status = e.status, reason = e.reason, next_attempt_at = e.next_attempt_at, attempt_count = e.number,
-         updated_at = $1
-       from unnest($2::text[], $3::text[], $4::text[], $5::timestamptz[], $6::int[])
-         as e (id, status, reason, next_attempt_at, number)
+         cut = e.cut, updated_at = $1
+       from unnest($2::text[], $3::text[], $4::text[], $5::timestamptz[], $6::int[], $16::smallint[])
+         as e (id, status, reason, next_attempt_at, number, cut)
        where d.id = e.id and d.attempt_count = e.number - 1 and d.status = 'pending'
        returning d.event_id, d.webhook_id, d.status
      ), freed as (
@@ -135,6 +140,7 @@ export async function recordAttempts(db: Queryable, ended: readonly EndedAttempt
       ended.map(({ state }) => state.nextAttemptAt),
       ended.map(({ attempt }) => attempt.number),
       ...attemptColumns(ended),
+      ended.map(({ cut }) => cut),
     ],
   )
 }

@@ -8,8 +8,8 @@ import { indicatorOf, selectIndicators } from '../indicator/once.js'
 import type { Renderer } from '../format/render.js'
 import { liveSecrets, type Target } from '../webhook/webhook.js'
 import { toView } from '../webhook/webhook-check.js'
-import { requestHeaders } from './attempt.js'
-import { loadContent } from './deliver.js'
+import { maxBodyBytes, requestHeaders } from './attempt.js'
+import { loadContent } from './content.js'
 import { testEvent } from './test-delivery.js'
 
 export interface Preview {
@@ -31,13 +31,14 @@ export async function previewDelivery(
 ): Promise<Preview | undefined> {
   const event = eventId === undefined ? testEvent(now) : await findEvent(database, eventId)
   if (!event) return undefined
-  const content = await loadContent(database, event)
+  const content = await loadContent(database, event, { reader: target })
   const { once } = target
   const body = once
     ? withIndicators(content.body, selectIndicators(content.carried, once).map(indicatorOf))
     : content.body
   const wanted = (eventId === undefined || wantsEvent(target, event)) && wantsBody(target, content)
-  const rendered = await renderer.render(target, event, body, toView(target).format_options)
+  const limits = { maxBytes: maxBodyBytes(target, event), cut: 0 as const }
+  const rendered = await renderer.render(target, event, body, toView(target).format_options, limits)
   if (!rendered.ok) return { wanted, headers: {}, body: null, error: rendered.error }
   const { outgoing } = rendered
   const secrets = liveSecrets(target.secrets, now)

@@ -4,11 +4,13 @@
  * Guarantee: every attempt that is started ends as one that is to be recorded, as a dropped delivery or as `failure`; its
  * slot of the limiter is given back and the worker is signalled.
  */
+import type { FastifyBaseLogger } from 'fastify'
 import type { Database } from '../platform/database.js'
 import type { Signal } from '../platform/signal.js'
 import type { Target } from '../webhook/webhook.js'
 import { loadCoalesced } from './coalesce.js'
-import { bodyFor, loadContent, type Deliver, type Delivered } from './deliver.js'
+import { loadContent } from './content.js'
+import { bodyFor, type Deliver, type Delivered } from './deliver.js'
 import type { DueDelivery } from './delivery-queue-store.js'
 import { dropDelivery } from './delivery-store.js'
 import type { Limiter } from './limiter.js'
@@ -41,6 +43,7 @@ export interface QueueAttemptsOptions {
   limiter: Limiter
   pacer: Pacer
   webhookId: string
+  log: FastifyBaseLogger
   /** Sent when an attempt has ended. */
   signal: Signal
 }
@@ -87,10 +90,17 @@ async function attempt(
   due: DueDelivery,
   ratePerSecond: number | null,
 ): Promise<Delivered | undefined> {
-  const { event, attemptCount, scheduleStart, replay } = due
-  const body = await options.pacer.track(prepare(options, target, due, ratePerSecond))
-  if (!body) return undefined
-  return options.deliver({ target, event, body, number: attemptCount + 1, scheduleStart, replay })
+  const { event, attemptCount, scheduleStart, replay, cut } = due
+  const input = { target, event, number: attemptCount + 1, scheduleStart, replay, cut }
+  try {
+    const body = await options.pacer.track(prepare(options, target, due, ratePerSecond))
+    return body && options.deliver({ ...input, body })
+  } catch (error) {
+    // a database that is away concerns every delivery; one whose body cannot be read pays by its own schedule
+    await options.database.ping()
+    options.log.warn({ err: error, delivery_id: due.id, event_id: event.id }, 'a body could not be read')
+    return options.deliver({ ...input, body: {}, unreadable: 'its body could not be read from the database' })
+  }
 }
 
 /** Makes the body, then waits for the slot of its attempt, so that the request follows the slot at once. */
@@ -101,7 +111,7 @@ async function prepare(
   ratePerSecond: number | null,
 ) {
   const coalesced = carries ? await loadCoalesced(database, id) : undefined
-  const content = await loadContent(database, event, coalesced)
+  const content = await loadContent(database, event, { reader: target, coalesced })
   const body = await bodyFor(database, target, event, content, new Date())
   if (body) await pacer.waitForSlot(ratePerSecond)
   else await dropDelivery(database, id, 'its indicators were sent with other events', new Date())

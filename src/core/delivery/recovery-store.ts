@@ -12,7 +12,7 @@ import { conditionsOf, queryPage, type Page, type PageRequest } from '../platfor
 import { wantsBody, wantsEvent } from '../webhook/selection.js'
 import type { Registry } from '../webhook/registry.js'
 import type { Recovery } from './recovery.js'
-import { loadContent } from './deliver.js'
+import { loadContent } from './content.js'
 import { replayDeliveries } from './delivery-store.js'
 
 interface RecoveryRow {
@@ -98,7 +98,7 @@ export async function stepRecovery(
     const missed = events.filter(({ event, covered }) => !covered && wantsEvent(target, event))
     let queued = 0
     for (const { event } of missed) {
-      if (target.policy && !wantsBody(target, await loadContent(tx, event))) continue
+      if (target.policy && !wantsBody(target, await loadContent(tx, event, { reader: target }))) continue
       await replayDeliveries(tx, event, [webhookId], now)
       queued++
     }

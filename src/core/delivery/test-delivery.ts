@@ -8,7 +8,8 @@ import { stringifyJson } from '../platform/json.js'
 import { withIndicators } from '../format/body.js'
 import type { Target } from '../webhook/webhook.js'
 import { indicatorOf, selectIndicators } from '../indicator/once.js'
-import { loadContent, type Deliver } from './deliver.js'
+import { loadContent } from './content.js'
+import type { Deliver } from './deliver.js'
 import type { DeliveryWithAttempts } from './delivery.js'
 import { findDelivery } from './delivery-list.js'
 import { recordDispatches } from './delivery-store.js'
@@ -24,7 +25,7 @@ export async function sendTest(
 ): Promise<DeliveryWithAttempts> {
   const event = testEvent(new Date())
   await insertEvent(database, event)
-  const content = await loadContent(database, event)
+  const content = await loadContent(database, event, { reader: target })
   const { once } = target
   const indicators = once ? selectIndicators(content.carried, once).map(indicatorOf) : undefined
   const body = indicators ? withIndicators(content.body, indicators) : content.body

@@ -25,6 +25,7 @@ export interface EventRow {
   traceparent: string | null
   match_count: bigint | null
   update_count: bigint | null
+  held_bytes: bigint | null
   payload: string
   sent_at: Date
   received_at: Date
@@ -46,8 +47,9 @@ export async function insertEvent(tx: Queryable, event: StoredEvent): Promise<vo
   await tx.query(
     `with stored as (
        insert into events (id, batch_id, type, message_id, topic_arn, alert_id, sequence, severity, title, subject,
-         match_count, update_count, payload, sent_at, received_at, previous_severity, webhook_id, traceparent)
-       values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)
+         match_count, update_count, payload, sent_at, received_at, previous_severity, webhook_id, traceparent, held_bytes)
+       values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18,
+         (select value_bytes from alert_sizes where alert_id = $6))
        returning id, batch_id, alert_id, sequence, received_at
      )
      insert into undispatched (batch_id, event_id, alert_id, sequence, received_at)
@@ -95,13 +97,40 @@ export async function findUndispatched(db: Queryable, batchIds: readonly string[
   const { rows } = await db.query<EventRow & { recorded: string[] }>(
     `select e.*, array(select d.webhook_id from deliveries d where d.event_id = e.id) as recorded
      from undispatched u cross join lateral (select * from events where id = u.event_id limit 1) e
-     where u.batch_id = any($1) order by e.id`,
+     where u.batch_id = any($1) and (u.not_before is null or u.not_before <= now()) order by e.id`,
     [batchIds],
   )
   return rows.map((row) => ({ event: eventOf(row), recorded: row.recorded }))
 }
 
-/** The stored events with these MessageIds, by MessageId. */
+/** Seconds that an event waits after its dispatch failed, doubled with every failure. */
+const FIRST_POSTPONEMENT_S = 5
+const LAST_POSTPONEMENT_S = 600
+
+/**
+ * Postpones events whose dispatch failed for a reason of their own, each longer with every failure, by the database's clock.
+ * @returns the seconds that each waits, by its id
+ */
+export async function postponeEvents(
+  db: Queryable,
+  events: readonly Pick<StoredEvent, 'id' | 'batchId'>[],
+): Promise<Map<string, number>> {
+  const { rows } = await db.query<{ event_id: string; failures: number }>(
+    `update undispatched u set failures = u.failures + 1,
+       not_before = now() + least(${LAST_POSTPONEMENT_S}, ${FIRST_POSTPONEMENT_S} * 2 ^ least(u.failures, 20)) * interval '1 second'
+     from unnest($1::text[], $2::text[]) as f (event_id, batch_id)
+     where u.batch_id = f.batch_id and u.event_id = f.event_id returning u.event_id, u.failures`,
+    [events.map(({ id }) => id), events.map(({ batchId }) => batchId)],
+  )
+  return new Map(
+    rows.map(({ event_id: id, failures }) => [
+      id,
+      Math.min(LAST_POSTPONEMENT_S, FIRST_POSTPONEMENT_S * 2 ** Math.min(failures - 1, 20)),
+    ]),
+  )
+}
+
+/** The events of these MessageIds, by them. */
 export async function findEventsByMessageId(
   db: Queryable,
   messageIds: readonly string[],
@@ -127,7 +156,8 @@ export async function findWaitingBatches(
   { before, after, limit }: { before: Date; after: string; limit: number },
 ): Promise<Batch[]> {
   const { rows } = await db.query<{ batch_id: string; size: bigint }>(
-    `select batch_id, count(*) as size from undispatched where batch_id > $1 and received_at < $2
+    `select batch_id, count(*) as size from undispatched
+     where batch_id > $1 and received_at < $2 and (not_before is null or not_before <= now())
      group by batch_id order by batch_id limit $3`,
     [after, before, limit],
   )
@@ -187,6 +217,7 @@ export function eventOf(row: EventRow): StoredEvent {
     traceparent: row.traceparent,
     matchCount: row.match_count,
     updateCount: row.update_count,
+    heldBytes: Number(row.held_bytes ?? 0),
     payload: row.payload,
     sentAt: row.sent_at,
     receivedAt: row.received_at,

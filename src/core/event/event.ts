@@ -88,6 +88,8 @@ export interface StoredEvent {
   /** The highest counts that the alert had reported up to this change. */
   matchCount: bigint | null
   updateCount: bigint | null
+  /** Bytes of JSON of every value that its alert held by this change; 0 for what is no alert change. */
+  heldBytes: number
   /** One JSON document: see `readMessage`. */
   payload: string
   sentAt: Date
@@ -115,6 +117,7 @@ export function localEvent(
     traceparent: null,
     matchCount: null,
     updateCount: null,
+    heldBytes: 0,
     sentAt: now,
     receivedAt: now,
     dispatchedAt: null,

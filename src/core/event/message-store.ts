@@ -90,6 +90,7 @@ interface StoredRow {
   sequence: bigint | null
   match_count: bigint | null
   update_count: bigint | null
+  held_bytes: bigint | null
   new_values: bigint
   is_waiting: boolean
   registry_version: bigint
@@ -99,10 +100,11 @@ function storedOf({ event: given, change }: NewMessage, batchId: string, row: St
   const event = { ...given, batchId, dispatchedAt: row.is_waiting ? null : given.receivedAt }
   if (!change) return { result: 'stored', event, newValues: 0 }
   const { sequence, match_count: matchCount, update_count: updateCount, new_values: newValues } = row
+  const heldBytes = Number(row.held_bytes ?? 0)
   const type = sequence === 1n ? 'alert.created' : 'alert.updated'
   return {
     result: 'stored',
-    event: { ...event, type, sequence, matchCount, updateCount },
+    event: { ...event, type, sequence, matchCount, updateCount, heldBytes },
     newValues: Number(newValues),
   }
 }
@@ -165,10 +167,17 @@ export async function addValues(
 ): Promise<void> {
   const entries = [...values.values()]
   await db.query(
-    `insert into alert_values (alert_id, sequence, ordinal, key, path, value)
-     select $1, $2, ${LATER_ORDINALS} + ordinal, key, path, value
-     from unnest($3::bytea[], $4::text[], $5::text[]) with ordinality as v (key, path, value, ordinal)
-     on conflict (alert_id, key) do nothing`,
+    `with added as (
+       insert into alert_values (alert_id, sequence, ordinal, key, path, value)
+       select $1, $2, ${LATER_ORDINALS} + ordinal, key, path, value
+       from unnest($3::bytea[], $4::text[], $5::text[]) with ordinality as v (key, path, value, ordinal)
+       on conflict (alert_id, key) do nothing
+       returning octet_length(value) as bytes
+     )
+     insert into alert_sizes as s (alert_id, value_count, value_bytes)
+     select $1, count(*), sum(bytes) from added having count(*) > 0
+     on conflict (alert_id) do update set
+       value_count = s.value_count + excluded.value_count, value_bytes = s.value_bytes + excluded.value_bytes`,
     [
       alertId,
       sequence,
@@ -213,23 +222,30 @@ with message as (
   from unnest($8::text[], $9::int[], $10::bytea[], $11::text[], $12::text[]) as v (alert_id, ordinal, key, path, value)
   join changed on changed.id = v.alert_id
   on conflict (alert_id, key) do nothing
-  returning alert_id
+  returning alert_id, octet_length(value) as bytes
+), sized as (
+  insert into alert_sizes as s (alert_id, value_count, value_bytes)
+  select alert_id, count(*), sum(bytes) from added group by alert_id
+  on conflict (alert_id) do update set
+    value_count = s.value_count + excluded.value_count, value_bytes = s.value_bytes + excluded.value_bytes
+  returning alert_id, value_bytes
 ), stored as (
   insert into events (id, type, message_id, topic_arn, alert_id, severity, previous_severity, title, subject, traceparent,
-    payload, sent_at, received_at, batch_id, sequence, match_count, update_count)
+    payload, sent_at, received_at, batch_id, sequence, match_count, update_count, held_bytes)
   select m.id,
     case when changed.id is null then m.type when changed.sequence = 1 then 'alert.created' else 'alert.updated' end,
     m.message_id, m.topic_arn, m.alert_id, m.severity, m.previous_severity, m.title, m.subject, m.traceparent,
-    m.payload, m.sent_at, m.received_at, $26, changed.sequence, changed.match_count, changed.update_count
-  from message m left join changed on changed.id = m.alert_id
-  returning id, alert_id, sequence, match_count, update_count, received_at
+    m.payload, m.sent_at, m.received_at, $26, changed.sequence, changed.match_count, changed.update_count,
+    coalesce(sized.value_bytes, (select s.value_bytes from alert_sizes s where s.alert_id = changed.id))
+  from message m left join changed on changed.id = m.alert_id left join sized on sized.alert_id = m.alert_id
+  returning id, alert_id, sequence, match_count, update_count, held_bytes, received_at
 ), waiting as (
   insert into undispatched (batch_id, event_id, alert_id, sequence, received_at)
   select $26, stored.id, stored.alert_id, stored.sequence, stored.received_at from stored join message m on m.id = stored.id
   where m.is_wanted or $28::bigint is distinct from (select version from registry)
   returning event_id
 )
-select id as event_id, sequence, match_count, update_count,
+select id as event_id, sequence, match_count, update_count, held_bytes,
   (select count(*) from added a where a.alert_id = stored.alert_id) as new_values,
   id in (select event_id from waiting) as is_waiting,
   (select version from registry) as registry_version

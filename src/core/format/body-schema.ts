@@ -84,7 +84,14 @@ export const AlertChange = Type.Object({
       }),
     ),
     cut: Type.Optional(
-      Type.Boolean({ description: 'True where contexts were cut to the diff to fit an SNS message.' }),
+      Type.Boolean({
+        description:
+          'True where the whole would be larger than the webhook (or SNS) takes: contexts but the diff are left out; with ' +
+          '`new_values` the diff too.',
+      }),
+    ),
+    new_values: Type.Optional(
+      Type.Integer({ minimum: 0, description: 'How many values the diff has; with `cut`, where it is left out.' }),
     ),
   }),
 })

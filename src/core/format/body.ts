@@ -8,7 +8,7 @@ import { LosslessNumber } from 'lossless-json'
 import type { AlertMemory } from '../alert/alert-store.js'
 import { buildContext, flattenContext, uniqueValues, type ContextValue } from '../alert/context.js'
 import { TEST_EVENT_TYPE, type StoredEvent } from '../event/event.js'
-import { integerOf, isJsonObject, parseJson, type Json, type JsonObject } from '../platform/json.js'
+import { integerOf, isJsonObject, parseJson, stringifyJson, type Json, type JsonObject } from '../platform/json.js'
 import type { Indicator } from '../indicator/once.js'
 
 /** What the bodies of an event in all formats are made of. */
@@ -47,14 +47,15 @@ export function formatEvent(event: StoredEvent, memory: AlertMemory | undefined,
   const { indicators: _upstream, ...rest } = payload
   const incoming = incomingOf(payload, coalesced)
   const upstream: JsonObject = event.topicArn === null ? {} : { upstream_context_diff: payload.context_diff ?? null }
-  const body = {
+  const body: JsonObject = {
     ...rest,
     updated_alert: updatedAlert(payload.updated_alert, event, memory),
     incoming_rule_matches_context: incoming,
     context_diff: buildContext(memory.diff),
     relay: { ...relayOf(event), ...coalescedOf(event, coalesced), ...upstream },
   }
-  return { carried: [...(isJsonObject(incoming) ? flattenContext(incoming) : []), ...memory.diff], body }
+  const carried = [...(isJsonObject(incoming) ? flattenContext(incoming) : []), ...memory.diff]
+  return { carried, body: memory.accumulated ? body : cutBody(body, 1) }
 }
 
 /** Adds the indicators of one webhook to a body. */
@@ -62,20 +63,42 @@ export function withIndicators(body: JsonObject, indicators: readonly Indicator[
   return { ...body, indicators: indicators.map(({ path, value }) => ({ path, value })) }
 }
 
-/**
- * A smaller body, for a receiver with a size limit: of the three contexts of a change only the diff is kept, and `relay.cut`
- * is set. A body that is not an alert change stays as it is.
- */
-export function cutBody(body: JsonObject): JsonObject {
-  const { updated_alert: alert, relay, context_diff: diff } = body
-  if (!isJsonObject(alert) || !isJsonObject(relay) || !isJsonObject(diff)) return body
-  const { upstream_context_diff: _dropped, ...rest } = relay
-  return {
-    ...body,
-    updated_alert: { ...alert, context: diff },
-    incoming_rule_matches_context: {},
-    relay: { ...rest, cut: true },
+/** How much of a body is left out: nothing; all of a change's context but what was new; that too, but how many values it has. */
+export type Cut = 0 | 1 | 2
+
+/** What is left of the message of a notification, in characters. */
+const CUT_MESSAGE = [Infinity, 16_384, 1024] as const
+/** What is left of a text of the alert when only counts are. */
+const CUT_TEXT = 1024
+
+/** A body with less in it, for a receiver that takes no more; `relay.cut` says so. */
+export function cutBody(body: JsonObject, cut: Cut): JsonObject {
+  const { relay, updated_alert: alert, context_diff: diff, message, indicators } = body
+  if (cut === 0 || !isJsonObject(relay)) return body
+  const { upstream_context_diff: _dropped, ...kept } = relay
+  if (message !== undefined) {
+    const text = typeof message === 'string' ? message : stringifyJson(message)
+    if (text.length <= CUT_MESSAGE[cut]) return body
+    return { ...body, message: text.slice(0, CUT_MESSAGE[cut]).toWellFormed(), relay: { ...kept, cut: true } }
   }
+  if (!isJsonObject(alert) || !isJsonObject(diff)) return body
+  const without = { updated_alert: { ...alert, context: {} }, incoming_rule_matches_context: {} }
+  if (cut === 1) return { ...body, ...without, relay: { ...kept, cut: true } }
+  return {
+    updated_alert: { ...scalarsOf(alert), context: {} },
+    incoming_rule_matches_context: {},
+    context_diff: {},
+    ...(indicators === undefined ? {} : { indicators }),
+    relay: { ...kept, cut: true, new_values: flattenContext(diff).length },
+  }
+}
+
+/** The members that are no object and no list, texts cut. */
+function scalarsOf(object: JsonObject): JsonObject {
+  const scalars = Object.entries(object).filter(([, value]) => !Array.isArray(value) && !isJsonObject(value))
+  return Object.fromEntries(
+    scalars.map(([key, value]) => [key, typeof value === 'string' ? value.slice(0, CUT_TEXT).toWellFormed() : value]),
+  )
 }
 
 /** A test event has no stored alert: its payload is the memory. */
@@ -92,7 +115,7 @@ function exampleMemory(payload: Json): AlertMemory | undefined {
 function updatedAlert(alert: JsonObject, event: StoredEvent, memory: AlertMemory): JsonObject {
   return {
     ...alert,
-    context: buildContext(memory.accumulated),
+    context: buildContext(memory.accumulated ?? []),
     ...highestCount('match_count', alert, event.matchCount),
     ...highestCount('update_count', alert, event.updateCount),
   }

@@ -4,9 +4,10 @@
  * Guarantee: a body that many webhooks share is serialised once; a failing template is a result, never an exception.
  */
 import type { StoredEvent } from '../event/event.js'
-import { parseJson, stringifyJson, type JsonObject } from '../platform/json.js'
-import { cutBody } from './body.js'
+import { stringifyJson, type JsonObject } from '../platform/json.js'
+import { cutBody, type Cut } from './body.js'
 import type { FormatName } from './format-names.js'
+import type { FormatInput } from './input.js'
 import type { FormatOptions } from './options.js'
 import { renderFormat } from './receivers.js'
 import { createTemplateRenderer } from './template.js'
@@ -15,15 +16,22 @@ import { createTemplateRenderer } from './template.js'
 export interface Outgoing {
   contentType: string
   text: string
-  /** The body cut to the diff, for a receiver with a size limit; in formats other than `change` the same as `text`. */
-  cut(): string
+  /** How much was left out. */
+  cut: Cut
 }
 
 /** `error`: what is wrong with a template, in one line. */
 export type RenderResult = { ok: true; outgoing: Outgoing } | { ok: false; error: string }
 
+/** What bounds a body: its bytes, and how much is left out at least. */
+export interface BodyLimits {
+  maxBytes: number
+  cut: Cut
+}
+
 export interface Renderer {
   /**
+   * Renders a body no larger than its limit where leaving out parts achieves that. `raw` is sent as it is.
    * @param body the body of the format `change`
    * @param options the format's options; for a preview with secrets hidden
    */
@@ -32,36 +40,48 @@ export interface Renderer {
     event: StoredEvent,
     body: JsonObject,
     options: FormatOptions,
+    limits: BodyLimits,
   ): Promise<RenderResult>
   close(): void
 }
 
 const JSON_TYPE = 'application/json'
+const CUTS: readonly Cut[] = [0, 1, 2]
 
 export function createRenderer(): Renderer {
   const templates = createTemplateRenderer()
-  /** The serialised bodies, for as long as the bodies are referenced. */
-  const texts = new WeakMap<JsonObject, string>()
+  /** Texts of bodies by how much is left out, for as long as the body is referenced. */
+  const texts = new WeakMap<JsonObject, string[]>()
 
-  function change(body: JsonObject): Outgoing {
-    let text = texts.get(body)
-    if (text === undefined) texts.set(body, (text = stringifyJson(body)))
-    const full = text
-    // parsed from the text, so that an attempt in flight does not keep the body in memory
-    return { contentType: JSON_TYPE, text, cut: () => stringifyJson(cutBody(parseJson(full) as JsonObject)) }
+  function changeText(body: JsonObject, cut: Cut): string {
+    const known = texts.get(body) ?? []
+    texts.set(body, known)
+    return (known[cut] ??= stringifyJson(cutBody(body, cut)))
+  }
+
+  async function renderCut(
+    format: FormatName,
+    input: FormatInput,
+    cut: Cut,
+  ): Promise<{ contentType: string; text: string } | { error: string }> {
+    if (format === 'change') return { contentType: JSON_TYPE, text: changeText(input.body, cut) }
+    const body = cutBody(input.body, cut)
+    if (format !== 'template') return renderFormat(format, { ...input, body })
+    const answer = await templates.render(input.options.template ?? '', body)
+    return answer.ok ? { contentType: JSON_TYPE, text: answer.text } : { error: answer.error }
   }
 
   return {
-    async render({ format }, event, body, options) {
-      if (format === 'change') return { ok: true, outgoing: change(body) }
-      if (format !== 'template') return { ok: true, outgoing: uncut(renderFormat(format, { event, body, options })) }
-      const answer = await templates.render(options.template ?? '', body)
-      return answer.ok ? { ok: true, outgoing: uncut({ contentType: JSON_TYPE, text: answer.text }) } : answer
+    async render({ format }, event, body, options, { maxBytes, cut: least }) {
+      for (const cut of CUTS.slice(least)) {
+        const rendered = await renderCut(format, { event, body, options }, cut)
+        if ('error' in rendered) return { ok: false, error: rendered.error }
+        const { contentType, text } = rendered
+        const isLast = cut === CUTS.at(-1) || format === 'raw'
+        if (isLast || Buffer.byteLength(text) <= maxBytes) return { ok: true, outgoing: { contentType, text, cut } }
+      }
+      throw new Error('a body is cut at most twice')
     },
     close: () => templates.close(),
   }
-}
-
-function uncut({ contentType, text }: { contentType: string; text: string }): Outgoing {
-  return { contentType, text, cut: () => text }
 }

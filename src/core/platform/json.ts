@@ -68,7 +68,12 @@ export function emptyObject(): JsonObject {
   return Object.create(null) as JsonObject
 }
 
-/** The value as a bigint; undefined when it is no integer or does not fit PostgreSQL's bigint. */
+/** A database's bigint as a JSON number with every digit. */
+export function numberOf(integer: bigint): JsonNumber {
+  return parseNumber(String(integer))
+}
+
+/** The integer a JSON value holds, if it is one that fits PostgreSQL's bigint; otherwise undefined. */
 export function integerOf(value: Json | undefined): bigint | undefined {
   const text = typeof value === 'number' || isLosslessNumber(value) ? String(value) : ''
   if (!/^-?\d{1,19}$/.test(text)) return undefined

@@ -29,6 +29,7 @@ export interface WebhookRow extends HealthRow {
   retry_schedule_s: number[] | null
   max_in_flight: number | null
   rate_per_second: number | null
+  max_body_bytes: number
   order: Webhook['order']
   coalesce: boolean
   created_at: Date
@@ -56,6 +57,7 @@ export const FIELDS = [
   'retry_schedule_s',
   'max_in_flight',
   'rate_per_second',
+  'max_body_bytes',
   '"order"',
   '"coalesce"',
   'created_at',
@@ -82,6 +84,7 @@ export function valuesOf(sealer: Sealer, webhook: Webhook): unknown[] {
     webhook.retry_schedule_s,
     webhook.max_in_flight,
     webhook.rate_per_second,
+    webhook.max_body_bytes,
     webhook.order,
     webhook.coalesce,
     new Date(webhook.created_at),
@@ -108,6 +111,7 @@ export function webhookOf(sealer: Sealer, row: WebhookRow): Webhook {
     retry_schedule_s: row.retry_schedule_s,
     max_in_flight: row.max_in_flight,
     rate_per_second: row.rate_per_second,
+    max_body_bytes: row.max_body_bytes,
     order: row.order,
     coalesce: row.coalesce,
     ...healthFields(healthOf(row)),

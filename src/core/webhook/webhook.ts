@@ -77,6 +77,14 @@ const ratePerSecond = Type.Unsafe<number | null>({
   maximum: 1000,
   description: 'At most so many attempts a second, evenly spaced, over all processes; null: no limit.',
 })
+/** As large as the default of common proxies. */
+export const DEFAULT_MAX_BODY_BYTES = 1_048_576
+const maxBodyBytes = Type.Integer({
+  minimum: 4096,
+  maximum: 67_108_864,
+  description:
+    'A larger body is cut: first to what was new, then to counts; `relay.cut` says so. After a 413 the next attempt is cut.',
+})
 const order = oneOf(['none', 'alert'], {
   description:
     'With "alert" the changes of one alert arrive one at a time, in sequence: each waits until the one before it succeeded ' +
@@ -115,6 +123,7 @@ export const WebhookCreate = Type.Object(
     retry_schedule_s: Type.Optional({ ...retrySchedule, default: null }),
     max_in_flight: Type.Optional({ ...maxInFlight, default: null }),
     rate_per_second: Type.Optional({ ...ratePerSecond, default: null }),
+    max_body_bytes: Type.Optional({ ...maxBodyBytes, default: DEFAULT_MAX_BODY_BYTES }),
     order: Type.Optional({ ...order, default: 'none' }),
     coalesce: Type.Optional({ ...coalesce, default: false }),
   },
@@ -145,6 +154,7 @@ export const WebhookPatch = Type.Object(
     retry_schedule_s: Type.Optional(retrySchedule),
     max_in_flight: Type.Optional(maxInFlight),
     rate_per_second: Type.Optional(ratePerSecond),
+    max_body_bytes: Type.Optional(maxBodyBytes),
     order: Type.Optional(order),
     coalesce: Type.Optional(coalesce),
   },
@@ -175,6 +185,7 @@ export const WebhookView = Type.Object(
     retry_schedule_s: retrySchedule,
     max_in_flight: maxInFlight,
     rate_per_second: ratePerSecond,
+    max_body_bytes: maxBodyBytes,
     order,
     coalesce,
     health: HealthReport.properties.health,

@@ -27,7 +27,6 @@ async function setUp(t: Test, reply: Reply, now?: () => Date) {
     body: {
       contentType: 'application/json',
       text: '{"big":12345678901234567890,"text":"Zoë"}',
-      cut: () => '{"cut":true}',
     },
   }
   return { receiver, secret, send, input }

@@ -1,7 +1,7 @@
 import t, { type Test } from 'tap'
 import { createAcceptMatches } from '../../../src/core/event/accept-matches.js'
 import { findEvent } from '../../../src/core/event/event-store.js'
-import { loadContent } from '../../../src/core/delivery/deliver.js'
+import { loadContent } from '../../../src/core/delivery/content.js'
 import { createLogger } from '../../../src/core/platform/logger.js'
 import { stringifyJson, type JsonObject } from '../../../src/core/platform/json.js'
 import type { Batch } from '../../../src/core/platform/queues.js'

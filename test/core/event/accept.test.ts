@@ -9,7 +9,7 @@ import { openDatabase, type Database } from '../../../src/core/platform/database
 import { parseJson, stringifyJson, type JsonObject } from '../../../src/core/platform/json.js'
 import type { Batch } from '../../../src/core/platform/queues.js'
 import { formatEvent } from '../../../src/core/format/body.js'
-import { loadContent } from '../../../src/core/delivery/deliver.js'
+import { loadContent } from '../../../src/core/delivery/content.js'
 import { createTestDatabaseUrl, createTestDataDir, borrowTestDatabase } from '../../helpers/backends.js'
 
 interface Body {

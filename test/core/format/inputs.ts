@@ -29,6 +29,7 @@ export function storedEvent(values: Partial<Omit<StoredEvent, 'type'>> & { type?
     traceparent: null,
     matchCount: 2n,
     updateCount: 1n,
+    heldBytes: 0,
     payload: JSON.stringify(SAMPLE_CHANGE),
     sentAt: new Date('2026-01-02T03:04:05.678Z'),
     receivedAt: new Date('2026-01-02T03:04:06.000Z'),

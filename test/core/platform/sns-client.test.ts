@@ -24,7 +24,7 @@ async function setUp(t: Test) {
       number: 1,
       replay: false,
       headers: {},
-      body: { contentType: 'application/json', text, cut: () => '{"cut":true}' },
+      body: { contentType: 'application/json', text },
       ...fields,
     })
   return { endpoint, attempt }
@@ -43,16 +43,6 @@ t.test('a change is published with the attributes that subscribers filter by', a
   ])
   await attempt('{}', { url: `${topicArn}.fifo` })
   t.equal(endpoint.published[1]!.groupId, 'alert-1', 'a FIFO topic keeps the order of an alert')
-})
-
-t.test('a message over 256 KiB is published with its contexts cut', async (t) => {
-  const { endpoint, attempt } = await setUp(t)
-  await attempt('x'.repeat(256 * 1024 - 200))
-  await attempt('x'.repeat(256 * 1024 - 10))
-  t.same(
-    endpoint.published.map(({ message }) => message.length),
-    [256 * 1024 - 200, '{"cut":true}'.length],
-  )
 })
 
 t.test('an error of AWS or of the network is an outcome', async (t) => {
