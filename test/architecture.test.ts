@@ -96,3 +96,13 @@ t.test('the process is touched by the command line alone', async (t) => {
     t.notMatch(code, /process\.(env|argv|exit|on|once|std\w+)\b/, file)
   }
 })
+
+t.test('every package that src imports comes with this one', async (t) => {
+  const { dependencies } = JSON.parse(await readFile(join(ROOT, 'package.json'), 'utf8')) as { dependencies: object }
+  for (const [file, names] of imports) {
+    for (const name of names.filter((name) => !/\.ts$|^node:/.test(name))) {
+      const [packageName] = /^(?:@[^/]+\/)?[^/]+/.exec(name)!
+      t.ok(Object.hasOwn(dependencies, packageName), `${file} -> ${name}`)
+    }
+  }
+})
