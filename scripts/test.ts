@@ -2,16 +2,21 @@
  * Runs tests: `npm test -- [FILE ...]`, from the package's folder. Without files all but test/backends, which have servers
  * to start and stop.
  *
- * A file is a process of its own; two are at work, the large ones first. What failed is printed, and how many there were.
+ * A file is a process of its own, and prints a line when it is done. What failed is printed, at the end once more, with how
+ * many there were.
  */
 import { readdir, stat } from 'node:fs/promises'
+import { availableParallelism } from 'node:os'
 import { run } from 'node:test'
 import { spec as Report } from 'node:test/reporters'
 
-const AT_WORK = 2
+/** One more than there are cores: a file waits, for receivers and for what is due, about a third of its time. */
+const AT_WORK = Math.min(availableParallelism() + 1, 8)
 /** For a file, and for each test in it. */
 const TIMEOUT_S = '300'
 const REPORTED = new Set(['test:fail', 'test:diagnostic', 'test:stderr'])
+/** Files whose tests wait for processes and deliveries: begun last they would run alone. */
+const LONG = /^test\/(e2e|workers|commands)\//
 
 async function defaultFiles(): Promise<string[]> {
   const names = await readdir('test', { recursive: true })
@@ -20,17 +25,31 @@ async function defaultFiles(): Promise<string[]> {
     .map((name) => `test/${name}`)
 }
 
-async function largestFirst(files: string[]): Promise<string[]> {
+async function longestFirst(files: string[]): Promise<string[]> {
   const sized = await Promise.all(files.map(async (file) => ({ file, size: (await stat(file)).size })))
-  return sized.sort((a, b) => b.size - a.size).map(({ file }) => file)
+  return sized
+    .sort((a, b) => Number(LONG.test(b.file)) - Number(LONG.test(a.file)) || b.size - a.size)
+    .map(({ file }) => file)
 }
 
 process.env.TAP_TIMEOUT ??= TIMEOUT_S
 // each file's process would be told which Node the next SDK wants
 process.env.AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED = 'true'
 const named = process.argv.slice(2)
-const files = await largestFirst(named.length > 0 ? named : await defaultFiles())
-run({ files: files.map((file) => `dist/${file.replace(/\.ts$/, '.js')}`), concurrency: AT_WORK })
+const files = await longestFirst(named.length > 0 ? named : await defaultFiles())
+const compiled = new Map(files.map((file) => [`dist/${file.replace(/\.ts$/, '.js')}`, file]))
+let done = 0
+/** A file's own end is told at once; what its tests did waits for the files before it. */
+function tell({ name, details }: { name: string; details: { duration_ms: number; passed: boolean } }): void {
+  const file = compiled.get(name)
+  if (file === undefined) return
+  const seconds = (details.duration_ms / 1000).toFixed(1).padStart(6)
+  const count = String(++done).padStart(String(files.length).length)
+  console.log(`${count}/${files.length} ${details.passed ? '✔' : '✖'} ${seconds} s  ${file}`)
+}
+
+run({ files: [...compiled.keys()], concurrency: AT_WORK })
+  .on('test:complete', tell)
   .on('test:fail', () => (process.exitCode = 1))
   .filter(({ type }: { type: string }) => REPORTED.has(type))
   .compose(new Report())
