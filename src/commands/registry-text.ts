@@ -37,12 +37,12 @@ export function writeRegistryFile(webhooks: readonly WebhookView[]): string {
 }
 
 /** Why a webhook can only be a comment; undefined: it need not. */
-function hindranceOf({ id, name, filter }: WebhookView): string | undefined {
+function hindranceOf({ id, name, filter, success }: WebhookView): string | undefined {
   if (name === null) {
     return `${id} has no name, by which it would be known: give it one (PATCH /v1/webhooks/${id}), else this is another webhook`
   }
-  const isRounded = hasLongNumber(filter)
-  return isRounded ? `the filter of ${id} holds a number of more digits than are kept here: it is rounded` : undefined
+  const rounded = hasLongNumber(filter) ? 'filter' : hasLongNumber(success as Json) ? 'success' : undefined
+  return rounded ? `the ${rounded} of ${id} holds a number of more digits than are kept here: it is rounded` : undefined
 }
 
 /** What POST takes, without what has its default. */

@@ -175,20 +175,21 @@ t.test('an export, applied again, changes nothing, there and elsewhere', async (
     },
     { name: 'chat', url: env.CHAT_URL, format: 'slack', once: { paths: 'indicators', within: '30d' } },
     { name: 'plain', url: HOOK, filter: { a: [{ numeric: ['>', 1.5] }] }, rate_per_second: 0.06, status: 'disabled' },
+    { name: 'bot', url: HOOK, success: { body: { errcode: [0] }, body_excludes: [text] } },
     { url: HOOK, description: 'without a name' },
   ]) {
     t.equal((await app.api('POST', '/v1/webhooks', fields)).statusCode, 201)
   }
   const file = await exported()
   t.notMatch(file, /tk\b|blue|services/)
-  t.match((await apply(file, ['--prune'], env)).printed, ['0 created, 0 changed, 0 deleted, 3 unchanged'])
+  t.match((await apply(file, ['--prune'], env)).printed, ['0 created, 0 changed, 0 deleted, 4 unchanged'])
   t.match(await apply(file), {
     message: /^FILE is not applied: 3 problems$/,
     told: [/CHAT_URL|SOAR/, /SOAR|CHAT/, /./],
   })
 
   for (const { id } of await registered(app)) await app.api('DELETE', `/v1/webhooks/${id}`)
-  t.match((await apply(file, [], env)).printed.at(-1), '3 created, 0 changed, 0 deleted, 0 unchanged')
+  t.match((await apply(file, [], env)).printed.at(-1), '4 created, 0 changed, 0 deleted, 0 unchanged')
   t.equal(await exported(), file.slice(0, file.indexOf('\n  # ')), 'all but the one without a name')
 })
 

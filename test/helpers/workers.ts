@@ -120,6 +120,7 @@ export async function createTestWorkers(t: Test, settings: { disableAfterMs?: nu
       signing: 'hmac',
       once: null,
       timeout_ms: 10_000,
+      success: null,
       retry_schedule_s: null,
       max_in_flight: null,
       rate_per_second: null,

@@ -45,6 +45,14 @@ t.test('a wrong filter, format or name is refused with the place at fault', asyn
   )
   await refused({ format: 'template', format_options: { template: '{' } }, '/format_options/template', /JSONata/)
   await refused({ name: 'two\nlines' }, '/name', /pattern/)
+  await refused({ success: {} }, '/success', /fewer than 1/)
+  await refused({ success: { status: 200 } }, '/success/status', /not a known field/)
+  await refused({ success: { body: {} } }, '/success/body', /no condition/)
+  await refused({ success: { body: { errcode: 0 } } }, '/success/body/errcode', /list/)
+  await refused({ success: { body_excludes: [''] } }, '/success/body_excludes/0', /fewer than 1/)
+  await refused({ success: { body_excludes: [] } }, '/success/body_excludes', /fewer than 1/)
+  const topic = 'arn:aws:sns:us-east-1:123456789012:t'
+  await refused({ url: topic, success: { body_excludes: ['x'] } }, '/success', /SNS topic/)
 })
 
 t.test('a name is that of one webhook', async (t) => {
@@ -92,6 +100,44 @@ t.test('a routing key is stored sealed and never shown; what is shown can be sen
   await app.api('PATCH', `/v1/webhooks/${id}`, { url: receiver.url })
   await app.api('POST', `/v1/webhooks/${id}/test`)
   t.match(receiver.received[0]!.json, { routing_key: ROUTING_KEY }, 'the receiver gets it')
+})
+
+t.test('success is kept with every digit, can be changed and removed', async (t) => {
+  const app = await createTestApp(t)
+  const success = { body: { errcode: [0] }, body_excludes: ['HTTP error'] }
+  const made = (await register(app, { success })).json<{ id: string; success: object }>()
+  t.same(made.success, success)
+  const url = `/v1/webhooks/${made.id}`
+  const { body } = await app.http.inject({
+    method: 'PATCH',
+    url,
+    headers: { authorization: 'Bearer a-key-for-the-tests', 'content-type': 'application/json' },
+    payload: '{"success":{"body":{"code":[9007199254740993]}}}',
+  })
+  t.match(body, '"success":{"body":{"code":[9007199254740993]}}')
+  t.match((await app.api('GET', url)).body, '"success":{"body":{"code":[9007199254740993]}}')
+  t.match((await app.api('PATCH', url, { success: null })).json(), { success: null })
+  t.match((await app.api('GET', url)).json(), { success: null })
+})
+
+t.test('a 200 that says that it failed is a rejection, with the status and the reason', async (t) => {
+  const app = await createTestApp(t)
+  const answer = 'Webhook message delivery failed with error: Microsoft Teams endpoint returned HTTP error 429'
+  const receiver = await createReceiver({ respond: () => ({ status: 200, body: answer }) })
+  t.teardown(() => receiver.close())
+  const { id } = (await register(app, { url: receiver.url, format: 'teams' })).json<{ id: string }>()
+  const test = async () => (await app.api('POST', `/v1/webhooks/${id}/test`)).json<object>()
+  const rejected = { outcome: 'rejected', status_code: 200, response_body: answer }
+  t.match(await test(), {
+    status: 'dead',
+    attempts: [{ ...rejected, error: /Microsoft Teams endpoint returned HTTP/ }],
+  })
+  receiver.respond = () => ({ status: 200, body: '1' })
+  t.match(await test(), { status: 'succeeded', attempts: [{ outcome: 'succeeded', error: null, response_body: '1' }] })
+  await app.api('PATCH', `/v1/webhooks/${id}`, { success: { body: { code: [0] } } })
+  t.match(await test(), {
+    attempts: [{ outcome: 'rejected', error: 'the answer fails success.body: the body is no JSON object' }],
+  })
 })
 
 t.test('a filter keeps the digits of its numbers', async (t) => {

@@ -4,6 +4,8 @@ import { findDelivery } from '../../src/core/delivery/delivery-list.js'
 import { newId } from '../../src/core/platform/id.js'
 import { deleteWebhook, findWebhook, updateWebhook } from '../../src/core/webhook/webhook-store.js'
 import { createReceiver, type Respond } from '../helpers/receiver.js'
+import { readHealth } from '../helpers/queue-process.js'
+import { createSnsEndpoint, setEnvironment } from '../helpers/sns-endpoint.js'
 import { createTestWorkers } from '../helpers/workers.js'
 
 /** Seconds from the end of the last attempt to the next. */
@@ -11,6 +13,41 @@ function waitS({ attempts, next_attempt_at: next }: DeliveryWithAttempts): numbe
   const last = attempts.at(-1)!
   return Math.round((Date.parse(next!) - Date.parse(last.started_at) - last.duration_ms) / 1000)
 }
+
+t.test('a 200 whose body fails the condition is tried again and counts for the circuit', async (t) => {
+  const { database, publish, addWebhook, dispatch, deliveriesOf } = await createTestWorkers(t)
+  const respond: Respond = () => ({ status: 200, body: '{"errcode":45009}' })
+  const { webhook } = await addWebhook(respond, { success: { body: { errcode: [0] } } })
+  const event = await publish('text')
+  await dispatch({ eventId: event.id })
+  const [delivery] = await deliveriesOf(event.id)
+  t.match(delivery, { status: 'pending', next_attempt_at: String })
+  t.match((await findDelivery(database, delivery!.id))?.attempts, [{ outcome: 'rejected', status_code: 200 }])
+  for (const text of ['2', '3', '4', '5']) await dispatch({ eventId: (await publish(text)).id })
+  t.match(await readHealth(database, webhook.id), {
+    health: 'failing',
+    last_failure: 'rejected: the answer fails success.body: /errcode 45009; wanted: [0]',
+  })
+})
+
+t.test('a message that SNS can never take is dead at once, and says why', async (t) => {
+  const endpoint = await createSnsEndpoint(t)
+  setEnvironment(t, endpoint.environment)
+  const { publish, addWebhook, dispatch, deliveriesOf } = await createTestWorkers(t)
+  await addWebhook(() => ({ status: 200 }), { url: 'arn:aws:sns:eu-west-1:123456789012:out' })
+  endpoint.respond = (_request, response) => {
+    response.writeHead(400, { 'content-type': 'text/xml' })
+    response.end(
+      '<ErrorResponse xmlns="http://sns.amazonaws.com/doc/2010-03-31/"><Error><Type>Sender</Type><Code>InvalidParameter</Code>' +
+        '<Message>Invalid parameter: Message too long</Message></Error></ErrorResponse>',
+    )
+  }
+  const event = await publish('text')
+  await dispatch({ eventId: event.id })
+  t.match(await deliveriesOf(event.id), [
+    { status: 'dead', attempt_count: 1, next_attempt_at: null, reason: /^SNS can never take .*Message too long$/ },
+  ])
+})
 
 t.test('an event is sent to the enabled webhooks that select its type and topic', async (t) => {
   const { publish, addWebhook, dispatch, deliveriesOf } = await createTestWorkers(t)

@@ -5,13 +5,14 @@
  * sent.
  */
 import type { StoredEvent } from '../event/event.js'
-import type { HttpClient, HttpOutcome } from '../platform/http-client.js'
+import { KEPT_BODY_BYTES, MAX_BODY_BYTES, type HttpClient, type HttpOutcome } from '../platform/http-client.js'
 import type { TlsMaterial } from '../platform/tls-agents.js'
 import { newId } from '../platform/id.js'
 import type { SnsClient } from '../platform/sns-client.js'
 import { inSpan, type NewSpan, type OpenSpan } from '../platform/tracing.js'
 import { VERSION } from '../platform/version.js'
 import type { Outgoing } from '../format/render.js'
+import { explainFailure, type SuccessCondition } from '../webhook/success.js'
 import { isTopicUrl, type Webhook } from '../webhook/webhook.js'
 import { outcomeOfStatus, type AttemptOutcome } from './policy.js'
 import { signatureHeaders } from './signature.js'
@@ -31,6 +32,8 @@ export interface AttemptInput {
   headers: Record<string, string>
   /** Its client certificate and the authorities it trusts; undefined: no certificate, the public authorities. */
   tls?: TlsMaterial
+  /** What the body of a 2xx answer must fulfil; undefined: every 2xx is a success. */
+  success?: SuccessCondition
 }
 
 /** A row of the attempt log. */
@@ -44,10 +47,12 @@ export interface Attempt {
   statusCode: number | null
   /** The Retry-After header of the answer, unparsed. */
   retryAfter: string | null
-  /** Why there was no answer: one line, no secrets. */
+  /** Why there was no answer, or why a 2xx is no success: one line, no secrets. */
   error: string | null
   /** The first 4 KiB of the answer. */
   responseBody: string | null
+  /** Why the same request can never succeed: one line, no secrets; undefined: it may. */
+  final?: string
 }
 
 export type SendAttempt = (input: AttemptInput) => Promise<Attempt>
@@ -74,8 +79,9 @@ export function createAttempt(options: { http: HttpClient; sns: SnsClient; now?:
     const result = await (isTopicUrl(input.url) ? publish(sns, input) : post(http, input, startedAt, span.traceparent))
     const row = { id: newId('att'), number: input.number, startedAt, durationMs: result.durationMs }
     if (result.kind === 'response') {
-      const { statusCode, retryAfter, body: responseBody } = result
-      return { ...row, outcome: outcomeOfStatus(statusCode), statusCode, retryAfter, error: null, responseBody }
+      const { statusCode, retryAfter, body, final } = result
+      const { outcome, error } = outcomeOfAnswer(result, input.success)
+      return { ...row, outcome, statusCode, retryAfter, error, final, responseBody: beginningOf(body) }
     }
     return { ...row, outcome: result.kind, statusCode: null, retryAfter: null, error: result.error, responseBody: null }
   }
@@ -87,9 +93,26 @@ export function createAttempt(options: { http: HttpClient; sns: SnsClient; now?:
         'alert_relay.attempt.id': id,
         ...(statusCode === null ? {} : { 'http.response.status_code': statusCode }),
       })
-      if (outcome !== 'succeeded') span.fail(statusCode === null ? outcome : String(statusCode))
+      const isOfStatus = statusCode !== null && outcomeOfStatus(statusCode) === outcome
+      if (outcome !== 'succeeded') span.fail(isOfStatus ? String(statusCode) : outcome)
       return attempt
     })
+}
+
+/** The outcome of an answer; `error` says why it is no success where the status does not. */
+function outcomeOfAnswer(
+  { statusCode, body, final }: { statusCode: number; body: string; final?: string },
+  success: SuccessCondition | undefined,
+): Pick<Attempt, 'outcome' | 'error'> {
+  const outcome = outcomeOfStatus(statusCode)
+  const failure = outcome === 'succeeded' && success ? explainFailure(body, success) : final
+  return failure === undefined ? { outcome, error: null } : { outcome: 'rejected', error: failure }
+}
+
+/** What the attempt log keeps of an answer. */
+function beginningOf(body: string): string {
+  const bytes = Buffer.from(body)
+  return bytes.length <= KEPT_BODY_BYTES ? body : bytes.subarray(0, KEPT_BODY_BYTES).toString('utf8')
 }
 
 /**
@@ -126,9 +149,10 @@ function post(
   startedAt: Date,
   traceparent: string | null,
 ): Promise<HttpOutcome> {
-  const { url, timeoutMs, body } = input
+  const { url, timeoutMs, body, tls, success } = input
   const headers = { ...requestHeaders(input, startedAt), ...(traceparent === null ? {} : { traceparent }) }
-  return http.post(url, { headers, body: body.text, timeoutMs, tls: input.tls })
+  const keepBytes = success && MAX_BODY_BYTES
+  return http.post(url, { headers, body: body.text, timeoutMs, tls, keepBytes })
 }
 
 /** The headers of a request: the webhook's own, then ours, which override them. */

@@ -98,6 +98,7 @@ export function createDeliver({
       body: rendered.outgoing,
       headers: { ...headers, ...authorization.headers },
       tls: tlsMaterialOf(tls),
+      success: target.successCondition,
     })
     if (attempt.statusCode === UNAUTHORIZED) authorizer.forget(id, auth)
     return { attempt, sent: rendered.outgoing.cut }

@@ -11,7 +11,7 @@ export const Delivery = Type.Object(
     webhook_id: Type.String({ pattern: idPattern('wh') }),
     status: oneOf(DELIVERY_STATUSES, {
       description:
-        'pending: an attempt is ahead; dead: the schedule ran out; dropped: its webhook was deleted; folded: its change is ' +
+        'pending: an attempt is ahead; dead: the schedule ran out, or no attempt can succeed; dropped: its webhook was deleted; folded: its change is ' +
         'sent with a later one.',
     }),
     reason: nullableText('Why it is dead, dropped or folded, or what it waits for.'),
@@ -32,7 +32,9 @@ export const AttemptRecord = Type.Object(
     number: Type.Integer({ minimum: 1, description: 'The x-alert-relay-attempt header that was sent.' }),
     outcome: oneOf(ATTEMPT_OUTCOMES),
     status_code: Type.Unsafe<number | null>({ type: ['integer', 'null'] }),
-    error: nullableText('What went wrong before there was an answer.'),
+    error: nullableText(
+      'What went wrong before there was an answer, or why an answer is no success where its status does not say so.',
+    ),
     response_body: nullableText('The first 4 KiB of the answer.'),
     duration_ms: Type.Integer({ minimum: 0 }),
     started_at: Time,

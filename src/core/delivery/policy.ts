@@ -2,7 +2,7 @@
  * When a delivery is attempted again, and when it is given up. Pure: the result of an attempt, `now` and `random` in, the
  * delivery's next state out.
  *
- * Guarantee: only a 2xx is success; a delivery that never succeeds is attempted exactly as often as its schedule has slots,
+ * Guarantee: only a 2xx that meets the webhook's condition is success; a delivery that never succeeds is attempted exactly as often as its schedule has slots,
  * and is then dead; no retry comes earlier than the schedule says.
  *
  * A delivery (one event for one webhook) is in one of five states:
@@ -13,7 +13,7 @@
  *              schedule. Entered when the event is dispatched, and again by a retry by hand, a replay or a recovery, which
  *              restart the schedule. Left by the outcome of an attempt, by coalescing, or by the deletion of the webhook.
  *   succeeded  The receiver answered 2xx. It may have done so before, in an answer that was lost: delivery is at least once.
- *   dead       The schedule is used up, or the receiver answered 410. Kept and listed; only an API request restarts it.
+ *   dead       The schedule is used up, the receiver answered 410, or SNS can never take the message. Kept and listed; only an API request restarts it.
  *   dropped    The webhook was deleted while the delivery was pending.
  *   folded     Its change is sent with a later one of the same alert (coalesce.ts); that delivery's outcome counts for both.
  *
@@ -21,6 +21,7 @@
  *   pending ── failed, slots left ▶ pending, later dead      ├─ retry by hand, replay ▶ pending, now
  *   pending ── failed, last slot ─▶ dead           folded    ┘
  *   pending ── 410 Gone ──────────▶ dead, and the webhook is disabled
+ *   pending ── refused for good ──▶ dead
  *   pending ── coalesced ─────────▶ folded         dropped: final
  *   pending ── webhook deleted ───▶ dropped
  *
@@ -33,7 +34,8 @@ export const DELIVERY_STATUSES = ['pending', 'succeeded', 'dead', 'dropped', 'fo
 export type DeliveryStatus = (typeof DELIVERY_STATUSES)[number]
 
 /**
- * The outcomes of an attempt. `rejected` is an answer other than 2xx; redirects are not followed, so they are rejections too.
+ * The outcomes of an attempt. `rejected` is an answer other than 2xx, or a 2xx whose body fails the webhook's `success`;
+ * redirects are not followed, so they are rejections too.
  * The next four are attempts without a usable answer (HttpFailure in platform/http-client.ts defines them). `not_sent`: the
  * body could not be rendered or the credentials could not be obtained.
  */
@@ -85,7 +87,7 @@ const GONE = 410
 /** RFC 6585 section 4 and RFC 9110 section 15.6.4: answers whose Retry-After is about load. */
 const OVERLOADED: ReadonlySet<number | null> = new Set([429, 503])
 
-/** Standard Webhooks: only a 2xx acknowledges an event. */
+/** Standard Webhooks: only a 2xx acknowledges an event; `success` of a webhook may ask for more. */
 export function outcomeOfStatus(statusCode: number): 'succeeded' | 'rejected' {
   return statusCode >= 200 && statusCode < 300 ? 'succeeded' : 'rejected'
 }
@@ -101,6 +103,8 @@ export interface Result {
   statusCode: number | null
   /** The Retry-After header, if there was one. */
   retryAfter: string | null
+  /** Why the same request can never succeed; undefined: it may. */
+  final?: string
 }
 
 /**
@@ -120,6 +124,7 @@ export function nextState(attempt: {
   const { result, attemptsInSchedule, scheduleS, now, random } = attempt
   if (result.outcome === 'succeeded') return { status: 'succeeded', nextAttemptAt: null, reason: null }
   if (saysGone(result)) return { status: 'dead', nextAttemptAt: null, reason: 'the receiver answered 410 Gone' }
+  if (result.final !== undefined) return { status: 'dead', nextAttemptAt: null, reason: result.final }
   const slotS = scheduleS[attemptsInSchedule]
   if (slotS === undefined) {
     const reason = `${attemptsInSchedule} attempts failed, the last one: ${result.outcome}`

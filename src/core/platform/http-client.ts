@@ -36,10 +36,10 @@ export type HttpFailure = 'timeout' | 'connection_failed' | 'target_refused' | '
 
 /**
  * `body`: its beginning as text; NUL and what is not UTF-8 became U+FFFD. `retryAfter`: that header as received, if it
- * is there once and short.
+ * is there once and short. `final`: why the same request can never succeed, in one line; an HTTP answer never says that.
  */
 type HttpResult =
-  | { kind: 'response'; statusCode: number; retryAfter: string | null; body: string }
+  | { kind: 'response'; statusCode: number; retryAfter: string | null; body: string; final?: string }
   | { kind: HttpFailure; error: string }
 
 export type HttpOutcome = HttpResult & { durationMs: number }
@@ -68,8 +68,8 @@ export interface HttpClientOptions {
 }
 
 /** A longer body closes the connection; a shorter one is read to its end, so that the connection can be reused. */
-const MAX_BODY_BYTES = 64 * 1024
-const KEPT_BODY_BYTES = 4 * 1024
+export const MAX_BODY_BYTES = 64 * 1024
+export const KEPT_BODY_BYTES = 4 * 1024
 const MAX_ERROR_LENGTH = 500
 
 /** An older connection gets no request, so that a changed DNS answer is noticed whatever the traffic. */

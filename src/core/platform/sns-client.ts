@@ -8,6 +8,7 @@
 import { PublishCommand, SNSClient, SNSServiceException } from '@aws-sdk/client-sns'
 import { messageOf } from './errors.js'
 import type { HttpOutcome } from './http-client.js'
+import { storable } from './text.js'
 
 export interface Publication {
   topicArn: string
@@ -62,11 +63,26 @@ async function send(client: SNSClient, publication: Publication) {
     if (abortSignal.aborted) return { kind: 'timeout' as const, error: `no answer within ${timeoutMs} ms` }
     const status = error instanceof SNSServiceException ? error.$metadata.httpStatusCode : undefined
     if (status === undefined) return { kind: 'connection_failed' as const, error: messageOf(error) }
-    return {
-      kind: 'response' as const,
-      statusCode: status,
-      retryAfter: null,
-      body: `${(error as Error).name}: ${messageOf(error)}`,
-    }
+    const body = `${(error as Error).name}: ${messageOf(error)}`
+    const final = isFinal(error as Error)
+      ? `SNS can never take this message: ${storable(body).replace(/\s+/g, ' ').slice(0, 300)}`
+      : undefined
+    return { kind: 'response' as const, statusCode: status, retryAfter: null, body, final }
   }
+}
+
+/**
+ * The errors of Publish (HTTP 400) about the content of a request, by the names of the SDK and of the wire. All others may
+ * end without another message: throttling, credentials, permissions, the state of a key in KMS, a missing topic.
+ * https://docs.aws.amazon.com/sns/latest/api/API_Publish.html and CommonErrors.html
+ */
+const FINAL_ERRORS: ReadonlySet<string> = new Set(
+  ['InvalidParameter', 'InvalidParameterValue', 'ParameterValueInvalid', 'Validation', 'ValidationError'].flatMap(
+    (name) => [name, `${name}Exception`],
+  ),
+)
+
+/** A wrong topic is the webhook's fault, not the message's: the webhook can be corrected while the delivery waits. */
+function isFinal({ name, message }: Error): boolean {
+  return FINAL_ERRORS.has(name) && !/\bTopicArn\b/i.test(message)
 }

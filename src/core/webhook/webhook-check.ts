@@ -45,7 +45,8 @@ export function checkWebhook(webhook: Webhook, { credentials, now }: { credentia
   const { url, filter, format, format_options: options } = webhook
   checkWebhookUrl(url)
   refuse([
-    ...filterErrors(filter),
+    ...filterErrors(filter, '/filter'),
+    ...successErrors(webhook),
     ...checkFormat(format, options).map(under('/format_options')),
     ...(credentials ? checkCredentials({ ...webhook, now }) : []),
   ])
@@ -61,14 +62,20 @@ function under(field: string): (error: FieldError) => FieldError {
   return ({ path, detail }) => ({ path: field + path, detail })
 }
 
-function filterErrors(filter: JsonObject | null): FieldError[] {
+function filterErrors(filter: JsonObject | null, field: string): FieldError[] {
   try {
     if (filter !== null) parseFilterPolicy(filter)
     return []
   } catch (error) {
     if (!(error instanceof FilterPolicyError)) throw error
-    return [{ path: `/filter${error.path}`, detail: error.reason }]
+    return [{ path: field + error.path, detail: error.reason }]
   }
+}
+
+function successErrors({ url, success }: Webhook): FieldError[] {
+  if (success === null) return []
+  if (isTopicUrl(url)) return [{ path: '/success', detail: "has no place at an SNS topic, whose answers are AWS's" }]
+  return filterErrors(success.body ?? null, '/success/body')
 }
 
 /**
@@ -76,7 +83,7 @@ function filterErrors(filter: JsonObject | null): FieldError[] {
  * @throws Refusal 'invalid_request' with the JSON pointer of the error
  */
 export function policyOf(filter: JsonObject): FilterPolicy {
-  const [error] = filterErrors(filter)
+  const [error] = filterErrors(filter, '/filter')
   if (error) throw new Refusal('invalid_request', `${error.path.slice(1)} ${error.detail}`, { errors: [error] })
   return parseFilterPolicy(filter)
 }

@@ -7,8 +7,9 @@ import { healthFields } from '../circuit/health-report.js'
 import { healthOf, type HealthRow } from '../circuit/health-store.js'
 import { parseFilterPolicy } from '../filter/policy.js'
 import type { Once } from '../indicator/once.js'
-import { parseJson, stringifyJson, type JsonObject } from '../platform/json.js'
+import { parseJson, stringifyJson, type Json, type JsonObject } from '../platform/json.js'
 import type { Sealer } from '../platform/secrets.js'
+import { successConditionOf, type Success } from './success.js'
 import { NOTHING_PRIVATE, type PrivateFields, type SigningSecret, type Target, type Webhook } from './webhook.js'
 
 export interface WebhookRow extends HealthRow {
@@ -26,6 +27,7 @@ export interface WebhookRow extends HealthRow {
   signing: Webhook['signing']
   once: string | null
   timeout_ms: number
+  success: string | null
   retry_schedule_s: number[] | null
   max_in_flight: number | null
   rate_per_second: number | null
@@ -54,6 +56,7 @@ export const FIELDS = [
   'signing',
   'once',
   'timeout_ms',
+  'success',
   'retry_schedule_s',
   'max_in_flight',
   'rate_per_second',
@@ -81,6 +84,7 @@ export function valuesOf(sealer: Sealer, webhook: Webhook): unknown[] {
     webhook.signing,
     webhook.once === null ? null : JSON.stringify(webhook.once),
     webhook.timeout_ms,
+    webhook.success === null ? null : stringifyJson(webhook.success as Json),
     webhook.retry_schedule_s,
     webhook.max_in_flight,
     webhook.rate_per_second,
@@ -108,6 +112,7 @@ export function webhookOf(sealer: Sealer, row: WebhookRow): Webhook {
     signing: row.signing,
     once: row.once === null ? null : (JSON.parse(row.once) as Once),
     timeout_ms: row.timeout_ms,
+    success: row.success === null ? null : (parseJson(row.success) as Success),
     retry_schedule_s: row.retry_schedule_s,
     max_in_flight: row.max_in_flight,
     rate_per_second: row.rate_per_second,
@@ -126,6 +131,7 @@ export function targetOf(sealer: Sealer, row: TargetRow): Target {
     ...webhook,
     secrets: openSecrets(sealer, row.id, row.secrets),
     policy: webhook.filter === null ? undefined : parseFilterPolicy(webhook.filter),
+    successCondition: successConditionOf(webhook),
     state: healthOf(row),
   }
 }

@@ -17,6 +17,7 @@ import { FormatOptions } from '../format/options.js'
 import type { Health } from '../circuit/health.js'
 import { HealthReport } from '../circuit/health-report.js'
 import { Once } from '../indicator/once.js'
+import { Success, type SuccessCondition } from './success.js'
 
 const { name, description, status } = HealthReport.properties
 
@@ -120,6 +121,7 @@ export const WebhookCreate = Type.Object(
     ),
     once: Type.Optional({ ...once, default: null }),
     timeout_ms: Type.Optional({ ...timeoutMs, default: 15000 }),
+    success: Type.Optional({ ...Success, default: null }),
     retry_schedule_s: Type.Optional({ ...retrySchedule, default: null }),
     max_in_flight: Type.Optional({ ...maxInFlight, default: null }),
     rate_per_second: Type.Optional({ ...ratePerSecond, default: null }),
@@ -151,6 +153,7 @@ export const WebhookPatch = Type.Object(
     tls: Type.Optional(Tls),
     once: Type.Optional(once),
     timeout_ms: Type.Optional(timeoutMs),
+    success: Type.Optional(Success),
     retry_schedule_s: Type.Optional(retrySchedule),
     max_in_flight: Type.Optional(maxInFlight),
     rate_per_second: Type.Optional(ratePerSecond),
@@ -182,6 +185,7 @@ export const WebhookView = Type.Object(
     signing,
     once,
     timeout_ms: timeoutMs,
+    success: Success,
     retry_schedule_s: retrySchedule,
     max_in_flight: maxInFlight,
     rate_per_second: ratePerSecond,
@@ -219,6 +223,8 @@ export interface Target extends Webhook {
   secrets: SigningSecret[]
   /** Its filter, compiled. */
   policy: FilterPolicy | undefined
+  /** Its condition on a 2xx answer, compiled; undefined: every 2xx is a success. */
+  successCondition: SuccessCondition | undefined
   /** Its health when the registry was read. Every change of `state` is read; the count of failures may be old. */
   state: Health
 }

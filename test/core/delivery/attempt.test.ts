@@ -4,6 +4,7 @@ import { createAttempt, type AttemptInput } from '../../../src/core/delivery/att
 import { newSecret } from '../../../src/core/delivery/signature.js'
 import { createHttpClient } from '../../../src/core/platform/http-client.js'
 import { createSnsClient } from '../../../src/core/platform/sns-client.js'
+import { successConditionOf } from '../../../src/core/webhook/success.js'
 import { createReceiver, type Reply } from '../../helpers/receiver.js'
 
 const { version } = JSON.parse(readFileSync('package.json', 'utf8')) as { version: string }
@@ -89,6 +90,20 @@ t.test('a 2xx is a success, any other answer a rejection, both are recorded with
     t.type(attempt.startedAt, Date)
     t.ok(Number.isInteger(attempt.durationMs) && attempt.durationMs >= 0)
   }
+})
+
+t.test('a condition on the answer sees 64 KiB of it, the log keeps 4 KiB', async (t) => {
+  const { receiver, send, input } = await setUp(t, { status: 200 })
+  const success = successConditionOf({ success: { body: { last: [true] } }, format: 'change' })
+  const answer = (length: number) => JSON.stringify({ text: 'é'.repeat(length / 2), last: true })
+  receiver.respond = () => ({ status: 200, body: answer(60 * 1024) })
+  const attempt = await send({ ...input, success })
+  t.match(attempt, { outcome: 'succeeded', statusCode: 200, error: null })
+  t.equal(Buffer.from(attempt.responseBody!.replace(/\ufffd$/, '')).length, 4095, 'the last character is cut')
+  receiver.respond = () => ({ status: 200, body: answer(65 * 1024) })
+  t.match(await send({ ...input, success }), { outcome: 'rejected', statusCode: 200, error: /no JSON/ })
+  receiver.respond = () => ({ status: 500, body: 'no' })
+  t.match(await send({ ...input, success }), { outcome: 'rejected', statusCode: 500, error: null })
 })
 
 t.test('an attempt without an answer has an error and no status', async (t) => {

@@ -45,6 +45,56 @@ t.test('a change is published with the attributes that subscribers filter by', a
   t.equal(endpoint.published[1]!.groupId, 'alert-1', 'a FIFO topic keeps the order of an alert')
 })
 
+t.test(
+  'what SNS refuses for the content of a message is final; what an operator or time corrects is not',
+  async (t) => {
+    const { endpoint, attempt } = await setUp(t)
+    const refuse = (status: number, code: string, message: string) => {
+      endpoint.respond = (_request, response) => {
+        response.writeHead(status, { 'content-type': 'text/xml' })
+        response.end(
+          `<ErrorResponse xmlns="http://sns.amazonaws.com/doc/2010-03-31/"><Error><Type>Sender</Type><Code>${code}</Code>` +
+            `<Message>${message}</Message></Error><RequestId>r</RequestId></ErrorResponse>`,
+        )
+      }
+      return attempt('{}')
+    }
+    for (const [code, message] of [
+      ['InvalidParameter', 'Invalid parameter: Message too long'],
+      ['InvalidParameter', 'Invalid parameter: Message Reason: Empty message'],
+      ['ParameterValueInvalid', 'The message attribute value is not valid.'],
+      ['InvalidParameterValue', 'The message attribute value is not valid.'],
+      ['ValidationException', 'A parameter in the request is invalid.'],
+      ['ValidationError', '1 validation error detected'],
+    ] as const) {
+      const { outcome, statusCode, error, final } = await refuse(400, code, message)
+      t.same({ outcome, statusCode, error }, { outcome: 'rejected', statusCode: 400, error: final }, code)
+      t.match(final, /^SNS can never take this message: \w+: /)
+      t.ok(final?.endsWith(message))
+    }
+    for (const [status, code, message] of [
+      [400, 'Throttling', 'Rate exceeded'],
+      [400, 'KMSThrottling', 'Rate exceeded'],
+      [400, 'KMSDisabled', 'The key is disabled'],
+      [400, 'KMSInvalidState', 'The key is pending deletion'],
+      [400, 'KMSAccessDenied', 'No access to the key'],
+      [400, 'RequestExpired', 'Request has expired'],
+      [400, 'IncompleteSignature', 'The request signature does not conform'],
+      [400, 'InvalidParameter', 'Invalid parameter: TopicArn'],
+      [403, 'ExpiredToken', 'The security token included in the request is expired'],
+      [403, 'InvalidClientTokenId', 'The security token included in the request is invalid'],
+      [403, 'AuthorizationError', 'Not authorized to perform: SNS:Publish'],
+      [404, 'NotFound', 'Topic does not exist'],
+      [429, 'Throttled', 'Rate exceeded'],
+      [500, 'InternalError', 'Internal error'],
+    ] as const) {
+      const { outcome, statusCode, error, final } = await refuse(status, code, message)
+      t.same({ outcome, statusCode, error }, { outcome: 'rejected', statusCode: status, error: null }, code)
+      t.equal(final, undefined, code)
+    }
+  },
+)
+
 t.test('an error of AWS or of the network is an outcome', async (t) => {
   const { endpoint, attempt } = await setUp(t)
   let requests = 0
