@@ -105,13 +105,12 @@ async function compose(config: Config, log: Logger, closers: Closer[], close: Cl
     allowedTopics: config.snsTopics,
     emulatorOrigin,
     fetch: (url) => fetchText(url, CONFIRM_LIMITS),
-    log,
   })
   const certificates = createCertificateStore({ emulatorOrigin, onFetch: metrics.countCertificateFetch })
   const verifier = createVerifier({ certificates, maxAgeS: config.snsMaxAgeS, emulatorOrigin })
   const registry = createRegistry({ database, sealer })
   const accept = createAccept({ database, queues, audience: registry })
-  const acceptMatches = createAcceptMatches({ database, queues, log })
+  const acceptMatches = createAcceptMatches({ database, queues })
   const parts = {
     ...{ database, queues, sealer, registry, deliver, renderer, metrics, log },
     ...{ subscriptions, verifier, accept, acceptMatches },

@@ -8,14 +8,13 @@ import helmet from '@fastify/helmet'
 import swagger from '@fastify/swagger'
 import swaggerUi from '@fastify/swagger-ui'
 import underPressure from '@fastify/under-pressure'
-import { Ajv, type Options as AjvOptions } from 'ajv'
-import formats from 'ajv-formats'
 import fastify, { LogController, type FastifyBaseLogger, type FastifyInstance } from 'fastify'
 import type { Access } from './core/access/access.js'
 import { ApiKey } from './core/access/api-key.js'
 import { AuditEntry } from './core/access/audit.js'
 import { Refusal } from './core/platform/errors.js'
 import { createLogger } from './core/platform/logger.js'
+import { REQUEST_ID_HEADER, requestIdOf } from './core/platform/request-id.js'
 import { traceRequests } from './core/platform/tracing.js'
 import { Alert, AlertWithContext, AlertValue } from './core/alert/alert.js'
 import { AttemptRecord, Delivery, DeliveryWithAttempts } from './core/delivery/delivery.js'
@@ -27,18 +26,23 @@ import { openApiOptions } from './openapi.js'
 import { requireKeys } from './routes/access.js'
 import { alertRoutes, type AlertRouteOptions } from './routes/alerts.js'
 import { auditRoutes, type AuditRouteOptions } from './routes/audit.js'
+import { answerOddRequests, answerUnreadable, refuseWhileClosing } from './routes/connection.js'
 import { deliveryRoutes, type DeliveryRouteOptions } from './routes/deliveries.js'
 import { eventRoutes, EventWithBody, type EventRouteOptions } from './routes/events.js'
 import { ApiKeyWithText, keyRoutes, type KeyRouteOptions } from './routes/keys.js'
 import { filterRoutes, type FilterRouteOptions } from './routes/filters.js'
+import { takeJson } from './routes/json-body.js'
+import { notePaths } from './routes/methods.js'
 import { opsRoutes, type OpsRouteOptions } from './routes/ops.js'
+import { closeParameters } from './routes/parameters.js'
 import { previewRoutes, type PreviewRouteOptions } from './routes/preview.js'
-import { registerProblems } from './routes/problems.js'
+import { answerUnroutable, refuseUnknownPaths, registerProblems } from './routes/problems.js'
 import { recoveryRoutes, type RecoveryRouteOptions } from './routes/recoveries.js'
 import { ruleMatchRoutes, type RuleMatchRouteOptions } from './routes/rule-matches.js'
 import { signingRoutes, type SigningRouteOptions } from './routes/signing.js'
 import { snsRoutes, type SnsRouteOptions } from './routes/sns.js'
 import { topicRoutes, type TopicRouteOptions } from './routes/topics.js'
+import { compileValidator } from './routes/validation.js'
 import { webhookRoutes, WebhookWithSecret, type WebhookRouteOptions } from './routes/webhooks.js'
 import { createSerializerFactory } from './serializers.js'
 
@@ -92,62 +96,57 @@ const MAX_PARAM_LENGTH = 600
 
 /** The API, and /sns and /docs beside it. */
 export async function createHttp(options: HttpOptions): Promise<FastifyInstance> {
-  const http = await createBareHttp(options)
-  for (const resource of RESOURCES) http.addSchema(resource)
-  await http.register(swagger, openApiOptions)
-  await http.register(swaggerUi, {
-    routePrefix: '/docs',
-    staticCSP: true,
-    // a relay on plain http inside a network has no https to upgrade to
-    transformStaticCSP: (csp) => csp.replace('upgrade-insecure-requests;', ''),
-    uiConfig: { persistAuthorization: true, docExpansion: 'list', tryItOutEnabled: true },
+  return createBareHttp(options, async (http) => {
+    for (const resource of RESOURCES) http.addSchema(resource)
+    await http.register(swagger, openApiOptions)
+    await http.register(swaggerUi, {
+      routePrefix: '/docs',
+      staticCSP: true,
+      // a relay on plain http inside a network has no https to upgrade to
+      transformStaticCSP: (csp) => csp.replace('upgrade-insecure-requests;', ''),
+      uiConfig: { persistAuthorization: true, docExpansion: 'list', tryItOutEnabled: true },
+    })
+    await http.register(underPressure, {
+      ...PRESSURE,
+      async pressureHandler(_request, reply) {
+        reply.header('retry-after', RETRY_AFTER_S)
+        throw new Refusal('undecided', 'The service is under pressure; try again.')
+      },
+    })
+    http.get('/openapi.json', { schema: { hide: true } }, async () => http.swagger())
+    await http.register(snsRoutes, options)
+    await http.register(opsRoutes, options)
+    await http.register(async (v1) => addApi(v1, options), { prefix: '/v1' })
   })
-  await http.register(underPressure, {
-    ...PRESSURE,
-    async pressureHandler(_request, reply) {
-      reply.header('retry-after', RETRY_AFTER_S)
-      throw new Refusal('undecided', 'The service is under pressure; try again.')
-    },
+}
+
+async function addApi(v1: FastifyInstance, options: HttpOptions): Promise<void> {
+  requireKeys(v1, options.access)
+  closeParameters(v1)
+  takeJson(v1)
+  v1.addHook('onRequest', async ({ url }) => {
+    // PostgreSQL's texts cannot hold NUL: nothing is found by one.
+    if (url.includes('%00')) throw new Refusal('invalid_request', 'The URL must not contain NUL (%00).')
   })
-  http.get('/openapi.json', { schema: { hide: true } }, async () => http.swagger())
-  await http.register(snsRoutes, options)
-  await http.register(opsRoutes, options)
-  await http.register(
-    async (v1) => {
-      requireKeys(v1, options.access)
-      v1.addHook('onRequest', async ({ url }) => {
-        // PostgreSQL's texts cannot hold NUL: nothing is found by one.
-        if (url.includes('%00')) throw new Refusal('invalid_request', 'The URL must not contain NUL (%00).')
-      })
-      // no body is an empty one: what is missing in it is named
-      v1.addHook('preValidation', async (request) => {
-        if (request.body === undefined && ['POST', 'PATCH'].includes(request.method)) request.body = {}
-      })
-      await v1.register(webhookRoutes, options)
-      await v1.register(topicRoutes, options)
-      await v1.register(eventRoutes, options)
-      await v1.register(ruleMatchRoutes, options)
-      await v1.register(alertRoutes, options)
-      await v1.register(deliveryRoutes, options)
-      await v1.register(recoveryRoutes, options)
-      await v1.register(filterRoutes, options)
-      await v1.register(signingRoutes, options)
-      await v1.register(previewRoutes, options)
-      await v1.register(keyRoutes, options)
-      await v1.register(auditRoutes, options)
-    },
-    { prefix: '/v1' },
-  )
-  return http
+  await v1.register(webhookRoutes, options)
+  await v1.register(topicRoutes, options)
+  await v1.register(eventRoutes, options)
+  await v1.register(ruleMatchRoutes, options)
+  await v1.register(alertRoutes, options)
+  await v1.register(deliveryRoutes, options)
+  await v1.register(recoveryRoutes, options)
+  await v1.register(filterRoutes, options)
+  await v1.register(signingRoutes, options)
+  await v1.register(previewRoutes, options)
+  await v1.register(keyRoutes, options)
+  await v1.register(auditRoutes, options)
 }
 
 /** Health alone: what a process without the API serves. */
 export async function createWorkerHttp(
   options: OpsRouteOptions & { log: FastifyBaseLogger },
 ): Promise<FastifyInstance> {
-  const http = await createBareHttp(options)
-  await http.register(opsRoutes, options)
-  return http
+  return createBareHttp(options, async (http) => void (await http.register(opsRoutes, options)))
 }
 
 /** The API's document. No request is made of these routes, so there is nothing behind them. */
@@ -161,18 +160,29 @@ export async function createDocument(): Promise<object> {
   }
 }
 
-async function createBareHttp({
-  log,
-  access,
-}: Pick<HttpOptions, 'log'> & Partial<Pick<HttpOptions, 'access'>>): Promise<FastifyInstance> {
+/** What every process serves alike: problems, request ids, the log's lines and safe headers, around the routes. */
+async function createBareHttp(
+  { log, access }: Pick<HttpOptions, 'log'> & Partial<Pick<HttpOptions, 'access'>>,
+  addRoutes: (http: FastifyInstance) => Promise<void>,
+): Promise<FastifyInstance> {
   const http = fastify({
     loggerInstance: log,
-    logController: new LogController({ disableRequestLogging: true }),
+    logController: new LogController({ disableRequestLogging: true, requestIdLogLabel: 'request_id' }),
+    genReqId: ({ headers }) => requestIdOf(headers[REQUEST_ID_HEADER]),
     routerOptions: { maxParamLength: MAX_PARAM_LENGTH },
     schemaController: { compilersFactory: { buildSerializer: createSerializerFactory() } },
+    frameworkErrors: answerUnroutable,
+    clientErrorHandler: answerUnreadable,
+    http: { requireHostHeader: false },
+    return503OnClosing: false,
   })
-  http.setValidatorCompiler(({ schema, httpPart }) => (httpPart === 'body' ? exact : coercing).compile(schema))
+  http.setValidatorCompiler(compileValidator)
+  const refuseOtherMethods = notePaths(http)
   registerProblems(http)
+  http.addHook('onRequest', (request, reply, done) => {
+    reply.header(REQUEST_ID_HEADER, request.id)
+    done()
+  })
   await traceRequests(http, async ({ headers }) => access !== undefined && isKnown(access, headers.authorization))
   http.addHook('onResponse', async ({ method, url, log: requestLog }, reply) => {
     const line = { method, url, status_code: reply.statusCode, duration_ms: Math.round(reply.elapsedTime) }
@@ -181,6 +191,11 @@ async function createBareHttp({
   await http.register(helmet, {
     contentSecurityPolicy: { useDefaults: false, directives: { defaultSrc: ["'none'"], frameAncestors: ["'none'"] } },
   })
+  answerOddRequests(http)
+  refuseWhileClosing(http)
+  refuseUnknownPaths(http)
+  await addRoutes(http)
+  refuseOtherMethods()
   return http
 }
 
@@ -191,14 +206,4 @@ async function isKnown(access: Access, authorization: string | undefined): Promi
   } catch {
     return false
   }
-}
-
-const ajvOptions: AjvOptions = { useDefaults: true, removeAdditional: false, allErrors: false, strict: 'log' }
-/** Bodies say what they mean: nothing is converted. */
-const exact = withFormats(new Ajv({ ...ajvOptions, coerceTypes: false }))
-/** Parameters are text on the wire: numbers and lists are read out of it. */
-const coercing = withFormats(new Ajv({ ...ajvOptions, coerceTypes: 'array' }))
-
-function withFormats(ajv: Ajv): Ajv {
-  return formats.default(ajv)
 }

@@ -9,13 +9,17 @@ import { SAMPLE_CHANGE } from './core/event/sample.js'
 import { VERSION } from './core/platform/version.js'
 import { AlertChange, SnsNotification, TestChange, WebhookNotice } from './core/format/body-schema.js'
 
-type OpenApiOptions = Pick<FastifyDynamicSwaggerOptions, 'openapi' | 'refResolver'>
+type OpenApiOptions = Pick<FastifyDynamicSwaggerOptions, 'openapi' | 'refResolver' | 'transformObject'>
 
 const DESCRIPTION = `A webhook relay gateway for security alert change streams.
 
 SNS posts alert changes to \`/sns\`; every change goes to every registered webhook that wants it: signed (Standard Webhooks),
 retried for three days, replayable. An alert's context is accumulated, so \`context_diff\` holds only what that alert never
 held before.
+
+Every answer carries \`x-request-id\`: yours, if the request had one of up to 128 letters, digits and \`_.:+/=@-\`, else a new
+one. The log and the audit log name it. What is refused is a problem (RFC 9457) that names every field and parameter at fault.
+A path that is known answers any other method with 405 and \`Allow\`.
 
 **Try it**: press *Authorize* and paste the key that the first start printed (it is kept in \`DATA_DIR/api-key\`), register a
 webhook, send a test to it, and look at its deliveries.`
@@ -97,6 +101,12 @@ const receives = (operationId: string, summary: string, body: keyof typeof BODIE
   },
 })
 
+/** Whether a body may be left out: an empty object would do. */
+function isMetByNothing(schema: object = {}): boolean {
+  const { required = [] } = schema as { required?: string[] }
+  return required.length === 0
+}
+
 export const openApiOptions: OpenApiOptions = {
   openapi: {
     openapi: '3.1.0',
@@ -146,6 +156,16 @@ export const openApiOptions: OpenApiOptions = {
         relay: { ...ORIGIN_EXAMPLE, type: 'webhook.test', topic_arn: null },
       }),
     },
+  },
+  // the plugin says of every body that it must be there
+  transformObject: (document) => {
+    if (!('openapiObject' in document)) return document.swaggerObject
+    for (const operations of Object.values(document.openapiObject.paths ?? {})) {
+      const { requestBody } = operations?.post ?? {}
+      const [media] = requestBody && 'content' in requestBody ? Object.values(requestBody.content) : []
+      if (requestBody && 'required' in requestBody) requestBody.required = !isMetByNothing(media?.schema)
+    }
+    return document.openapiObject
   },
   refResolver: {
     buildLocalReference: (json, _baseUri, _fragment, i) => (typeof json.$id === 'string' ? json.$id : `def-${i}`),

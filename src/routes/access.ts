@@ -1,5 +1,5 @@
 /**
- * The door of /v1: every route needs a key with the scope that its method and path ask for, and says so in the document.
+ * Access to /v1: every route needs a key with the scope that its method and path ask for, and says so in the document.
  *
  * Promise: a route that is added asks for a scope by itself; nothing of a request is read before its key passed.
  */
@@ -44,5 +44,5 @@ export async function audit<What extends object>(
 ): Promise<void> {
   const { actor } = request.getDecorator<Caller>(CALLER)
   const { action, target, ...change } = what
-  await insertAuditEntry(tx, { actor, action, target, changes: changesOf(change) }, new Date())
+  await insertAuditEntry(tx, { actor, action, target, requestId: request.id, changes: changesOf(change) }, new Date())
 }

@@ -10,8 +10,9 @@ import type { Database } from '../core/platform/database.js'
 import { stringifyJson, type Json } from '../core/platform/json.js'
 import { PageOf, PageQuery } from '../core/platform/page.js'
 import { refTo } from '../core/platform/schema.js'
+import { answer } from './answers.js'
 import { found, problemResponses } from './problems.js'
-import { dateOf, TimeRange } from './query.js'
+import { rangeOf, TimeRange } from './query.js'
 
 export interface AlertRouteOptions {
   database: Database
@@ -43,11 +44,14 @@ export const alertRoutes: FastifyPluginAsyncTypebox<AlertRouteOptions> = async (
           status: Type.Optional(Alert.properties.status),
           ...TimeRange,
         }),
-        response: { 200: PageOf(refTo(Alert)), ...problemResponses(400, 401) },
+        response: {
+          200: answer('A page of alerts, those that changed last first.', PageOf(refTo(Alert))),
+          ...problemResponses(400, 401),
+        },
       },
     },
     async ({ query: { since, until, limit, cursor, ...filter } }) =>
-      listAlerts(database, { ...filter, since: dateOf(since), until: dateOf(until) }, { limit, cursor }),
+      listAlerts(database, { ...filter, ...rangeOf({ since, until }) }, { limit, cursor }),
   )
 
   http.get(
@@ -59,7 +63,10 @@ export const alertRoutes: FastifyPluginAsyncTypebox<AlertRouteOptions> = async (
         tags,
         summary: 'Show an alert with what was seen in it',
         params: Params,
-        response: { 200: refTo(AlertWithContext), ...problemResponses(400, 401, 404) },
+        response: {
+          200: answer('The alert and everything ever seen in it.', refTo(AlertWithContext)),
+          ...problemResponses(400, 401, 404),
+        },
       },
     },
     async ({ params }) => {
@@ -99,10 +106,16 @@ export const alertRoutes: FastifyPluginAsyncTypebox<AlertRouteOptions> = async (
         description: 'Its timeline, newest first.',
         params: Params,
         querystring: Type.Object({ ...PageQuery, ...TimeRange }),
-        response: { 200: PageOf(refTo(EventSummary)), ...problemResponses(400, 401) },
+        response: {
+          200: answer(
+            "A page of the alert's changes, newest first; empty for an alert that is not known.",
+            PageOf(refTo(EventSummary)),
+          ),
+          ...problemResponses(400, 401),
+        },
       },
     },
     async ({ params, query: { since, until, limit, cursor } }) =>
-      listEvents(database, { alert_id: params.id, since: dateOf(since), until: dateOf(until) }, { limit, cursor }),
+      listEvents(database, { alert_id: params.id, ...rangeOf({ since, until }) }, { limit, cursor }),
   )
 }

@@ -7,8 +7,9 @@ import type { Database } from '../core/platform/database.js'
 import { stringifyJson, type Json } from '../core/platform/json.js'
 import { PageOf, PageQuery } from '../core/platform/page.js'
 import { refTo } from '../core/platform/schema.js'
+import { answer } from './answers.js'
 import { problemResponses } from './problems.js'
-import { dateOf, TimeRange } from './query.js'
+import { rangeOf, TimeRange } from './query.js'
 
 export interface AuditRouteOptions {
   database: Database
@@ -36,10 +37,13 @@ export const auditRoutes: FastifyPluginAsyncTypebox<AuditRouteOptions> = async (
           target: Type.Optional(Type.String({ description: 'The id or ARN of what was changed.' })),
           ...TimeRange,
         }),
-        response: { 200: PageOf(refTo(AuditEntry)), ...problemResponses(400, 401, 403) },
+        response: {
+          200: answer('A page of changes, newest first.', PageOf(refTo(AuditEntry))),
+          ...problemResponses(400, 401, 403),
+        },
       },
     },
     async ({ query: { since, until, limit, cursor, ...filter } }) =>
-      listAuditEntries(database, { ...filter, since: dateOf(since), until: dateOf(until) }, { limit, cursor }),
+      listAuditEntries(database, { ...filter, ...rangeOf({ since, until }) }, { limit, cursor }),
   )
 }

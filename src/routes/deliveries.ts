@@ -17,8 +17,9 @@ import { PageOf, PageQuery } from '../core/platform/page.js'
 import { oneOf, refTo } from '../core/platform/schema.js'
 import type { Queues } from '../core/platform/queues.js'
 import { audit } from './access.js'
+import { answer } from './answers.js'
 import { found, problemResponses } from './problems.js'
-import { dateOf, TimeRange } from './query.js'
+import { rangeOf, TimeRange } from './query.js'
 
 export interface DeliveryRouteOptions {
   database: Database
@@ -61,7 +62,10 @@ export const deliveryRoutes: FastifyPluginAsyncTypebox<DeliveryRouteOptions> = a
           webhook_id: Type.Optional(webhookId),
           event_id: Type.Optional(eventId),
         }),
-        response: { 200: PageOf(refTo(Delivery)), ...problemResponses(400, 401) },
+        response: {
+          200: answer('A page of deliveries, newest first.', PageOf(refTo(Delivery))),
+          ...problemResponses(400, 401),
+        },
       },
     },
     async ({ query }) =>
@@ -78,7 +82,13 @@ export const deliveryRoutes: FastifyPluginAsyncTypebox<DeliveryRouteOptions> = a
         description: 'Newest first. Those of a deleted webhook are listed too, as long as they are kept.',
         params: Type.Object({ id: webhookId }),
         querystring: Type.Object({ ...ListQuery.properties, event_id: Type.Optional(eventId) }),
-        response: { 200: PageOf(refTo(Delivery)), ...problemResponses(400, 401) },
+        response: {
+          200: answer(
+            "A page of the webhook's deliveries, newest first; empty for a webhook that is not known.",
+            PageOf(refTo(Delivery)),
+          ),
+          ...problemResponses(400, 401),
+        },
       },
     },
     async ({ params, query }) =>
@@ -95,7 +105,13 @@ export const deliveryRoutes: FastifyPluginAsyncTypebox<DeliveryRouteOptions> = a
         description: 'Newest first.',
         params: Type.Object({ id: Type.String({ pattern: idPattern('evt') }) }),
         querystring: Type.Object({ ...ListQuery.properties, webhook_id: Type.Optional(webhookId) }),
-        response: { 200: PageOf(refTo(Delivery)), ...problemResponses(400, 401) },
+        response: {
+          200: answer(
+            "A page of the event's deliveries, newest first; empty for an event that is not known.",
+            PageOf(refTo(Delivery)),
+          ),
+          ...problemResponses(400, 401),
+        },
       },
     },
     async ({ params, query }) =>
@@ -110,7 +126,10 @@ export const deliveryRoutes: FastifyPluginAsyncTypebox<DeliveryRouteOptions> = a
         tags,
         summary: 'Show a delivery and its attempts',
         params: DeliveryParams,
-        response: { 200: refTo(DeliveryWithAttempts), ...problemResponses(400, 401, 404) },
+        response: {
+          200: answer('The delivery and every attempt at it.', refTo(DeliveryWithAttempts)),
+          ...problemResponses(400, 401, 404),
+        },
       },
     },
     async ({ params }) => found(await findDelivery(database, params.id), 'delivery'),
@@ -125,7 +144,10 @@ export const deliveryRoutes: FastifyPluginAsyncTypebox<DeliveryRouteOptions> = a
         summary: 'Retry a delivery now',
         description: 'Whatever became of it, the next attempt is made now and the retry schedule begins anew.',
         params: DeliveryParams,
-        response: { 202: refTo(Delivery), ...problemResponses(400, 401, 404, 409) },
+        response: {
+          202: answer('The next attempt is due now: the delivery as it waits.', refTo(Delivery)),
+          ...problemResponses(400, 401, 404, 409),
+        },
       },
     },
     async (request, reply) => {
@@ -155,14 +177,17 @@ export const deliveryRoutes: FastifyPluginAsyncTypebox<DeliveryRouteOptions> = a
           `The oldest ${RETRY_LIMIT} that match begin their schedules anew; \`has_more\` says whether to ask again. Without a ` +
           'filter these are all that are dead.',
         body: BulkRetry,
-        response: { 202: BulkRetried, ...problemResponses(400, 401, 415) },
+        response: {
+          202: answer('The deliveries are due now; they are made in the background.', BulkRetried),
+          ...problemResponses(400, 401, 415),
+        },
       },
     },
     async (request, reply) => {
       const { body, log } = request
       const now = new Date()
       const { status = 'dead', webhook_id: webhookId, event_type: eventType } = body
-      const filter = { status, webhookId, eventType, since: dateOf(body.since), until: dateOf(body.until) }
+      const filter = { status, webhookId, eventType, ...rangeOf(body) }
       const restarted = await database.transaction(async (tx) => {
         const restarted = await restartDeliveries(tx, filter, now, RETRY_LIMIT)
         const after = { ...body, status, deliveries: restarted.length }
@@ -177,5 +202,5 @@ export const deliveryRoutes: FastifyPluginAsyncTypebox<DeliveryRouteOptions> = a
 }
 
 function filterOf({ status, since, until }: Static<typeof ListQuery>): DeliveryFilter {
-  return { status, since: dateOf(since), until: dateOf(until) }
+  return { status, ...rangeOf({ since, until }) }
 }

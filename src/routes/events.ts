@@ -22,8 +22,9 @@ import type { Queues } from '../core/platform/queues.js'
 import { wantsBody, wantsEvent } from '../core/webhook/selection.js'
 import type { Registry } from '../core/webhook/registry.js'
 import { audit } from './access.js'
+import { answer } from './answers.js'
 import { found, problemResponses } from './problems.js'
-import { dateOf, TimeRange } from './query.js'
+import { rangeOf, TimeRange } from './query.js'
 
 export interface EventRouteOptions {
   database: Database
@@ -79,11 +80,14 @@ export const eventRoutes: FastifyPluginAsyncTypebox<EventRouteOptions> = async (
           severity: Type.Optional(Type.String({ description: "The alert's severity at that change." })),
           ...TimeRange,
         }),
-        response: { 200: PageOf(refTo(EventSummary)), ...problemResponses(400, 401) },
+        response: {
+          200: answer('A page of events, newest first.', PageOf(refTo(EventSummary))),
+          ...problemResponses(400, 401),
+        },
       },
     },
     async ({ query: { since, until, limit, cursor, ...filter } }) =>
-      listEvents(database, { ...filter, since: dateOf(since), until: dateOf(until) }, { limit, cursor }),
+      listEvents(database, { ...filter, ...rangeOf({ since, until }) }, { limit, cursor }),
   )
 
   http.get(
@@ -96,7 +100,10 @@ export const eventRoutes: FastifyPluginAsyncTypebox<EventRouteOptions> = async (
         tags,
         summary: 'Show an event and the body that webhooks receive',
         params: Params,
-        response: { 200: refTo(EventWithBody), ...problemResponses(400, 401, 404) },
+        response: {
+          200: answer('The event, the body that webhooks receive and the payload that came in.', refTo(EventWithBody)),
+          ...problemResponses(400, 401, 404),
+        },
       },
     },
     async ({ params }) => {
@@ -118,7 +125,10 @@ export const eventRoutes: FastifyPluginAsyncTypebox<EventRouteOptions> = async (
           'says that it was asked for.',
         params: Params,
         body: Type.Optional(Replay),
-        response: { 202: Replayed, ...problemResponses(400, 401, 404, 415) },
+        response: {
+          202: answer('The deliveries begin anew; they are made in the background.', Replayed),
+          ...problemResponses(400, 401, 404, 415),
+        },
       },
     },
     async (request, reply) => {

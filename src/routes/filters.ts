@@ -9,7 +9,8 @@ import { Refusal } from '../core/platform/errors.js'
 import type { JsonObject } from '../core/platform/json.js'
 import { explainMismatch } from '../core/filter/explain.js'
 import { policyOf } from '../core/webhook/webhook-check.js'
-import { takeLosslessJson } from './lossless-json.js'
+import { answer } from './answers.js'
+import { takeLosslessJson } from './json-body.js'
 import { found, problemResponses } from './problems.js'
 
 export interface FilterRouteOptions {
@@ -53,7 +54,10 @@ export const filterRoutes: FastifyPluginAsyncTypebox<FilterRouteOptions> = async
         summary: 'Test a filter',
         description: 'Against an event given here, or a stored one. Nothing is sent and nothing is kept.',
         body: Question,
-        response: { 200: Answer, ...problemResponses(400, 401, 404, 415) },
+        response: {
+          200: answer('Whether the event matches, and where it does not.', Answer),
+          ...problemResponses(400, 401, 404, 415),
+        },
       },
     },
     async ({ body: { filter, event, event_id: eventId } }) => {

@@ -12,6 +12,8 @@ import { Refusal } from '../core/platform/errors.js'
 import { PageOf, PageQuery } from '../core/platform/page.js'
 import { refTo } from '../core/platform/schema.js'
 import { audit } from './access.js'
+import { answer } from './answers.js'
+import { CREATED_KEY } from './examples.js'
 import { found, problemResponses } from './problems.js'
 import { dateOf } from './query.js'
 
@@ -36,13 +38,20 @@ export const keyRoutes: FastifyPluginAsyncTypebox<KeyRouteOptions> = async (http
         summary: 'Make a key',
         description: 'The answer holds the key; it is shown here only, since a digest of it is all that is kept.',
         body: ApiKeyCreate,
-        response: { 201: refTo(ApiKeyWithText), ...problemResponses(400, 401, 403, 415) },
+        response: {
+          201: answer(
+            'The key is made. Its text is in this answer and is never shown again.',
+            refTo(ApiKeyWithText),
+            CREATED_KEY,
+          ),
+          ...problemResponses(400, 401, 403, 415),
+        },
       },
     },
     async (request, reply) => {
-      const { name, scope, expires_at: expires } = request.body
+      const { name, scope } = request.body
       const now = new Date()
-      const expiresAt = dateOf(expires ?? undefined) ?? null
+      const expiresAt = dateOf(request.body, 'expires_at') ?? null
       if (expiresAt && expiresAt <= now) {
         const detail = 'must be in the future'
         throw new Refusal('invalid_request', `expires_at ${detail}`, { errors: [{ path: '/expires_at', detail }] })
@@ -69,7 +78,10 @@ export const keyRoutes: FastifyPluginAsyncTypebox<KeyRouteOptions> = async (http
           'Newest first; those that expired or were revoked too. The keys with full rights (API_KEYS, or the one that the ' +
           'first start made) are not among them.',
         querystring: Type.Object(PageQuery),
-        response: { 200: PageOf(refTo(ApiKey)), ...problemResponses(400, 401, 403) },
+        response: {
+          200: answer('A page of keys, newest first.', PageOf(refTo(ApiKey))),
+          ...problemResponses(400, 401, 403),
+        },
       },
     },
     async ({ query }) => listApiKeys(database, query),
@@ -85,7 +97,7 @@ export const keyRoutes: FastifyPluginAsyncTypebox<KeyRouteOptions> = async (http
         description: 'From the next request on it is refused, in every process. It stays in the list.',
         params: Params,
         response: {
-          204: Type.Null({ description: 'Revoked, now or before.' }),
+          204: Type.Null({ description: 'The key is revoked, now or before; there is no body.' }),
           ...problemResponses(400, 401, 403, 404),
         },
       },

@@ -6,6 +6,7 @@ import { withDeadline } from '../core/platform/deadline.js'
 import { messageOf } from '../core/platform/errors.js'
 import type { Metrics } from '../core/platform/metrics.js'
 import type { Queues } from '../core/platform/queues.js'
+import { answer } from './answers.js'
 
 export interface OpsRouteOptions {
   database: Database
@@ -32,7 +33,7 @@ export const opsRoutes: FastifyPluginAsyncTypebox<OpsRouteOptions> = async (http
         tags,
         summary: 'Is the process alive',
         security: [],
-        response: { 200: Health },
+        response: { 200: answer('The process is alive.', Health) },
       },
     },
     async () => ({ status: 'ok' as const }),
@@ -47,7 +48,10 @@ export const opsRoutes: FastifyPluginAsyncTypebox<OpsRouteOptions> = async (http
         tags,
         summary: 'Can it take and deliver messages',
         security: [],
-        response: { 200: Readiness, 503: Readiness },
+        response: {
+          200: answer('The database and the queue answer.', Readiness),
+          503: answer('The database or the queue does not answer.', Readiness),
+        },
       },
     },
     async (_request, reply) => {
@@ -68,7 +72,12 @@ export const opsRoutes: FastifyPluginAsyncTypebox<OpsRouteOptions> = async (http
         tags,
         summary: 'Metrics for Prometheus',
         security: [],
-        response: { 200: { description: 'The text format.', content: { 'text/plain': { schema: Type.String() } } } },
+        response: {
+          200: {
+            description: 'The metrics in the text format of Prometheus.',
+            content: { 'text/plain': { schema: Type.String() } },
+          },
+        },
       },
     },
     async (_request, reply) => {

@@ -8,6 +8,7 @@ import type { Sealer } from '../core/platform/secrets.js'
 import type { Renderer } from '../core/format/render.js'
 import { WebhookView } from '../core/webhook/webhook.js'
 import { findTarget } from '../core/webhook/webhook-store.js'
+import { answer } from './answers.js'
 import { found, problemResponses } from './problems.js'
 
 export interface PreviewRouteOptions {
@@ -45,7 +46,10 @@ export const previewRoutes: FastifyPluginAsyncTypebox<PreviewRouteOptions> = asy
         description: 'The headers and the body of an event in its format. Nothing is sent.',
         params: Type.Object({ id: WebhookView.properties.id }),
         body: Type.Optional(Request),
-        response: { 200: Preview, ...problemResponses(400, 401, 404, 415) },
+        response: {
+          200: answer('What the webhook would receive. Nothing was sent.', Preview),
+          ...problemResponses(400, 401, 404, 415),
+        },
       },
     },
     async ({ params, body }) => {

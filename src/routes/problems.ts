@@ -4,10 +4,18 @@
  * Promise: bad input is named field by field; an error of our own is logged in full and told in general.
  */
 import { STATUS_CODES } from 'node:http'
-import type { FastifyError, FastifyInstance, FastifyReply } from 'fastify'
+import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { Type, type Static } from 'typebox'
 import { Refusal, type FieldError, type RefusalCode } from '../core/platform/errors.js'
+import { REQUEST_ID_HEADER } from '../core/platform/request-id.js'
 import { refTo } from '../core/platform/schema.js'
+import { validationRefusal } from './validation.js'
+
+const ProblemField = Type.Object({
+  path: Type.String({ description: 'A JSON pointer into the body, or / and the name of a parameter.' }),
+  message: Type.String({ description: 'What is wrong there, and what would do.' }),
+  detail: Type.String({ deprecated: true, description: 'The same as message, under the name that it had first.' }),
+})
 
 export const Problem = Type.Object(
   {
@@ -16,89 +24,111 @@ export const Problem = Type.Object(
     status: Type.Integer(),
     detail: Type.String({ description: 'What was wrong and how to mend it.' }),
     errors: Type.Optional(
-      Type.Array(Type.Object({ path: Type.String({ description: 'A JSON pointer.' }), detail: Type.String() }), {
-        description: 'The fields at fault.',
-      }),
+      Type.Array(ProblemField, { description: 'The fields and parameters at fault: all of them, up to twenty.' }),
     ),
   },
   { $id: 'Problem', description: 'RFC 9457' },
 )
 export type Problem = Static<typeof Problem>
 
-const PROBLEM_TYPE = 'application/problem+json'
+export const PROBLEM_TYPE = 'application/problem+json'
+
+/** What each status means where a route says nothing else. */
+const MEANINGS = {
+  400: 'The request is wrong: `errors` names each field or parameter at fault.',
+  401: 'There is no key in the request, or none that is valid.',
+  403: 'The key does not have the scope that this needs.',
+  404: 'There is nothing of this id.',
+  409: 'This cannot be done as things are; `detail` says what stands in the way.',
+  413: 'The body is larger than this takes.',
+  415: 'The body is not sent as application/json.',
+  422: 'The Idempotency-Key was used with another body.',
+  503: 'This could not be decided now: try again.',
+}
 
 /** The response schemas of a route's refusals, by status. */
-export function problemResponses<Status extends number>(...statuses: Status[]) {
-  const response = { description: 'A problem.', content: { [PROBLEM_TYPE]: { schema: refTo(Problem) } } }
-  return Object.fromEntries(statuses.map((status) => [status, response])) as Record<Status, typeof response>
+export function problemResponses<Status extends keyof typeof MEANINGS>(...statuses: Status[]) {
+  const responses = statuses.map((status) => [status, problemResponse(MEANINGS[status])])
+  return Object.fromEntries(responses) as Record<Status, ReturnType<typeof problemResponse>>
+}
+
+/** The response schema of a refusal. */
+export function problemResponse(description: string) {
+  return { description, content: { [PROBLEM_TYPE]: { schema: refTo(Problem) } } }
 }
 
 export function registerProblems(http: FastifyInstance): void {
   http.addSchema(Problem)
-  http.setErrorHandler((error: FastifyError, request, reply) => {
-    const refusal = refusalOf(error)
-    if (refusal === undefined) {
-      request.log.error({ err: error }, 'request failed')
-      return sendProblem(reply, 500, 'internal_error', 'Something went wrong here; the log says what.')
-    }
-    if (refusal.status >= 500) request.log.warn({ err: error }, 'request not decided')
-    if (refusal.status === 401) reply.header('www-authenticate', 'Bearer')
-    return sendProblem(reply, refusal.status, refusal.code, refusal.message, refusal.errors)
-  })
-  http.setNotFoundHandler((request, reply) =>
-    sendProblem(reply, 404, 'not_found', `There is no ${request.method} ${request.url.split('?')[0]}.`),
-  )
+  http.setErrorHandler((error: FastifyError, request, reply) => answerError(error, request, reply))
+  // asked for by plugins, such as that of the files of /docs
+  http.setNotFoundHandler((request, reply) => answerError(notFound(request), request, reply))
 }
 
-function sendProblem(
-  reply: FastifyReply,
-  status: number,
-  code: RefusalCode | 'internal_error',
-  detail: string,
-  errors: FieldError[] = [],
-) {
-  const problem: Problem = {
+/** Answers a request that is for no route, before its body is read. */
+export function refuseUnknownPaths(http: FastifyInstance): void {
+  http.addHook('onRequest', (request, _reply, done) => done(request.is404 ? notFound(request) : undefined))
+}
+
+/** Answers a URL that the router cannot read, for Fastify's `frameworkErrors`: no hook runs for it. */
+export function answerUnroutable(error: FastifyError, request: FastifyRequest, reply: FastifyReply): void {
+  reply.header(REQUEST_ID_HEADER, request.id)
+  void answerError(error, request, reply)
+}
+
+function notFound({ method, url }: FastifyRequest): Refusal {
+  return new Refusal('not_found', `There is no ${method} ${url.split('?')[0]}.`)
+}
+
+function answerError(error: FastifyError | Refusal, request: FastifyRequest, reply: FastifyReply) {
+  const refusal = refusalOf(error, request)
+  if (refusal === undefined) request.log.error({ err: error }, 'request failed')
+  else if (refusal.status >= 500) request.log.warn({ err: error }, 'request not decided')
+  const problem = problemOf(refusal)
+  if (problem.status === 401) reply.header('www-authenticate', 'Bearer')
+  return reply.code(problem.status).type(PROBLEM_TYPE).serializer(JSON.stringify).send(problem)
+}
+
+/** The document that tells of a refusal. @param refusal undefined: an error of our own */
+export function problemOf(refusal: Refusal | undefined): Problem {
+  const code: RefusalCode | 'internal_error' = refusal?.code ?? 'internal_error'
+  const { status, message, errors } = refusal ?? OWN_FAULT
+  return {
     type: `urn:alert-relay:problem:${code}`,
     title: STATUS_CODES[status] ?? 'Error',
     status,
-    detail,
-    ...(errors.length > 0 ? { errors } : {}),
+    detail: message,
+    ...(errors.length > 0 ? { errors: errors.map(shownField) } : {}),
   }
-  return reply.code(status).type(PROBLEM_TYPE).serializer(JSON.stringify).send(problem)
+}
+
+const OWN_FAULT = { status: 500, message: 'Something went wrong here; the log says what.', errors: [] }
+
+/** `detail` is what the first versions said, and what is scripted against. */
+function shownField({ path, detail }: FieldError): Static<typeof ProblemField> {
+  return { path, message: detail, detail }
 }
 
 /** What Fastify and its plugins refuse, in our words; undefined for an error of our own. */
-function refusalOf(error: FastifyError): Refusal | undefined {
+function refusalOf(error: FastifyError | Refusal, request: FastifyRequest): Refusal | undefined {
   if (error instanceof Refusal) return error
-  if (error.validation) return validationRefusal(error)
+  if (error.validation) return validationRefusal(error, request)
   switch (error.statusCode) {
     case 413:
       return new Refusal('payload_too_large', 'The body is larger than this route takes.')
+    case 414:
+      return new Refusal('uri_too_long', 'A part of the URL is longer than any id or ARN: shorten it.')
     case 415:
       return new Refusal('unsupported_media_type', 'Send the body as application/json.')
     case 503:
       return new Refusal('undecided', 'The service is under pressure; try again.', { cause: error })
   }
+  if (error.code === 'FST_ERR_BAD_URL') {
+    return new Refusal('invalid_request', 'The URL cannot be decoded: each % must begin the escape of a byte of UTF-8.')
+  }
   if (error.statusCode !== undefined && error.statusCode >= 400 && error.statusCode < 500) {
     return new Refusal('invalid_request', error.message)
   }
   return undefined
-}
-
-function validationRefusal(error: FastifyError): Refusal {
-  const errors = (error.validation ?? []).map(({ instancePath, message, keyword, params }) => {
-    if (keyword === 'additionalProperties') {
-      return { path: `${instancePath}/${String(params.additionalProperty)}`, detail: 'is not a known field' }
-    }
-    if (keyword === 'required') {
-      return { path: `${instancePath}/${String(params.missingProperty)}`, detail: 'is required' }
-    }
-    const allowed = Array.isArray(params.allowedValues) ? `: ${params.allowedValues.join(', ')}` : ''
-    return { path: instancePath, detail: `${message ?? 'is wrong'}${allowed}` }
-  })
-  const where = error.validationContext ?? 'request'
-  const detail = errors.map(({ path, detail }) => `${where}${path} ${detail}`).join('; ')
-  return new Refusal('invalid_request', detail, { errors })
 }
 
 /** Refuses unless there is a value: for what a route looked up by id. */

@@ -14,6 +14,7 @@ import { PageOf, PageQuery } from '../core/platform/page.js'
 import { refTo } from '../core/platform/schema.js'
 import { findHealthReport } from '../core/circuit/health-store.js'
 import { audit } from './access.js'
+import { answer } from './answers.js'
 import { found, problemResponses } from './problems.js'
 import { dateOf } from './query.js'
 
@@ -39,7 +40,13 @@ export const recoveryRoutes: FastifyPluginAsyncTypebox<RecoveryRouteOptions> = a
           'its progress.',
         params: WebhookParams,
         body: RecoveryRequest,
-        response: { 202: refTo(Recovery), ...problemResponses(400, 401, 404, 409, 415) },
+        response: {
+          202: answer(
+            'The recovery has begun, and goes on in the background. `location` is its path.',
+            refTo(Recovery),
+          ),
+          ...problemResponses(400, 401, 404, 409, 415),
+        },
       },
     },
     async (request, reply) => {
@@ -49,7 +56,7 @@ export const recoveryRoutes: FastifyPluginAsyncTypebox<RecoveryRouteOptions> = a
         throw new Refusal('conflict', 'This webhook is disabled: enable it, then recover.')
       }
       const now = new Date()
-      const [since, until] = [dateOf(body.since)!, dateOf(body.until) ?? now]
+      const [since, until] = [dateOf(body, 'since')!, dateOf(body, 'until') ?? now]
       if (since >= until) {
         const detail = 'must be before until, or before now'
         throw new Refusal('invalid_request', `since ${detail}`, { errors: [{ path: '/since', detail }] })
@@ -74,7 +81,13 @@ export const recoveryRoutes: FastifyPluginAsyncTypebox<RecoveryRouteOptions> = a
         description: 'Newest first.',
         params: WebhookParams,
         querystring: Type.Object(PageQuery),
-        response: { 200: PageOf(refTo(Recovery)), ...problemResponses(400, 401) },
+        response: {
+          200: answer(
+            "A page of the webhook's recoveries, newest first; empty for a webhook that is not known.",
+            PageOf(refTo(Recovery)),
+          ),
+          ...problemResponses(400, 401),
+        },
       },
     },
     async ({ params, query }) => listRecoveries(database, params.id, query),
@@ -88,7 +101,10 @@ export const recoveryRoutes: FastifyPluginAsyncTypebox<RecoveryRouteOptions> = a
         tags,
         summary: 'Show a recovery and its progress',
         params: Type.Object({ id }),
-        response: { 200: refTo(Recovery), ...problemResponses(400, 401, 404) },
+        response: {
+          200: answer('The recovery and how far it has come.', refTo(Recovery)),
+          ...problemResponses(400, 401, 404),
+        },
       },
     },
     async ({ params }) => found(await findRecovery(database, params.id), 'recovery'),

@@ -8,7 +8,8 @@ import { Type } from 'typebox'
 import { RuleMatch } from '../core/alert/rule-match.js'
 import type { AcceptMatches, MatchedAlert } from '../core/event/accept-matches.js'
 import { nullableText } from '../core/platform/schema.js'
-import { takeLosslessJson } from './lossless-json.js'
+import { answer } from './answers.js'
+import { takeLosslessJson } from './json-body.js'
 import { problemResponses } from './problems.js'
 
 export interface RuleMatchRouteOptions {
@@ -85,12 +86,16 @@ export const ruleMatchRoutes: FastifyPluginAsyncTypebox<RuleMatchRouteOptions> =
           ),
         }),
         body: RuleMatches,
-        response: { 202: Accepted, ...problemResponses(400, 401, 413, 415, 422) },
+        response: {
+          202: answer('The matches are counted, and the changes of their alerts stored.', Accepted),
+          ...problemResponses(400, 401, 413, 415, 422),
+        },
       },
     },
-    async ({ body, headers }, reply) => {
+    async ({ body, headers, log }, reply) => {
       const matches = body.rule_matches as RuleMatch[] // the validator has filled the schema's defaults in
-      return reply.code(202).send({ alerts: await acceptMatches(matches, headers['idempotency-key']) })
+      const alerts = await acceptMatches(matches, { idempotencyKey: headers['idempotency-key'], log })
+      return reply.code(202).send({ alerts })
     },
   )
 }

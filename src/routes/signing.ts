@@ -8,7 +8,7 @@ import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { Type, type Static } from 'typebox'
 import { isSecret, isSigningKey, newSecret, newSigningKey, publicKeyOf } from '../core/delivery/signature.js'
 import type { Database } from '../core/platform/database.js'
-import { Refusal } from '../core/platform/errors.js'
+import { Refusal, type FieldError } from '../core/platform/errors.js'
 import type { Sealer } from '../core/platform/secrets.js'
 import {
   liveSecrets,
@@ -20,6 +20,7 @@ import {
 } from '../core/webhook/webhook.js'
 import { findTarget, lockWebhook, updateSecrets } from '../core/webhook/webhook-store.js'
 import { audit } from './access.js'
+import { answer } from './answers.js'
 import { found, problemResponses } from './problems.js'
 
 export interface SigningRouteOptions {
@@ -68,7 +69,10 @@ export const signingRoutes: FastifyPluginAsyncTypebox<SigningRouteOptions> = asy
         tags,
         summary: 'Show the signing secret',
         params: Params,
-        response: { 200: SigningAnswer, ...problemResponses(400, 401, 404) },
+        response: {
+          200: answer('What its receiver verifies with.', SigningAnswer),
+          ...problemResponses(400, 401, 404),
+        },
       },
     },
     async ({ params }) => toldOf(await currentSecret(params.id)),
@@ -83,7 +87,13 @@ export const signingRoutes: FastifyPluginAsyncTypebox<SigningRouteOptions> = asy
         summary: 'Show the public key',
         description: 'Of a webhook that signs with ed25519: what its receiver verifies with.',
         params: Params,
-        response: { 200: Type.Object({ public_key: Type.String() }), ...problemResponses(400, 401, 404) },
+        response: {
+          200: answer(
+            "The public key that the webhook's receiver verifies with.",
+            Type.Object({ public_key: Type.String() }),
+          ),
+          ...problemResponses(400, 401, 404),
+        },
       },
     },
     async ({ params }) => {
@@ -103,7 +113,10 @@ export const signingRoutes: FastifyPluginAsyncTypebox<SigningRouteOptions> = asy
           'Every delivery is signed with the new secret and, for a day unless said otherwise, the one before it.',
         params: Params,
         body: Rotation,
-        response: { 200: SigningAnswer, ...problemResponses(400, 401, 404, 415) },
+        response: {
+          200: answer('The new secret, or the public half of the new key.', SigningAnswer),
+          ...problemResponses(400, 401, 404, 415),
+        },
       },
     },
     async (request) => {
@@ -128,13 +141,19 @@ export const signingRoutes: FastifyPluginAsyncTypebox<SigningRouteOptions> = asy
  * @throws Refusal 'invalid_request' naming the field
  */
 export function secretFor(signing: Webhook['signing'], own: string | undefined): string {
-  if (own === undefined) return signing === 'hmac' ? newSecret() : newSigningKey()
-  if (signing === 'hmac' && isSecret(own)) return own
+  const errors = secretErrors(signing, own)
+  if (errors.length > 0) throw new Refusal('invalid_request', `secret ${errors[0]!.detail}`, { errors })
+  return own ?? (signing === 'hmac' ? newSecret() : newSigningKey())
+}
+
+/** What is wrong with a secret of one's own. */
+export function secretErrors(signing: Webhook['signing'], own: string | undefined): FieldError[] {
+  if (own === undefined || (signing === 'hmac' && isSecret(own))) return []
   const detail =
     signing === 'hmac'
       ? 'must be whsec_ and the base64 of 24 to 64 bytes'
       : 'cannot be given with ed25519: its keys are made here'
-  throw new Refusal('invalid_request', `secret ${detail}`, { errors: [{ path: '/secret', detail }] })
+  return [{ path: '/secret', detail }]
 }
 
 /** What a receiver is told of a secret: all of a shared one, the public half of a key. */

@@ -4,7 +4,7 @@
  * Promise: 200 means stored durably (or stored before); 400 and 403 mean that it can never be taken; whatever we could not
  * decide is 503 within 10 s, because SNS waits 15 s and repeats a 5xx but never a 4xx. Nothing is limited by rate here.
  */
-import type { FastifyInstance, FastifyRequest } from 'fastify'
+import type { FastifyBaseLogger, FastifyInstance, FastifyRequest } from 'fastify'
 import { Type, type Static } from 'typebox'
 import type { Accept } from '../core/event/accept.js'
 import { withDeadline } from '../core/platform/deadline.js'
@@ -13,7 +13,8 @@ import type { Metrics } from '../core/platform/metrics.js'
 import { parseSnsMessage, type SnsMessage } from '../core/sns/message.js'
 import type { Subscriptions } from '../core/sns/subscriptions.js'
 import type { Verifier } from '../core/sns/verify.js'
-import { problemResponses } from './problems.js'
+import { answer } from './answers.js'
+import { problemResponse, problemResponses } from './problems.js'
 
 export interface SnsRouteOptions {
   subscriptions: Subscriptions
@@ -47,9 +48,8 @@ export async function snsRoutes(http: FastifyInstance, options: SnsRouteOptions)
     '/sns',
     {
       bodyLimit: BODY_LIMIT,
-      // SNS is no browser, and a line of the log names the message
+      // SNS is no browser
       helmet: false,
-      childLoggerFactory: (log) => log,
       schema: {
         operationId: 'receiveSnsMessage',
         tags: ['sns'],
@@ -58,7 +58,17 @@ export async function snsRoutes(http: FastifyInstance, options: SnsRouteOptions)
           'The endpoint of an SNS HTTPS subscription. SNS alone can use it: every message is signed. Raw message delivery ' +
           'must be off.',
         security: [],
-        response: { 200: Receipt, ...problemResponses(400, 403, 413, 503) },
+        response: {
+          200: answer(
+            'The message is stored durably, was stored before, or needs nothing more: SNS must not send it again.',
+            Receipt,
+          ),
+          400: problemResponse('The message is malformed, or its delivery is raw: it can never be taken.'),
+          403: problemResponse(
+            'The topic, the certificate, the signature or the age is not allowed: it can never be taken.',
+          ),
+          ...problemResponses(413, 503),
+        },
       },
     },
     async (request) => {
@@ -82,17 +92,21 @@ async function receive(request: FastifyRequest, options: SnsRouteOptions): Promi
   const message = parseSnsMessage(request.body instanceof Buffer ? request.body : Buffer.alloc(0))
   await options.subscriptions.checkTopic(message)
   await options.verifier.verify(message)
-  const { receipt, log } = await take(message, options)
+  const { receipt, log } = await take(message, request.log, options)
   const { Type: snsType, MessageId: messageId, TopicArn: topicArn, Timestamp: sentAt } = message
   return { receipt, log: { sns_type: snsType, message_id: messageId, topic_arn: topicArn, sent_at: sentAt, ...log } }
 }
 
-async function take(message: SnsMessage, { subscriptions, accept }: SnsRouteOptions): Promise<Taken> {
+async function take(
+  message: SnsMessage,
+  requestLog: FastifyBaseLogger,
+  { subscriptions, accept }: SnsRouteOptions,
+): Promise<Taken> {
   switch (message.Type) {
     case 'SubscriptionConfirmation':
-      return { receipt: { result: await subscriptions.begin(message) }, log: {} }
+      return { receipt: { result: await subscriptions.begin(message, requestLog) }, log: {} }
     case 'UnsubscribeConfirmation':
-      await subscriptions.end(message)
+      await subscriptions.end(message, requestLog)
       return { receipt: { result: 'unsubscribed' }, log: {} }
     case 'Notification': {
       const { result, event, newValues } = await accept({

@@ -8,6 +8,7 @@ import type { Subscriptions } from '../core/sns/subscriptions.js'
 import { deleteTopic, findTopic, listTopics } from '../core/sns/topic-store.js'
 import { Topic } from '../core/sns/topic.js'
 import { audit } from './access.js'
+import { answer } from './answers.js'
 import { found, problemResponses } from './problems.js'
 
 export interface TopicRouteOptions {
@@ -28,7 +29,7 @@ export const topicRoutes: FastifyPluginAsyncTypebox<TopicRouteOptions> = async (
         summary: 'List topics',
         description: 'In the order of their ARNs.',
         querystring: Type.Object({ ...PageQuery, status: Type.Optional(Topic.properties.status) }),
-        response: { 200: PageOf(refTo(Topic)), ...problemResponses(400, 401) },
+        response: { 200: answer('A page of topics.', PageOf(refTo(Topic))), ...problemResponses(400, 401) },
       },
     },
     async ({ query: { limit, cursor, status } }) => listTopics(database, { status }, { limit, cursor }),
@@ -42,7 +43,7 @@ export const topicRoutes: FastifyPluginAsyncTypebox<TopicRouteOptions> = async (
         tags,
         summary: 'Show a topic',
         params: Params,
-        response: { 200: refTo(Topic), ...problemResponses(400, 401, 404) },
+        response: { 200: answer('The topic.', refTo(Topic)), ...problemResponses(400, 401, 404) },
       },
     },
     async ({ params }) => found(await findTopic(database, params.arn), 'topic'),
@@ -59,14 +60,18 @@ export const topicRoutes: FastifyPluginAsyncTypebox<TopicRouteOptions> = async (
           'Confirms the subscription with SNS; from then on the topic is taken. SNS answers an expired token with an ' +
           'error: subscribe again then.',
         params: Params,
-        response: { 200: refTo(Topic), ...problemResponses(400, 401, 404, 503) },
+        response: {
+          200: answer('SNS has confirmed the subscription: the topic as it is now.', refTo(Topic)),
+          ...problemResponses(400, 401, 404, 503),
+        },
       },
     },
     async (request) => {
       const { arn } = request.params
-      await subscriptions.approve(arn, (tx) => {
-        const change = { before: { status: 'pending' }, after: { status: 'confirmed' } }
-        return audit(tx, request, { action: 'topic.approved', target: arn, ...change })
+      const change = { before: { status: 'pending' }, after: { status: 'confirmed' } }
+      await subscriptions.approve(arn, {
+        log: request.log,
+        record: (tx) => audit(tx, request, { action: 'topic.approved', target: arn, ...change }),
       })
       return found(await findTopic(database, arn), 'topic')
     },
@@ -83,7 +88,10 @@ export const topicRoutes: FastifyPluginAsyncTypebox<TopicRouteOptions> = async (
           'Takes an approval back, or turns a pending topic down; its events stay. A topic that SNS_TOPICS lists is still ' +
           'taken. The subscription itself is ended in SNS.',
         params: Params,
-        response: { 204: Type.Null({ description: 'Forgotten.' }), ...problemResponses(400, 401, 404) },
+        response: {
+          204: Type.Null({ description: 'The topic is forgotten; there is no body.' }),
+          ...problemResponses(400, 401, 404),
+        },
       },
     },
     async (request, reply) => {

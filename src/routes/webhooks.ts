@@ -32,9 +32,11 @@ import {
   updateWebhook,
 } from '../core/webhook/webhook-store.js'
 import { audit } from './access.js'
-import { takeLosslessJson } from './lossless-json.js'
+import { answer } from './answers.js'
+import { CREATED_WEBHOOK } from './examples.js'
+import { takeLosslessJson } from './json-body.js'
 import { found, problemResponses } from './problems.js'
-import { secretFor, SigningAnswer, toldOf } from './signing.js'
+import { secretErrors, secretFor, SigningAnswer, toldOf } from './signing.js'
 
 export interface WebhookRouteOptions {
   database: Database
@@ -68,7 +70,14 @@ export const webhookRoutes: FastifyPluginAsyncTypebox<WebhookRouteOptions> = asy
         description:
           'Only `url` is required. The answer holds the signing secret; it is shown here and at /secret only.',
         body: WebhookCreate,
-        response: { 201: refTo(WebhookWithSecret), ...problemResponses(400, 401, 409, 415) },
+        response: {
+          201: answer(
+            'It is registered. `location` is its path, and the signing secret is in this answer.',
+            refTo(WebhookWithSecret),
+            CREATED_WEBHOOK,
+          ),
+          ...problemResponses(400, 401, 409, 415),
+        },
       },
     },
     async (request, reply) => {
@@ -85,7 +94,7 @@ export const webhookRoutes: FastifyPluginAsyncTypebox<WebhookRouteOptions> = asy
         created_at: now.toISOString(),
         updated_at: now.toISOString(),
       }
-      checkWebhook(webhook, { credentials: true, now })
+      checkWebhook(webhook, { credentials: true, now, others: secretErrors(webhook.signing, own) })
       const secret = secretFor(webhook.signing, own)
       await database.transaction(async (tx) => {
         await audit(tx, request, { action: 'webhook.created', target: webhook.id, after: webhook, shown: toView })
@@ -111,7 +120,10 @@ export const webhookRoutes: FastifyPluginAsyncTypebox<WebhookRouteOptions> = asy
           status: Type.Optional(WebhookView.properties.status),
           health: Type.Optional(WebhookView.properties.health),
         }),
-        response: { 200: PageOf(refTo(WebhookView)), ...problemResponses(400, 401) },
+        response: {
+          200: answer('A page of webhooks, newest first.', PageOf(refTo(WebhookView))),
+          ...problemResponses(400, 401),
+        },
       },
     },
     async ({ query }) => {
@@ -128,7 +140,10 @@ export const webhookRoutes: FastifyPluginAsyncTypebox<WebhookRouteOptions> = asy
         tags,
         summary: 'Show a webhook',
         params: Params,
-        response: { 200: refTo(WebhookView), ...problemResponses(400, 401, 404) },
+        response: {
+          200: answer('The webhook, its secrets hidden.', refTo(WebhookView)),
+          ...problemResponses(400, 401, 404),
+        },
       },
     },
     async ({ params }) => toView(found(await findWebhook(database, sealer, params.id), 'webhook')),
@@ -145,7 +160,10 @@ export const webhookRoutes: FastifyPluginAsyncTypebox<WebhookRouteOptions> = asy
           'What waits goes to the new URL. Enabling it sends what was held while it was disabled, at a growing rate.',
         params: Params,
         body: WebhookPatch,
-        response: { 200: refTo(WebhookView), ...problemResponses(400, 401, 404, 409, 415) },
+        response: {
+          200: answer('The webhook as it is now.', refTo(WebhookView)),
+          ...problemResponses(400, 401, 404, 409, 415),
+        },
       },
     },
     async (request) => {
@@ -191,7 +209,10 @@ export const webhookRoutes: FastifyPluginAsyncTypebox<WebhookRouteOptions> = asy
         summary: 'Delete a webhook',
         description: 'What waits for it is dropped, and says so.',
         params: Params,
-        response: { 204: Type.Null({ description: 'Deleted.' }), ...problemResponses(400, 401, 404) },
+        response: {
+          204: Type.Null({ description: 'The webhook is deleted; there is no body.' }),
+          ...problemResponses(400, 401, 404),
+        },
       },
     },
     async (request, reply) => {
@@ -219,7 +240,13 @@ export const webhookRoutes: FastifyPluginAsyncTypebox<WebhookRouteOptions> = asy
           'Makes an event of type webhook.test with an example alert change, sends it to this webhook alone, once, and ' +
           'answers what came of it. A disabled webhook can be tested too.',
         params: Params,
-        response: { 200: refTo(DeliveryWithAttempts), ...problemResponses(400, 401, 404) },
+        response: {
+          200: answer(
+            'The test was sent: the delivery and its one attempt say what came of it, also when the receiver refused it.',
+            refTo(DeliveryWithAttempts),
+          ),
+          ...problemResponses(400, 401, 404),
+        },
       },
     },
     async ({ params }) => sendTest(options, found(await findTarget(database, sealer, params.id), 'webhook')),

@@ -1,5 +1,5 @@
 /** The API alone, over a database that the test holds in its hand: as many instances as it likes, and a log to look at. */
-import type { LightMyRequestResponse } from 'fastify'
+import type { FastifyInstance, LightMyRequestResponse } from 'fastify'
 import { pino } from 'pino'
 import type { Test } from 'tap'
 import { createAccess } from '../../src/core/access/access.js'
@@ -21,6 +21,7 @@ export type Call = (
   method: Method,
   url: string,
   payload?: object,
+  headers?: Record<string, string>,
 ) => Promise<LightMyRequestResponse>
 
 export interface TestApi {
@@ -30,6 +31,8 @@ export interface TestApi {
   /** Another process, as it were. @param through what it makes of the database */
   startInstance(through?: (database: Database) => Database): Promise<Call>
   call: Call
+  /** The first instance itself. */
+  http: FastifyInstance
   makeKey(fields: Partial<ApiKeyCreate> & Pick<ApiKeyCreate, 'scope'>): Promise<ApiKey & { key: string }>
   /** The audit log's entries, the newest first. */
   entries(query?: string): Promise<AuditEntry[]>
@@ -40,7 +43,7 @@ export async function openTestApi(t: Test, now: () => Date = () => new Date()): 
   const lines: string[] = []
   const log = pino({ level: 'trace' }, { write: (line: string) => void lines.push(line) })
 
-  async function startInstance(through: (database: Database) => Database = (same) => same): Promise<Call> {
+  async function start(through: (database: Database) => Database): Promise<FastifyInstance> {
     const database = through(shared)
     const sealer = createSealer(Buffer.alloc(32, 7))
     const hasFullRights = createKeyCheck([FULL_KEY])
@@ -50,20 +53,28 @@ export async function openTestApi(t: Test, now: () => Date = () => new Date()): 
       registry: createRegistry({ database, sealer }),
       queues: { addWakes: async () => {}, addDispatches: async () => {} } as unknown as HttpOptions['queues'],
       subscriptions: createSubscriptions({
-        ...{ database, log, allowedTopics: [], emulatorOrigin: undefined },
+        ...{ database, allowedTopics: [], emulatorOrigin: undefined },
         fetch: async () => ({ status: 200, body: '' }),
       }),
     }
     const http = await createHttp(parts as HttpOptions)
     t.teardown(() => http.close())
     await http.ready()
-    return (key, method, url, payload) =>
-      http.inject({ method, url, payload, headers: key === undefined ? {} : { authorization: `Bearer ${key}` } })
+    return http
   }
 
-  const call = await startInstance()
+  function callTo(http: FastifyInstance): Call {
+    return (key, method, url, payload, headers = {}) => {
+      const authorization: Record<string, string> = key === undefined ? {} : { authorization: `Bearer ${key}` }
+      return http.inject({ method, url, payload, headers: { ...authorization, ...headers } })
+    }
+  }
+
+  const http = await start((same) => same)
+  const call = callTo(http)
   return {
-    ...{ database: shared, lines, startInstance, call },
+    ...{ database: shared, lines, http, call },
+    startInstance: async (through = (same) => same) => callTo(await start(through)),
     async makeKey(fields) {
       const answer = await call(FULL_KEY, 'POST', '/v1/keys', { name: 'a key of the tests', ...fields })
       t.equal(answer.statusCode, 201, answer.body)

@@ -1,5 +1,6 @@
 /** The application in this process, without a socket: requests are injected; the backend is the environment's. */
 import type { LightMyRequestResponse } from 'fastify'
+import type { Logger } from 'pino'
 import type { Test } from 'tap'
 import { createApp, type App } from '../../src/app.js'
 import { loadConfig } from '../../src/core/platform/config.js'
@@ -16,7 +17,11 @@ export interface TestApp extends App {
 }
 
 /** Builds it; the workers start only when the test starts them. */
-export async function createTestApp(t: Test, settings: Record<string, string> = {}): Promise<TestApp> {
+export async function createTestApp(
+  t: Test,
+  settings: Record<string, string> = {},
+  log: Logger = createLogger('silent'),
+): Promise<TestApp> {
   const databaseUrl = await createTestDatabaseUrl(t)
   const config = loadConfig({
     DATA_DIR: await createTestDataDir(t),
@@ -24,10 +29,9 @@ export async function createTestApp(t: Test, settings: Record<string, string> = 
     REDIS_URL: databaseUrl && relayRedisUrl,
     API_KEYS: TEST_KEY,
     ALLOW_PRIVATE_TARGETS: '127.0.0.0/8',
-    LOG_LEVEL: 'silent',
     ...settings,
   })
-  const app = await createApp(config, createLogger(config.logLevel))
+  const app = await createApp(config, log)
   t.teardown(() => app.close())
   await app.http.ready()
   return {

@@ -3,7 +3,7 @@
  * ids.
  */
 import type { Queryable } from '../platform/database.js'
-import { conditionsOf, queryPage, type Page, type PageRequest } from '../platform/page.js'
+import { conditionsOf, idAfter, queryPage, type Page, type PageRequest } from '../platform/page.js'
 import type { ApiKey, Scope } from './api-key.js'
 
 interface ApiKeyRow {
@@ -58,7 +58,7 @@ export async function listApiKeys(db: Queryable, { limit, cursor }: PageRequest)
     db,
     {
       select: `select ${COLUMNS} from api_keys`,
-      conditions: conditionsOf([['id < ?', cursor]]),
+      conditions: conditionsOf([['id < ?', idAfter(cursor, 'key')]]),
       order: 'id desc',
       cursorOf: ({ id }: ApiKeyRow) => id,
       entryOf: apiKeyOf,

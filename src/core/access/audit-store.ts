@@ -1,8 +1,8 @@
 /** The audit log in the database: entries are written in the transaction of what they tell of, and never changed. */
 import type { Queryable } from '../platform/database.js'
 import { newId } from '../platform/id.js'
-import { parseJson, stringifyJson } from '../platform/json.js'
-import { conditionsOf, queryPage, type Page, type PageRequest } from '../platform/page.js'
+import { parseJson, stringifyJson, type Json } from '../platform/json.js'
+import { conditionsOf, idAfter, queryPage, type Page, type PageRequest } from '../platform/page.js'
 import type { AuditAction, AuditEntry, Changes } from './audit.js'
 
 interface AuditRow {
@@ -11,7 +11,18 @@ interface AuditRow {
   actor: string
   action: AuditAction
   target: string | null
+  request_id: string | null
   changes: string
+}
+
+/** What is written down. */
+export interface NewAuditEntry {
+  actor: string
+  action: AuditAction
+  target: string | null
+  /** That of the request which made the change; none: the relay made it itself. */
+  requestId?: string
+  changes: Changes
 }
 
 export interface AuditFilter {
@@ -28,17 +39,13 @@ export const AUDIT_KEPT_MS = 365 * 24 * 3600 * 1000
 /** Writes an entry. @param tx the transaction of the change: both are there, or neither */
 export async function insertAuditEntry(
   tx: Queryable,
-  { actor, action, target, changes }: { actor: string; action: AuditAction; target: string | null; changes: Changes },
+  { actor, action, target, requestId, changes }: NewAuditEntry,
   now: Date,
 ): Promise<void> {
-  await tx.query('insert into audit (id, at, actor, action, target, changes) values ($1, $2, $3, $4, $5, $6)', [
-    newId('aud'),
-    now,
-    actor,
-    action,
-    target,
-    stringifyJson(changes as Parameters<typeof stringifyJson>[0]),
-  ])
+  await tx.query(
+    'insert into audit (id, at, actor, action, target, request_id, changes) values ($1, $2, $3, $4, $5, $6, $7)',
+    [newId('aud'), now, actor, action, target, requestId ?? null, stringifyJson(changes as Json)],
+  )
 }
 
 /** A page of entries, newest first; every condition that is given holds. */
@@ -48,7 +55,7 @@ export async function listAuditEntries(
   { limit, cursor }: PageRequest,
 ): Promise<Page<AuditEntry>> {
   const conditions = conditionsOf([
-    ['id < ?', cursor],
+    ['id < ?', idAfter(cursor, 'aud')],
     ['actor = ?', actor],
     ['action = ?', action],
     ['target = ?', target],
@@ -58,7 +65,7 @@ export async function listAuditEntries(
   return queryPage(
     db,
     {
-      select: 'select id, at, actor, action, target, changes from audit',
+      select: 'select id, at, actor, action, target, request_id, changes from audit',
       conditions,
       order: 'id desc',
       cursorOf: ({ id }: AuditRow) => id,

@@ -49,6 +49,9 @@ export const AuditEntry = Type.Object(
     }),
     action: oneOf(AUDIT_ACTIONS),
     target: nullableText('The id or ARN of what was changed; null when it was no single thing.'),
+    request_id: nullableText(
+      'The x-request-id of the request that did it, as in its answer and in the log; null when the relay did it itself.',
+    ),
     changes: Changes,
   },
   { $id: 'AuditEntry' },

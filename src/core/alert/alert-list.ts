@@ -1,7 +1,7 @@
 /** Alerts as the API shows them, read from the database. */
 import type { Queryable } from '../platform/database.js'
 import { numberOf, parseJson, type Json } from '../platform/json.js'
-import { conditionsOf, queryPage, type Page, type PageRequest } from '../platform/page.js'
+import { conditionsOf, placeAfter, queryPage, type Page, type PageRequest } from '../platform/page.js'
 import type { Alert, AlertStatus } from './alert.js'
 
 interface AlertRow {
@@ -52,8 +52,9 @@ export async function listAlerts(
     ['last_seen_at >= ?', filter.since],
     ['last_seen_at < ?', filter.until],
   ])
-  if (cursor !== undefined) {
-    conditions.params.push(...positionOf(cursor))
+  const place = placeAfter(cursor, placeOf)
+  if (place) {
+    conditions.params.push(...place)
     conditions.sql.push(
       `(last_seen_at, id) < ($${conditions.params.length - 1}::timestamptz, $${conditions.params.length})`,
     )
@@ -71,18 +72,16 @@ export async function listAlerts(
   )
 }
 
-function cursorOf({ last_seen_at: at, id }: AlertRow): string {
+function cursorOf({ last_seen_at: at, id }: Pick<AlertRow, 'last_seen_at' | 'id'>): string {
   return Buffer.from(`${at.toISOString()} ${id}`).toString('base64url')
 }
 
-/** The position after which a page begins; an invalid cursor is the end of the list. */
-function positionOf(cursor: string): [Date, string] {
-  const [time = '', id = ''] = Buffer.from(cursor, 'base64url')
-    .toString('utf8')
-    .replaceAll('\u0000', '')
-    .split(/ (.*)/s)
-  const at = new Date(time)
-  return [at.getUTCFullYear() >= 1 ? at : new Date(0), id]
+/** What `cursorOf` wrote; undefined for any other text. */
+function placeOf(cursor: string): [Date, string] | undefined {
+  const [, time, id] = /^([\d:.TZ-]{24}) ([^\0]+)$/su.exec(Buffer.from(cursor, 'base64url').toString('utf8')) ?? []
+  const at = new Date(time ?? NaN)
+  if (id === undefined || Number.isNaN(at.getTime())) return undefined
+  return cursorOf({ last_seen_at: at, id }) === cursor ? [at, id] : undefined
 }
 
 /** An alert, and how many values it holds. */
@@ -114,8 +113,9 @@ export async function listAlertValues(
   { limit, cursor }: PageRequest,
 ): Promise<Page<AlertValue>> {
   const conditions = conditionsOf([['v.alert_id = ?', alertId]])
-  if (cursor !== undefined) {
-    conditions.params.push(...valuePlaceOf(cursor))
+  const place = placeAfter(cursor, valuePlaceOf)
+  if (place !== undefined) {
+    conditions.params.push(...place)
     conditions.sql.push('(v.sequence, v.ordinal) > ($2::bigint, $3::integer)')
   }
   return queryPage(
@@ -132,9 +132,10 @@ export async function listAlertValues(
   )
 }
 
-function valuePlaceOf(cursor: string): [string, string] {
+/** The sequence and ordinal of the last value of the page before; undefined for any other text. */
+function valuePlaceOf(cursor: string): [string, string] | undefined {
   const [, sequence, ordinal] = /^(\d{1,18})\.(\d{1,9})$/.exec(cursor) ?? []
-  return [sequence ?? '0', ordinal ?? '0']
+  return sequence === undefined || ordinal === undefined ? undefined : [sequence, ordinal]
 }
 
 function alertValueOf(row: AlertValueRow): AlertValue {

@@ -1,6 +1,6 @@
 /** Reads deliveries and attempts in the form that the API returns. */
 import type { Queryable } from '../platform/database.js'
-import { conditionsOf, queryPage, type Page, type PageRequest } from '../platform/page.js'
+import { conditionsOf, idAfter, queryPage, type Page, type PageRequest } from '../platform/page.js'
 import type { HealthState } from '../circuit/health.js'
 import type { Webhook } from '../webhook/webhook.js'
 import type { AttemptRecord, Delivery, DeliveryWithAttempts } from './delivery.js'
@@ -44,7 +44,7 @@ export async function listDeliveries(
   { limit, cursor }: PageRequest,
 ): Promise<Page<Delivery>> {
   const conditions = conditionsOf([
-    ['d.id < ?', cursor],
+    ['d.id < ?', idAfter(cursor, 'dlv')],
     ['d.event_id = ?', filter.event_id],
     ['d.webhook_id = ?', filter.webhook_id],
     ['d.status = ?', filter.status],

@@ -8,7 +8,7 @@ import { eventOf, type EventRow } from '../event/event-store.js'
 import { TEST_EVENT_TYPE } from '../event/event.js'
 import type { Database, Queryable } from '../platform/database.js'
 import { newId } from '../platform/id.js'
-import { conditionsOf, queryPage, type Page, type PageRequest } from '../platform/page.js'
+import { conditionsOf, idAfter, queryPage, type Page, type PageRequest } from '../platform/page.js'
 import { wantsBody, wantsEvent } from '../webhook/selection.js'
 import type { Registry } from '../webhook/registry.js'
 import type { Recovery } from './recovery.js'
@@ -59,7 +59,7 @@ export async function listRecoveries(
     {
       select: `select ${COLUMNS} from recoveries`,
       conditions: conditionsOf([
-        ['id < ?', cursor],
+        ['id < ?', idAfter(cursor, 'rec')],
         ['webhook_id = ?', webhookId],
       ]),
       order: 'id desc',

@@ -31,16 +31,17 @@ export interface MatchedAlert {
   type: EventType | null
 }
 
-export type AcceptMatches = (matches: readonly RuleMatch[], idempotencyKey?: string) => Promise<MatchedAlert[]>
+export type AcceptMatches = (
+  matches: readonly RuleMatch[],
+  request: { idempotencyKey?: string | undefined; log: FastifyBaseLogger },
+) => Promise<MatchedAlert[]>
 
 type Group = [RuleMatch, ...RuleMatch[]]
 
-export interface MatchOptions extends Omit<AcceptOptions, 'audience'> {
-  log: FastifyBaseLogger
-}
+export type MatchOptions = Omit<AcceptOptions, 'audience'>
 
-export function createAcceptMatches({ database, queues, log, now = () => new Date() }: MatchOptions): AcceptMatches {
-  return async (matches, idempotencyKey) => {
+export function createAcceptMatches({ database, queues, now = () => new Date() }: MatchOptions): AcceptMatches {
+  return async (matches, { idempotencyKey, log }) => {
     const at = now()
     const request = idempotencyKey === undefined ? '' : stringifyJson(matches as unknown as Json)
     const alerts = await inSpan({ name: 'store rule matches' }, () =>

@@ -1,6 +1,6 @@
 /** Events as the API shows them, read from the database. */
 import type { Queryable } from '../platform/database.js'
-import { conditionsOf, queryPage, type Page, type PageRequest } from '../platform/page.js'
+import { conditionsOf, idAfter, queryPage, type Page, type PageRequest } from '../platform/page.js'
 import type { EventSummary, EventType, StoredEvent } from './event.js'
 import { DISPATCHED_AT, eventOf, type EventRow } from './event-store.js'
 
@@ -21,7 +21,7 @@ export async function listEvents(
   { limit, cursor }: PageRequest,
 ): Promise<Page<EventSummary>> {
   const conditions = conditionsOf([
-    ['id < ?', cursor],
+    ['id < ?', idAfter(cursor, 'evt')],
     ['type = ?', filter.type],
     ['topic_arn = ?', filter.topic_arn],
     ['alert_id = ?', filter.alert_id],

@@ -1,6 +1,11 @@
 /** Cursor pagination: every list is `{ "data": [...], "next_cursor": string | null }`, newest first. */
 import { Type, type TSchema } from 'typebox'
+import { Refusal } from './errors.js'
+import { idPattern, type IdPrefix } from './id.js'
 import type { Queryable } from './queryable.js'
+
+/** That of an alert whose id has 200 characters of four bytes each, in base64. */
+const MAX_CURSOR_LENGTH = 1200
 
 /** The query parameters that every list takes. */
 export const PageQuery = {
@@ -8,7 +13,7 @@ export const PageQuery = {
   cursor: Type.Optional(
     Type.String({
       minLength: 1,
-      maxLength: 300,
+      maxLength: MAX_CURSOR_LENGTH,
       description: 'The next_cursor of the page before; leave out for the first.',
     }),
   ),
@@ -30,6 +35,30 @@ export function PageOf<T extends TSchema>(entry: T) {
     data: Type.Array(entry),
     next_cursor: Type.Union([Type.String(), Type.Null()], { description: 'Null on the last page.' }),
   })
+}
+
+/**
+ * Where a page begins.
+ * @param cursor undefined: at the beginning
+ * @param read the place that a cursor of this list stands for; undefined for a text that this list never gave out
+ * @throws Refusal 'invalid_request' naming /cursor
+ */
+export function placeAfter<Place>(
+  cursor: string | undefined,
+  read: (cursor: string) => Place | undefined,
+): Place | undefined {
+  if (cursor === undefined) return undefined
+  const place = read(cursor)
+  if (place !== undefined) return place
+  const detail =
+    'is no cursor of this list: send the next_cursor of the page before as it is, or none for the first page'
+  throw new Refusal('invalid_request', `cursor ${detail}`, { errors: [{ path: '/cursor', detail }] })
+}
+
+/** Where a page of a list that is ordered by ids of one kind begins: after the last id of the page before. */
+export function idAfter(cursor: string | undefined, prefix: IdPrefix): string | undefined {
+  const pattern = new RegExp(idPattern(prefix))
+  return placeAfter(cursor, (text) => (pattern.test(text) ? text : undefined))
 }
 
 /** The conditions of a list's WHERE clause, and their parameters. */

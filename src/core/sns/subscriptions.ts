@@ -21,7 +21,6 @@ export interface SubscriptionsOptions {
   emulatorOrigin: string | undefined
   /** Fetches a URL without following redirects. */
   fetch: (url: URL) => Promise<FetchedText>
-  log: FastifyBaseLogger
   now?: () => Date
 }
 
@@ -31,23 +30,29 @@ export interface Subscriptions {
    * @throws Refusal 'topic_not_allowed'
    */
   checkTopic(message: SnsMessage): Promise<void>
-  /** Confirms the subscription of a verified message, or stores it until an operator approves its topic. */
-  begin(message: SubscriptionConfirmation): Promise<'confirmed' | 'pending'>
-  /** Records a verified UnsubscribeConfirmation. */
-  end(message: UnsubscribeConfirmation): Promise<void>
+  /** Confirms the subscription of a verified message, or stores it until an operator approves its topic. @param log the request's */
+  begin(message: SubscriptionConfirmation, log: FastifyBaseLogger): Promise<'confirmed' | 'pending'>
+  /** Records a verified UnsubscribeConfirmation. @param log the request's */
+  end(message: UnsubscribeConfirmation, log: FastifyBaseLogger): Promise<void>
   /**
    * Confirms a pending topic that an operator approved.
-   * @param record is called in the transaction that stores the confirmation
+   * @param parts.record is called in the transaction that stores the confirmation
    * @throws Refusal 'not_found' when it is not pending, 'undecided' when SNS does not confirm
    */
-  approve(topicArn: string, record: (tx: Queryable) => Promise<void>): Promise<void>
+  approve(topicArn: string, parts: Confirming): Promise<void>
+}
+
+/** What a confirmation needs of its request. */
+export interface Confirming {
+  log: FastifyBaseLogger
+  record?: (tx: Queryable) => Promise<void>
 }
 
 export function createSubscriptions(options: SubscriptionsOptions): Subscriptions {
-  const { database, allowedTopics, emulatorOrigin, log, now = () => new Date() } = options
+  const { database, allowedTopics, emulatorOrigin, now = () => new Date() } = options
   const needsApproval = allowedTopics.length === 0
 
-  async function confirm(topicArn: string, subscribeUrl: string, record?: (tx: Queryable) => Promise<void>) {
+  async function confirm(topicArn: string, subscribeUrl: string, { log, record }: Confirming) {
     const url = checkSubscribeUrl(subscribeUrl, topicArn, emulatorOrigin)
     await fetchConfirmation(options, url)
     await database.transaction(async (tx) => {
@@ -66,10 +71,10 @@ export function createSubscriptions(options: SubscriptionsOptions): Subscription
       }
     },
 
-    async begin(message) {
+    async begin(message, log) {
       const { TopicArn: topicArn, SubscribeURL: subscribeUrl } = message
       if (!needsApproval || (await isApprovedTopic(database, topicArn))) {
-        await confirm(topicArn, subscribeUrl)
+        await confirm(topicArn, subscribeUrl, { log })
         return 'confirmed'
       }
       if (!(await keepPending(database, topicArn, subscribeUrl, now()))) {
@@ -79,15 +84,15 @@ export function createSubscriptions(options: SubscriptionsOptions): Subscription
       return 'pending'
     },
 
-    async end(message) {
+    async end(message, log) {
       await markUnsubscribed(database, message.TopicArn, now())
       log.warn({ topic_arn: message.TopicArn }, 'SNS ended the subscription: its messages no longer come here')
     },
 
-    async approve(topicArn, record) {
+    async approve(topicArn, parts) {
       const subscribeUrl = await findSubscribeUrl(database, topicArn)
       if (subscribeUrl === undefined) throw new Refusal('not_found', 'no topic of this ARN waits for approval')
-      await confirm(topicArn, subscribeUrl, record)
+      await confirm(topicArn, subscribeUrl, parts)
     },
   }
 }

@@ -4,8 +4,9 @@
  * Guarantee: approvals and confirmations are kept until the topic is deleted. At most `MAX_PENDING` topics are pending,
  * and a pending one is deleted when its token has expired, so that unknown senders cannot fill the table.
  */
+import { parseTopicArn } from '../event/topic-pattern.js'
 import type { Queryable } from '../platform/database.js'
-import { conditionsOf, queryPage, type Page, type PageRequest } from '../platform/page.js'
+import { conditionsOf, placeAfter, queryPage, type Page, type PageRequest } from '../platform/page.js'
 import type { Topic, TopicStatus } from './topic.js'
 
 const MAX_PENDING = 100
@@ -93,7 +94,7 @@ export async function listTopics(
   { limit, cursor }: PageRequest,
 ): Promise<Page<Topic>> {
   const conditions = conditionsOf([
-    ['t.arn > ?', cursor],
+    ['t.arn > ?', placeAfter(cursor, (text) => parseTopicArn(text) && text)],
     ['t.status = ?', filter.status],
   ])
   return queryPage(

@@ -39,16 +39,21 @@ export function toView<T extends Webhook>(webhook: T): Omit<T, keyof PrivateFiel
  * Checks what the schema of a webhook cannot express.
  * @param options.credentials true when they or the URL have changed: a certificate that has expired since must not block
  *   other changes
+ * @param options.others other errors, named in the same answer
  * @throws Refusal 'invalid_request' naming every wrong field
  */
-export function checkWebhook(webhook: Webhook, { credentials, now }: { credentials: boolean; now: Date }): void {
+export function checkWebhook(
+  webhook: Webhook,
+  { credentials, now, others = [] }: { credentials: boolean; now: Date; others?: FieldError[] },
+): void {
   const { url, filter, format, format_options: options } = webhook
-  checkWebhookUrl(url)
   refuse([
+    ...urlErrors(url),
     ...filterErrors(filter, '/filter'),
     ...successErrors(webhook),
     ...checkFormat(format, options).map(under('/format_options')),
     ...(credentials ? checkCredentials({ ...webhook, now }) : []),
+    ...others,
   ])
 }
 
@@ -91,11 +96,10 @@ export function policyOf(filter: JsonObject): FilterPolicy {
 /**
  * Checks a webhook URL beyond its length: absolute, http or https, without credentials (they would be logged and listed)
  * and without a fragment (it is never sent to a server); or the ARN of a topic. Its address is checked at each connection.
- * @throws Refusal 'invalid_request' naming the field
  */
-function checkWebhookUrl(text: string): void {
+function urlErrors(text: string): FieldError[] {
   const problem = isTopicUrl(text) ? topicArnProblem(text) : webUrlProblem(text)
-  if (problem !== undefined) refuse([{ path: '/url', detail: problem }])
+  return problem === undefined ? [] : [{ path: '/url', detail: problem }]
 }
 
 function topicArnProblem(text: string): string | undefined {

@@ -5,7 +5,7 @@
  * an old copy. Signing secrets are read only for an attempt, a preview or /secret.
  */
 import type { Queryable } from '../platform/database.js'
-import { conditionsOf, queryPage, type Page, type PageRequest } from '../platform/page.js'
+import { conditionsOf, idAfter, queryPage, type Page, type PageRequest } from '../platform/page.js'
 import { Refusal } from '../platform/errors.js'
 import type { Sealer } from '../platform/secrets.js'
 import { HEALTH_COLUMNS, lockHealth } from '../circuit/health-store.js'
@@ -78,7 +78,7 @@ export async function listWebhooks(
   { limit, cursor }: PageRequest,
 ): Promise<Page<Webhook>> {
   const conditions = conditionsOf([
-    ['w.id < ?', cursor],
+    ['w.id < ?', idAfter(cursor, 'wh')],
     ['w.name = ?', filter.name],
     ['w.status = ?', filter.status],
     ['q.health = ?', filter.health],

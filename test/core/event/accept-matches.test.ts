@@ -1,4 +1,5 @@
 import t, { type Test } from 'tap'
+import type { RuleMatch } from '../../../src/core/alert/rule-match.js'
 import { createAcceptMatches } from '../../../src/core/event/accept-matches.js'
 import { findEvent } from '../../../src/core/event/event-store.js'
 import { loadContent } from '../../../src/core/delivery/content.js'
@@ -15,7 +16,9 @@ async function engine(t: Test) {
   const queues = {
     addDispatches: async (batches: readonly Batch[]) => void queued.push(...batches.map(({ batchId }) => batchId)),
   }
-  const accept = createAcceptMatches({ database, queues, log: createLogger('silent'), now: () => clock.now })
+  const acceptMatches = createAcceptMatches({ database, queues, now: () => clock.now })
+  const accept = (matches: readonly RuleMatch[], idempotencyKey?: string) =>
+    acceptMatches(matches, { idempotencyKey, log: createLogger('silent') })
   const bodyOf = async (eventId: string | null) => {
     const { body } = await loadContent(database, (await findEvent(database, eventId!))!)
     return JSON.parse(stringifyJson(body)) as { context_diff: JsonObject; relay: JsonObject; updated_alert: JsonObject }

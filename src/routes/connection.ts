@@ -1,0 +1,69 @@
+/** What Node would answer by itself, before there is a request: these are problems too. */
+import { STATUS_CODES, type ServerResponse } from 'node:http'
+import type { Socket } from 'node:net'
+import type { ConnectionError, FastifyInstance } from 'fastify'
+import { Refusal } from '../core/platform/errors.js'
+import { REQUEST_ID_HEADER, requestIdOf } from '../core/platform/request-id.js'
+import { PROBLEM_TYPE, problemOf } from './problems.js'
+
+/** Answers what is no HTTP request and closes the connection, for Fastify's `clientErrorHandler`. */
+export function answerUnreadable(this: FastifyInstance, error: ConnectionError, socket: Socket): void {
+  if (socket.writable && !isAnswered(socket)) {
+    const requestId = requestIdOf(undefined)
+    const problem = problemOf(refusalOf(error))
+    this.log.debug({ request_id: requestId, code: error.code, status_code: problem.status }, 'no request')
+    socket.write(responseOf(problem.status, JSON.stringify(problem), requestId))
+  }
+  socket.destroy()
+}
+
+/** Whether an answer is under way already: what comes after its headers would be read as a part of it. Node looks there too. */
+function isAnswered(socket: Socket & { _httpMessage?: ServerResponse }): boolean {
+  return socket._httpMessage?.headersSent === true
+}
+
+function refusalOf({ code }: ConnectionError): Refusal {
+  switch (code) {
+    case 'HPE_HEADER_OVERFLOW':
+      return new Refusal('headers_too_large', 'The URL and the headers are larger than 16 KiB together: shorten them.')
+    case 'HPE_CHUNK_EXTENSIONS_OVERFLOW':
+      return new Refusal('payload_too_large', 'The extensions of the body are too large: leave them out.')
+    case 'ERR_HTTP_REQUEST_TIMEOUT':
+      return new Refusal('request_timeout', 'The request did not arrive in time: send it again.')
+    default:
+      return new Refusal('invalid_request', 'This is no HTTP request.')
+  }
+}
+
+function responseOf(status: number, body: string, requestId: string): string {
+  return [
+    `HTTP/1.1 ${status} ${STATUS_CODES[status]}`,
+    `content-type: ${PROBLEM_TYPE}`,
+    `content-length: ${Buffer.byteLength(body)}`,
+    `${REQUEST_ID_HEADER}: ${requestId}`,
+    'connection: close',
+    '',
+    body,
+  ].join('\r\n')
+}
+
+/**
+ * Takes requests that Node would refuse without a body: one without a Host header (RFC 9112 section 3.2) is a problem, and
+ * an Expect header of another kind than 100-continue is passed over (RFC 9110 section 10.1.1 allows it).
+ */
+export function answerOddRequests(http: FastifyInstance): void {
+  http.server.on('checkExpectation', (request, response) => void http.server.emit('request', request, response))
+  http.addHook('onRequest', ({ raw }, _reply, done) => {
+    const isHostless = raw.headers.host === undefined && raw.httpVersion === '1.1'
+    done(isHostless ? new Refusal('invalid_request', 'There is no Host header: send one.') : undefined)
+  })
+}
+
+/** While the process stops, what still comes in on open connections is a problem: 503, come again. */
+export function refuseWhileClosing(http: FastifyInstance): void {
+  let isClosing = false
+  http.addHook('preClose', async () => void (isClosing = true))
+  http.addHook('onRequest', (_request, _reply, done) => {
+    done(isClosing ? new Refusal('undecided', 'This process is stopping: try again.') : undefined)
+  })
+}
