@@ -87,7 +87,10 @@ export const alertRoutes: FastifyPluginAsyncTypebox<AlertRouteOptions> = async (
         description: 'In first-seen order.',
         params: Params,
         querystring: Type.Object(PageQuery),
-        response: { 200: PageOf(refTo(AlertValue)), ...problemResponses(400, 401, 404) },
+        response: {
+          200: answer('A page of values, in first-seen order.', PageOf(refTo(AlertValue))),
+          ...problemResponses(400, 401, 404),
+        },
       },
     },
     async ({ params, query }) => {

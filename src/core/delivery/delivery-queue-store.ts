@@ -122,7 +122,14 @@ export async function listDue(
   { now, skip, limit, inOrder }: { now: Date; skip: readonly string[]; limit: number; inOrder: boolean },
 ): Promise<DueDelivery[]> {
   const { rows } = await db.query<
-    EventRow & { delivery_id: string; attempt_count: number; schedule_start: number; replay: boolean; carries: boolean; cut: Cut }
+    EventRow & {
+      delivery_id: string
+      attempt_count: number
+      schedule_start: number
+      replay: boolean
+      carries: boolean
+      cut: Cut
+    }
   >(
     `select e.*, d.id as delivery_id, d.attempt_count, d.schedule_start, d.replay, d.cut,
        exists (select from deliveries f where f.folded_into = d.id) as carries
