@@ -1,5 +1,5 @@
 /** The API alone, over a database that the test holds in its hand: as many instances as it likes, and a log to look at. */
-import type { FastifyInstance, LightMyRequestResponse } from 'fastify'
+import type { FastifyInstance, InjectOptions, LightMyRequestResponse } from 'fastify'
 import { pino } from 'pino'
 import type { Test } from 'tap'
 import { createAccess } from '../../src/core/access/access.js'
@@ -11,6 +11,7 @@ import { createSubscriptions } from '../../src/core/sns/subscriptions.js'
 import { createRegistry } from '../../src/core/webhook/registry.js'
 import { createHttp, type HttpOptions } from '../../src/http.js'
 import { borrowTestDatabase } from './backends.js'
+import { until } from './until.js'
 
 export const FULL_KEY = 'a-key-with-full-rights'
 
@@ -31,8 +32,10 @@ export interface TestApi {
   /** Another process, as it were. @param through what it makes of the database */
   startInstance(through?: (database: Database) => Database): Promise<Call>
   call: Call
-  /** The first instance itself. */
+  /** The first instance itself, for what needs a socket. */
   http: FastifyInstance
+  /** Asks the first instance. */
+  inject(request: InjectOptions): Promise<LightMyRequestResponse>
   makeKey(fields: Partial<ApiKeyCreate> & Pick<ApiKeyCreate, 'scope'>): Promise<ApiKey & { key: string }>
   /** The audit log's entries, the newest first. */
   entries(query?: string): Promise<AuditEntry[]>
@@ -66,7 +69,7 @@ export async function openTestApi(t: Test, now: () => Date = () => new Date()): 
   function callTo(http: FastifyInstance): Call {
     return (key, method, url, payload, headers = {}) => {
       const authorization: Record<string, string> = key === undefined ? {} : { authorization: `Bearer ${key}` }
-      return http.inject({ method, url, payload, headers: { ...authorization, ...headers } })
+      return askUntilAnswered(http, { method, url, payload, headers: { ...authorization, ...headers } })
     }
   }
 
@@ -74,6 +77,7 @@ export async function openTestApi(t: Test, now: () => Date = () => new Date()): 
   const call = callTo(http)
   return {
     ...{ database: shared, lines, http, call },
+    inject: (request) => askUntilAnswered(http, request),
     startInstance: async (through = (same) => same) => callTo(await start(through)),
     async makeKey(fields) {
       const answer = await call(FULL_KEY, 'POST', '/v1/keys', { name: 'a key of the tests', ...fields })
@@ -86,4 +90,12 @@ export async function openTestApi(t: Test, now: () => Date = () => new Date()): 
       return answer.json<{ data: AuditEntry[] }>().data
     },
   }
+}
+
+/** On a busy machine the process that tests may lag for seconds: it says 503 then, and when to come again. */
+function askUntilAnswered(http: FastifyInstance, request: InjectOptions): Promise<LightMyRequestResponse> {
+  return until(
+    () => http.inject(request),
+    ({ headers }) => headers['retry-after'] === undefined,
+  )
 }

@@ -8,10 +8,10 @@ import { TEST_TOPIC } from '../helpers/sns-publisher.js'
 const MADE = /^req_[0-9a-f]{32}$/
 
 t.test('every answer has an id of its request: the one it came with if that is usable, else a new one', async (t) => {
-  const { http } = await openTestApi(t)
+  const { inject } = await openTestApi(t)
   const ask = async (url: string, given?: string, method: 'GET' | 'POST' | 'PUT' = 'GET') => {
     const headers = { authorization: `Bearer ${FULL_KEY}`, ...(given === undefined ? {} : { 'x-request-id': given }) }
-    const { headers: answered, statusCode } = await http.inject({ method, url, headers })
+    const { headers: answered, statusCode } = await inject({ method, url, headers })
     return { id: answered['x-request-id'], statusCode }
   }
   for (const [url, status, method] of [
@@ -37,7 +37,7 @@ t.test('every answer has an id of its request: the one it came with if that is u
   for (const unusable of ['', 'a b', 'a"b', 'é', 'a,b', 'x'.repeat(129)]) {
     t.match(await ask('/healthz', unusable), { id: MADE }, unusable)
   }
-  const unknown = await http.inject({ url: '/v1/webhooks', headers: { 'x-request-id': 'mine' } })
+  const unknown = await inject({ url: '/v1/webhooks', headers: { 'x-request-id': 'mine' } })
   t.match(unknown, { statusCode: 401, headers: { 'x-request-id': 'mine' } })
 })
 

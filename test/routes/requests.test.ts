@@ -116,13 +116,13 @@ t.test('every cursor that a list gives out leads on, however long the id it stan
 })
 
 t.test('a method that a known path does not take is 405 with Allow; an unknown path stays 404', async (t) => {
-  const { http } = await openTestApi(t)
+  const { inject } = await openTestApi(t)
   for (const [path, operations] of Object.entries(paths)) {
     const taken = Object.keys(operations).map((method) => method.toUpperCase())
     const allow = [...taken, ...(taken.includes('GET') ? ['HEAD'] : [])].sort()
     for (const method of ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS', 'TRACE', 'PROPFIND']) {
       if (allow.includes(method)) continue
-      const answer = await http.inject({
+      const answer = await inject({
         method: method as 'GET',
         url: urlOf(path),
         headers: { 'content-type': 'text/plain' },
@@ -144,7 +144,7 @@ t.test('a method that a known path does not take is 405 with Allow; an unknown p
       headers: { 'content-type': 'text/plain' },
       body: 'x',
     }
-    const answer = await http.inject(unknown)
+    const answer = await inject(unknown)
     t.match(answer.json(), { status: 404, type: 'urn:alert-relay:problem:not_found' }, method)
   }
 })
