@@ -194,7 +194,7 @@ interface Answer {
 }
 
 function shortHeader(value: string | string[] | undefined): string | null {
-  return typeof value === 'string' && value.length <= 100 ? value : null
+  return typeof value === 'string' && value.length <= 1_000 ? value : null
 }
 
 const INVALID_ANSWERS = [
