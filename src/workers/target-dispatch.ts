@@ -2,6 +2,7 @@
  * The dispatch of one event to one webhook: a first attempt now where that is allowed, otherwise a delivery that waits in
  * the webhook's delivery queue.
  */
+import { isUnrestricted } from '../core/circuit/health.js'
 import { bodyFor, type Deliver, type Delivered } from '../core/delivery/deliver.js'
 import type { Dispatched } from '../core/delivery/delivery-store.js'
 import type { Limiter } from '../core/delivery/limiter.js'
@@ -10,7 +11,7 @@ import type { StoredEvent } from '../core/event/event.js'
 import type { EventContent } from '../core/format/body.js'
 import type { Database } from '../core/platform/database.js'
 import { newId } from '../core/platform/id.js'
-import type { Target } from '../core/webhook/webhook.js'
+import { rateOf, type Target } from '../core/webhook/webhook.js'
 
 /** After its timeout and this long, an attempt is taken for lost with its process. */
 const MARGIN_MS = 5_000
@@ -48,7 +49,7 @@ export async function dispatchToTarget(
   const body = await bodyFor(database, target, event, content, new Date())
   if (!body) return undefined
   const dispatch: TargetDispatch = { target, deliveryId: newId('dlv'), attempt: undefined, delivered: undefined }
-  if (!isUnrestricted(target) || !(await limiter.acquire(target.id))) return dispatch
+  if (!isFree(target) || !(await limiter.acquire(target.id))) return dispatch
   onStart()
   dispatch.attempt = deliver({ target, event, body, number: 1, scheduleStart: 0 }).then((delivered) => {
     limiter.release(target.id, resultFor(delivered.attempt.outcome))
@@ -58,15 +59,10 @@ export async function dispatchToTarget(
   return dispatch
 }
 
-/** True for a webhook that any process may send to at any time, since no limit, order or circuit applies to it. */
-function isUnrestricted({
-  max_in_flight: maxInFlight,
-  rate_per_second: rate,
-  order,
-  coalesce,
-  state,
-}: Target): boolean {
-  return maxInFlight === null && rate === null && order === 'none' && !coalesce && state.state === 'healthy'
+/** True for a webhook that any process may send to at any time, since no limit, order, hold or circuit applies to it. */
+function isFree(target: Target): boolean {
+  const isLimited = target.max_in_flight !== null || rateOf(target) !== null
+  return !isLimited && target.order === 'none' && !target.coalesce && isUnrestricted(target.state)
 }
 
 /** What is recorded of a dispatch while its attempt has ended, is in flight, or waits. */

@@ -76,10 +76,13 @@ export async function createTestWorkers(t: Test, settings: { disableAfterMs?: nu
         workQueue({ ...parts, circuit, holder, isClosing }, { webhookId, signal: createSignal() }),
     }
   }
-  /** Makes every pending delivery and every probe due. */
+  /** Makes every pending delivery and every probe due, and ends the waits that receivers asked for. */
   const makeDue = async () => {
     await database.query(`update deliveries set next_attempt_at = now() - interval '1 second' where status = 'pending'`)
     await database.query(`update delivery_queues set probe_at = now() - interval '1 second' where probe_at is not null`)
+    await database.query(
+      `update delivery_queues set resume_at = now() - interval '1 second' where resume_at is not null`,
+    )
   }
   /** Runs two rounds of upkeep: the second sees what the first has repaired. @param now milliseconds since 1970 */
   const runUpkeep = async (now = Date.now) => {

@@ -3,6 +3,7 @@ import type { AuditEntry } from '../../src/core/access/audit.js'
 import { AUDIT_KEPT_MS, deleteOldAuditEntries, insertAuditEntry } from '../../src/core/access/audit-store.js'
 import { keepPending } from '../../src/core/sns/topic-store.js'
 import type { Database, Queryable } from '../../src/core/platform/database.js'
+import { HEALTHY } from '../../src/core/circuit/health.js'
 import { createCircuitTransitions } from '../../src/core/circuit/transitions.js'
 import { createSealer } from '../../src/core/platform/secrets.js'
 import { createRegistry } from '../../src/core/webhook/registry.js'
@@ -73,7 +74,8 @@ t.test('what the relay does by itself has the actor relay', async (t) => {
   const url = 'https://example.com/hook'
   const { id } = (await call(FULL_KEY, 'POST', '/v1/webhooks', { url })).json<{ id: string }>()
   const notes = createCircuitTransitions({ database, disableAfterMs: 1000, random: () => 0 })
-  const gone = { webhookId: id, state: 'healthy', failure: { reason: 'rejected: status 410', gone: true } } as const
+  const failure = { reason: 'rejected: status 410', gone: true, subject: 'receiver', resumeAt: null } as const
+  const gone = { webhookId: id, health: HEALTHY, failure }
   await notes.record([gone])
   await notes.record([gone])
   t.match(await entries('actor=relay'), [

@@ -18,7 +18,7 @@ export const HealthReport = Type.Object({
   disabled_reason: nullableText('Why it is disabled; null when enabled.'),
   health: oneOf(HEALTH_STATES, {
     description:
-      'The state of its circuit. failing: after five failures in a row its deliveries wait, and one at a time is a probe; ' +
+      'The state of its circuit. failing: after five failures of the receiver in a row its deliveries wait, and one at a time is a probe; ' +
       'recovering: waiting deliveries are sent at a growing rate.',
   }),
   failing_since: nullableTime('The first failure after its last success; null when it is healthy.'),

@@ -12,11 +12,12 @@ export interface HealthRow {
   probes: number
   probe_at: Date | null
   recovering_since: Date | null
+  resume_at: Date | null
 }
 
 /** The columns of a `HealthRow`, from `delivery_queues q`. */
 export const HEALTH_COLUMNS =
-  'q.health, q.failures, q.failing_since, q.last_failure, q.probes, q.probe_at, q.recovering_since'
+  'q.health, q.failures, q.failing_since, q.last_failure, q.probes, q.probe_at, q.recovering_since, q.resume_at'
 
 export function healthOf(row: HealthRow): Health {
   return {
@@ -27,13 +28,15 @@ export function healthOf(row: HealthRow): Health {
     probes: row.probes,
     probeAt: row.probe_at,
     recoveringSince: row.recovering_since,
+    resumeAt: row.resume_at,
   }
 }
 
-/** The health of every webhook that is not healthy, by id. */
-export async function listUnhealthy(db: Queryable): Promise<Map<string, Health>> {
+/** The health of every webhook that is not healthy or that is held, by id. */
+export async function listRestricted(db: Queryable): Promise<Map<string, Health>> {
   const { rows } = await db.query<HealthRow & { webhook_id: string }>(
-    `select q.webhook_id, ${HEALTH_COLUMNS} from delivery_queues q where q.health <> 'healthy'`,
+    `select q.webhook_id, ${HEALTH_COLUMNS} from delivery_queues q
+     where q.health <> 'healthy' or q.resume_at is not null`,
   )
   return new Map(rows.map((row) => [row.webhook_id, healthOf(row)]))
 }
@@ -50,7 +53,7 @@ export async function lockHealth(tx: Queryable, webhookId: string): Promise<Heal
 export async function writeHealth(tx: Queryable, webhookId: string, health: Health): Promise<void> {
   await tx.query(
     `update delivery_queues set health = $2, failures = $3, failing_since = $4, last_failure = $5, probes = $6, probe_at = $7,
-       recovering_since = $8
+       recovering_since = $8, resume_at = $9
      where webhook_id = $1`,
     [
       webhookId,
@@ -61,16 +64,32 @@ export async function writeHealth(tx: Queryable, webhookId: string, health: Heal
       health.probes,
       health.probeAt,
       health.recoveringSince,
+      health.resumeAt,
     ],
   )
 }
 
-/** Makes the next probe of failing webhooks due now: an operator has asked for an attempt. */
+/** Makes the next probe of failing or held webhooks due now: an operator has asked for an attempt. */
 export async function probeNow(db: Queryable, webhookIds: readonly string[], now: Date): Promise<void> {
-  await db.query(`update delivery_queues set probe_at = $2 where webhook_id = any($1) and health = 'failing'`, [
-    webhookIds,
-    now,
-  ])
+  await db.query(
+    `update delivery_queues set
+       probe_at = case when health = 'failing' then $2 else probe_at end,
+       resume_at = case when resume_at > $2 then $2 else resume_at end
+     where webhook_id = any($1) and (health = 'failing' or resume_at > $2)`,
+    [webhookIds, now],
+  )
+}
+
+/**
+ * True when a delivery of the webhook has succeeded since then, in any process. The latest deliveries are read first: of a
+ * webhook with successes it reads few rows.
+ */
+export async function hasSucceeded(db: Queryable, webhookId: string, since: Date): Promise<boolean> {
+  const { rowCount } = await db.query(
+    `select from deliveries where webhook_id = $1 and status = 'succeeded' and updated_at >= $2 order by id desc limit 1`,
+    [webhookId, since],
+  )
+  return rowCount > 0
 }
 
 /** The number of enabled webhooks in each state of health, and of disabled webhooks. */

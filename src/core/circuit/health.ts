@@ -4,24 +4,30 @@
  * Guarantee: a receiver that is down gets one attempt at a time; one that is back gets its waiting deliveries at a growing
  * rate; each outage makes one notice when it begins and one when it ends, by recovery or by disabling the webhook.
  *
- *   healthy     The circuit is closed. First attempts are made at once, retries when they are due. Five failures in a row,
- *               counted over all processes, open the circuit.
+ *   healthy     The circuit is closed. First attempts are made at once, retries when they are due. Five failures of the
+ *               receiver in a row, counted over all processes, open the circuit.
  *   failing     The circuit is open. Deliveries wait, without using up their retry schedules. One due delivery at a time is
  *               attempted as a probe; after a failed probe the next one waits longer, up to five minutes. One success
- *               starts the recovery. Nothing but failures for `disableAfterMs` disables the webhook.
+ *               starts the recovery, and so does a refused body, which shows that the receiver is up.
  *   recovering  The circuit is half-open. Waiting deliveries are sent at a rate that starts low and doubles every few
  *               seconds, within the webhook's own limits. The end of the ramp, or of the waiting deliveries, closes the
  *               circuit; five failures in a row open it again, without another notice.
  *
  *   healthy ── 5 failures in a row ──▶ failing      notice webhook.failing
  *   failing ── failed probe ─────────▶ failing      the next probe later
- *   failing ── success ──────────────▶ recovering
+ *   failing ── success, body refused ▶ recovering
  *   recovering ── 5 failures in a row ▶ failing
  *   recovering ── ramp over, or empty ▶ healthy     notice webhook.recovered
- *   any ── 410 Gone; failing too long ▶ disabled    notice webhook.disabled (an operator enables it: recovering)
+ *   any ── 410 Gone; no success too long ▶ disabled notice webhook.disabled (an operator enables it: recovering)
  *
- * All failures count alike: a receiver that refuses one event in ten has successes in between. Status (enabled, disabled)
- * is set by operators and by disabling; health follows from the outcomes of attempts.
+ * A failure has a subject (delivery/policy.ts): the receiver, the body or the relay. Only failures of the receiver count
+ * towards opening the circuit. Nothing but failures of any kind for `disableAfterMs` disables the webhook: those of the
+ * receiver once the circuit is open, the others in any state.
+ *
+ * In any state a webhook may be held, by the Retry-After of a 429 or 503: nothing is sent before `resumeAt`, and after it one
+ * attempt at a time, until one is answered otherwise. An attempt that was in flight when the hold began does not end it.
+ *
+ * Status (enabled, disabled) is set by operators and by disabling; health follows from the outcomes of attempts.
  */
 
 export const HEALTH_STATES = ['healthy', 'failing', 'recovering'] as const
@@ -29,9 +35,9 @@ export type HealthState = (typeof HEALTH_STATES)[number]
 
 export interface Health {
   state: HealthState
-  /** Failures in a row. */
+  /** Failures of the receiver in a row. */
   failures: number
-  /** The first failure after the last success. */
+  /** The first failure of any kind after the last success. */
   failingSince: Date | null
   /** The reason of the last failure, in one line. */
   lastFailure: string | null
@@ -40,6 +46,8 @@ export interface Health {
   /** While failing: the earliest time of the next probe. */
   probeAt: Date | null
   recoveringSince: Date | null
+  /** Set while the webhook is held: nothing is sent before this time, and then one attempt at a time. */
+  resumeAt: Date | null
 }
 
 export type Notice = 'webhook.failing' | 'webhook.recovered' | 'webhook.disabled'
@@ -74,10 +82,14 @@ export const HEALTHY: Health = {
   probes: 0,
   probeAt: null,
   recoveringSince: null,
+  resumeAt: null,
 }
 
 /** 410 disables a webhook: Standard Webhooks, "Deliverability and reliability". */
 export const GONE_REASON = 'the receiver answered 410 Gone'
+
+/** What a failure says something about: delivery/policy.ts, `subjectOf`. */
+export type FailureSubject = 'receiver' | 'body' | 'relay'
 
 /** A failed attempt. */
 export interface Failure {
@@ -85,43 +97,86 @@ export interface Failure {
   reason: string
   /** True for 410 Gone. */
   gone: boolean
+  subject: FailureSubject
+  /** The time before which the receiver asked to be sent nothing; null when it did not. */
+  resumeAt: Date | null
   /** True when the process that saw this failure saw a success of the webhook since the last failure. */
   succeededSince: boolean
 }
 
-/**
- * The health after a failure.
- * @param options.disableAfterMs nothing but failures for this long disables
- * @param options.random in [0, 1)
- */
-export function afterFailure(
-  before: Health,
-  failure: Failure,
-  { now, random, disableAfterMs }: { now: Date; random: number; disableAfterMs: number },
-): HealthChange {
-  const rowEnded = failure.succeededSince && before.state !== 'failing'
-  const failures = rowEnded ? 1 : before.failures + 1
-  const failingSince = rowEnded ? now : (before.failingSince ?? now)
-  const health: Health = { ...before, failures, failingSince, lastFailure: failure.reason }
+export interface FailureOptions {
+  now: Date
+  /** In [0, 1). */
+  random: number
+  /** Nothing but failures for this long disables. */
+  disableAfterMs: number
+}
+
+/** The health after a failure. */
+export function afterFailure(before: Health, failure: Failure, options: FailureOptions): HealthChange {
+  const health = counted(before, failure, options.now)
   if (failure.gone) return { health, notice: 'webhook.disabled', disable: GONE_REASON }
-  if (before.state === 'failing') {
-    if (now.getTime() - failingSince.getTime() >= disableAfterMs) {
-      const disable = `nothing but failures since ${failingSince.toISOString()}, the last one: ${failure.reason}`
-      return { health, notice: 'webhook.disabled', disable }
-    }
-    // an attempt that was in flight when the circuit opened is not a probe
-    if (before.probeAt !== null && before.probeAt > now) return { health }
-    return { health: opened(health, before.probes + 1, now, random) }
+  if (hasFailedTooLong(health, failure, options)) {
+    return { health, notice: 'webhook.disabled', disable: reasonOf(failure, health.failingSince!) }
   }
-  if (failures < FAILURES_TO_OPEN) return { health }
-  const change = { health: opened(health, 0, now, random) }
+  if (health.state === 'failing') return { health: afterFailedProbe(health, failure, options) }
+  if (failure.subject !== 'receiver' || health.failures < FAILURES_TO_OPEN) return { health }
+  const change = { health: opened(health, 0, options) }
   return before.state === 'healthy' ? { ...change, notice: 'webhook.failing' } : change
+}
+
+/** The health with this failure counted, in the same state. */
+function counted(before: Health, { reason, subject, succeededSince, resumeAt }: Failure, now: Date): Health {
+  const isFirst = succeededSince && before.state !== 'failing'
+  const failures = isFirst ? 0 : before.failures
+  // without an answer the hold goes on
+  const held = subject === 'relay' ? before.resumeAt : remainingHold(before, now)
+  return {
+    ...before,
+    failures: subject === 'receiver' ? failures + 1 : failures,
+    failingSince: isFirst ? now : (before.failingSince ?? now),
+    lastFailure: reason,
+    resumeAt: held !== null && resumeAt !== null && held > resumeAt ? held : (resumeAt ?? held),
+  }
+}
+
+function hasFailedTooLong(
+  { state, failingSince }: Health,
+  { subject }: Failure,
+  { now, disableAfterMs }: FailureOptions,
+): boolean {
+  if (failingSince === null || (state !== 'failing' && subject === 'receiver')) return false
+  return now.getTime() - failingSince.getTime() >= disableAfterMs
+}
+
+function reasonOf({ subject, reason }: Failure, since: Date): string {
+  if (subject === 'receiver') return `nothing but failures since ${since.toISOString()}, the last one: ${reason}`
+  const last = subject === 'body' ? 'the last body was refused' : 'the last one could not be sent'
+  return `nothing was accepted since ${since.toISOString()}, ${last}: ${reason}`
+}
+
+/** An attempt that was in flight when the circuit opened is not a probe. */
+function afterFailedProbe(health: Health, { subject }: Failure, options: FailureOptions): Health {
+  const { failingSince, lastFailure, resumeAt, probeAt, probes } = health
+  if (subject === 'body') return { ...recoveringFrom(options.now), failingSince, lastFailure, resumeAt }
+  return probeAt !== null && probeAt > options.now ? health : opened(health, probes + 1, options)
 }
 
 /** The health after a success: a failing webhook starts to recover, any other has no failures in a row. */
 export function afterSuccess(before: Health, now: Date): HealthChange {
-  if (before.state === 'failing') return { health: recoveringFrom(now) }
-  return { health: { ...before, failures: 0, failingSince: null, lastFailure: null } }
+  const resumeAt = remainingHold(before, now)
+  if (before.state === 'failing') return { health: { ...recoveringFrom(now), resumeAt } }
+  return { health: { ...before, failures: 0, failingSince: null, lastFailure: null, resumeAt } }
+}
+
+/** True when a success changes this health, so that it has to be recorded. A healthy webhook's count is left as it is. */
+export function endsWithSuccess({ state, failingSince, resumeAt }: Health): boolean {
+  return state === 'failing' || resumeAt !== null || (state === 'recovering' && failingSince !== null)
+}
+
+/** The hold that an answer leaves in place: one that is not over. */
+function remainingHold({ resumeAt }: Health, now: Date): Date | null {
+  return resumeAt !== null && resumeAt > now ? resumeAt : null
 }
 
 /** The health at the start of a recovery: after a successful probe, or when an operator enables the webhook. */
@@ -133,13 +188,19 @@ export function recoveringFrom(now: Date): Health {
 export function afterDrain(before: Health, { empty, now }: { empty: boolean; now: Date }): HealthChange | undefined {
   if (before.state !== 'recovering') return undefined
   if (!empty && rampSeconds(before, now) < RAMP_S) return undefined
-  return { health: HEALTHY, notice: 'webhook.recovered' }
+  const { failingSince, lastFailure, resumeAt } = before
+  return { health: { ...HEALTHY, failingSince, lastFailure, resumeAt }, notice: 'webhook.recovered' }
 }
 
 /** A webhook's own limits; null: no limit. */
 export interface Limits {
   maxInFlight: number | null
   ratePerSecond: number | null
+}
+
+/** True when only the webhook's own limits apply: its circuit is closed and it is not held. */
+export function isUnrestricted({ state, resumeAt }: Health): boolean {
+  return state === 'healthy' && resumeAt === null
 }
 
 /** What may be sent now. */
@@ -154,12 +215,13 @@ export type Allowance =
  * @param defaultMaxInFlight for a webhook without a limit of its own
  */
 export function allowanceOf(health: Health, limits: Limits, defaultMaxInFlight: number, now: Date): Allowance {
-  if (health.state === 'failing') {
-    const { probeAt } = health
-    return probeAt !== null && probeAt > now ? { kind: 'wait', until: probeAt } : { kind: 'probe' }
+  const { state, probeAt, resumeAt } = health
+  if (state === 'failing' || resumeAt !== null) {
+    const until = new Date(Math.max(probeAt?.getTime() ?? 0, resumeAt?.getTime() ?? 0))
+    return until > now ? { kind: 'wait', until } : { kind: 'probe' }
   }
   const maxInFlight = limits.maxInFlight ?? defaultMaxInFlight
-  if (health.state === 'healthy') return { kind: 'send', maxInFlight, ratePerSecond: limits.ratePerSecond }
+  if (state === 'healthy') return { kind: 'send', maxInFlight, ratePerSecond: limits.ratePerSecond }
   const growth = 2 ** (rampSeconds(health, now) / RAMP_DOUBLING_S)
   const ramp = RAMP_START_PER_S * growth
   return {
@@ -169,7 +231,7 @@ export function allowanceOf(health: Health, limits: Limits, defaultMaxInFlight: 
   }
 }
 
-function opened(health: Health, probes: number, now: Date, random: number): Health {
+function opened(health: Health, probes: number, { now, random }: FailureOptions): Health {
   const waitS = PROBE_WAITS_S[Math.min(probes, PROBE_WAITS_S.length - 1)]!
   const probeAt = new Date(now.getTime() + Math.floor(waitS * 1000 * (1 + PROBE_JITTER * random)))
   return { ...health, state: 'failing', probes, probeAt, recoveringSince: null }

@@ -13,20 +13,27 @@ import {
   afterDrain,
   afterFailure,
   afterSuccess,
+  endsWithSuccess,
   type Failure,
   type Health,
   type HealthChange,
-  type HealthState,
 } from './health.js'
-import { disableWebhook, findHealthReport, lockHealth, markHealthChanged, writeHealth } from './health-store.js'
+import {
+  disableWebhook,
+  findHealthReport,
+  hasSucceeded,
+  lockHealth,
+  markHealthChanged,
+  writeHealth,
+} from './health-store.js'
 
 /** The outcome of an attempt. */
 export interface WebhookOutcome {
   webhookId: string
-  /** The webhook's state as known when the attempt was made. */
-  state: HealthState
+  /** The webhook's health as known when the attempt was made. */
+  health: Health
   /** Null for a success. */
-  failure: Pick<Failure, 'reason' | 'gone'> | null
+  failure: Omit<Failure, 'succeededSince'> | null
 }
 
 export interface CircuitTransitions {
@@ -56,21 +63,28 @@ export function createCircuitTransitions({
   /** Webhooks of which this process saw a success after the last failure. */
   const succeeded = new Set<string>()
 
-  /** The outcomes that are written. A success of a webhook that is not failing is only kept in `succeeded`. */
+  /** The outcomes that are written. A success that ends nothing is only kept in `succeeded`. */
   function recordedOf(outcomes: readonly WebhookOutcome[]): RecordedOutcome[] {
-    return outcomes.flatMap(({ webhookId, state, failure }): RecordedOutcome[] => {
+    return outcomes.flatMap(({ webhookId, health, failure }): RecordedOutcome[] => {
       if (failure !== null) {
         return [{ webhookId, failure: { ...failure, succeededSince: succeeded.delete(webhookId) } }]
       }
       succeeded.add(webhookId)
-      return state === 'failing' ? [{ webhookId, failure }] : []
+      return endsWithSuccess(health) ? [{ webhookId, failure }] : []
     })
   }
 
-  function changeOf(before: Health, { failure }: RecordedOutcome): HealthChange {
-    return failure === null
-      ? afterSuccess(before, now())
-      : afterFailure(before, failure, { now: now(), random: random(), disableAfterMs })
+  async function changeOf(
+    tx: Queryable,
+    before: Health,
+    { webhookId, failure }: RecordedOutcome,
+  ): Promise<HealthChange> {
+    if (failure === null) return afterSuccess(before, now())
+    const change = afterFailure(before, failure, { now: now(), random: random(), disableAfterMs })
+    if (change.disable === undefined || failure.gone) return change
+    // successes of other processes are not in its health
+    if (!(await hasSucceeded(tx, webhookId, change.health.failingSince!))) return change
+    return afterFailure({ ...before, failingSince: null }, failure, { now: now(), random: random(), disableAfterMs })
   }
 
   return {
@@ -82,7 +96,10 @@ export function createCircuitTransitions({
       try {
         return await database.transaction(async (tx) => {
           const transitions: Transition[] = []
-          for (const outcome of ordered) transitions.push(...(await apply(tx, outcome, changeOf, now())))
+          for (const outcome of ordered) {
+            const change = (before: Health) => changeOf(tx, before, outcome)
+            transitions.push(...(await apply(tx, outcome.webhookId, change, now())))
+          }
           return publish(tx, transitions, now())
         })
       } catch (error) {
@@ -93,8 +110,8 @@ export function createCircuitTransitions({
     },
     settle: (webhookId, drain) =>
       database.transaction(async (tx) => {
-        const settled = (health: Health) => afterDrain(health, { ...drain, now: now() })
-        return publish(tx, await apply(tx, { webhookId }, settled, now()), now())
+        const settled = async (health: Health) => afterDrain(health, { ...drain, now: now() })
+        return publish(tx, await apply(tx, webhookId, settled, now()), now())
       }),
   }
 }
@@ -105,7 +122,7 @@ interface RecordedOutcome {
   failure: Failure | null
 }
 
-/** A change of a webhook's state or status. */
+/** A change of a webhook's state or status, or the beginning or end of a hold. */
 interface Transition {
   webhookId: string
   disabled: boolean
@@ -113,21 +130,21 @@ interface Transition {
 }
 
 /** Writes the effect of an outcome, or of the end of a recovery, on a webhook's health. @returns the transition, if there is one */
-async function apply<What extends { webhookId: string }>(
+async function apply(
   tx: Queryable,
-  what: What,
-  changeOf: (before: Health, what: What) => HealthChange | undefined,
+  webhookId: string,
+  changeOf: (before: Health) => Promise<HealthChange | undefined>,
   now: Date,
 ): Promise<Transition[]> {
-  const { webhookId } = what
   const before = await lockHealth(tx, webhookId)
-  const change = before && changeOf(before, what)
+  const change = before && (await changeOf(before))
   if (!change) return []
   await writeHealth(tx, webhookId, change.health)
   // false when it was disabled before: then its notice exists, too
   const disabled = change.disable !== undefined && (await disableWebhook(tx, webhookId, change.disable, now))
   if (disabled) await insertAuditEntry(tx, auditEntryOf(webhookId, change.disable!), now)
-  if (change.health.state === before.state && !disabled) return []
+  const isHeldAsBefore = (change.health.resumeAt === null) === (before.resumeAt === null)
+  if (change.health.state === before.state && isHeldAsBefore && !disabled) return []
   return [{ webhookId, disabled, notice: change.disable === undefined || disabled ? change.notice : undefined }]
 }
 

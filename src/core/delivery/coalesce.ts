@@ -14,6 +14,7 @@ import type { Coalesced } from '../format/body.js'
 import type { HealthState } from '../circuit/health.js'
 import type { Webhook } from '../webhook/webhook.js'
 import { listDue, type DueDelivery } from './delivery-queue-store.js'
+import { findProbe, markProbed } from './probe-store.js'
 
 /** Changes of one delivery, its own included: it bounds the size of a body. */
 const MAX_CHANGES = 1000
@@ -29,22 +30,34 @@ interface PendingRow {
   carried: bigint
 }
 
+export interface TakeOptions {
+  state: HealthState
+  isProbe: boolean
+  skip: readonly string[]
+  limit: number
+  now: Date
+}
+
 /**
  * The deliveries that are due at a webhook, for attempts that start now. While a webhook with `coalesce` is not healthy,
  * its pending changes are coalesced first. The deliveries that are returned are sealed.
  * @param options.state the webhook's health
+ * @param options.isProbe true: one delivery, another than the last probe where there is one (probe-store.ts)
  * @param options.skip ids of deliveries in flight
  */
 export async function takeDue(
   database: Database,
   { id: webhookId, order, coalesce }: Pick<Webhook, 'id' | 'order' | 'coalesce'>,
-  { state, skip, limit, now }: { state: HealthState; skip: readonly string[]; limit: number; now: Date },
+  { state, isProbe, skip, limit, now }: TakeOptions,
 ): Promise<DueDelivery[]> {
   const inOrder = order === 'alert'
-  const list = () => listDue(database, webhookId, { now, skip, limit, inOrder })
+  const list = async () => {
+    if (!isProbe) return listDue(database, webhookId, { now, skip, limit, inOrder })
+    const only = await findProbe(database, webhookId, { now, skip, inOrder })
+    return only === undefined ? [] : listDue(database, webhookId, { now, skip, limit, inOrder, only })
+  }
   let due = await list()
-  if (!coalesce || due.length === 0) return due
-  if (state !== 'healthy') {
+  if (coalesce && state !== 'healthy' && due.length > 0) {
     const alerts = new Set(due.flatMap(({ event: { alertId } }) => (alertId === null ? [] : [alertId])))
     let isChanged = false
     for (const alertId of alerts) {
@@ -52,10 +65,9 @@ export async function takeDue(
     }
     if (isChanged) due = await list()
   }
-  await sealDeliveries(
-    database,
-    due.map(({ id }) => id),
-  )
+  const ids = due.map(({ id }) => id)
+  if (isProbe && ids[0] !== undefined) await markProbed(database, webhookId, ids[0])
+  if (coalesce && ids.length > 0) await sealDeliveries(database, ids)
   return due
 }
 

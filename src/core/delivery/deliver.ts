@@ -17,7 +17,7 @@ import type { Renderer } from '../format/render.js'
 import { liveSecrets, type Target } from '../webhook/webhook.js'
 import type { Authorizer } from './authorization.js'
 import { maxBodyBytes, notSent, type Attempt, type SendAttempt } from './attempt.js'
-import { nextState, RETRY_SCHEDULE_S, saysGone, type DeliveryState } from './policy.js'
+import { nextState, requestedWaitS, RETRY_SCHEDULE_S, saysGone, subjectOf, type DeliveryState } from './policy.js'
 
 /** The least time for the request itself, however long rendering the body and obtaining the token took. */
 const MIN_REQUEST_MS = 1000
@@ -157,10 +157,14 @@ export async function bodyFor(
 }
 
 /** The outcome of an attempt for the webhook's circuit. */
-export function outcomeFor(target: Target, { outcome, statusCode, error }: Attempt): WebhookOutcome {
-  const { id: webhookId, state: health } = target
-  if (outcome === 'succeeded') return { webhookId, state: health.state, failure: null }
+export function outcomeFor({ id: webhookId, state: health }: Target, attempt: Attempt): WebhookOutcome {
+  const { outcome, statusCode, error, startedAt, durationMs } = attempt
+  if (outcome === 'succeeded') return { webhookId, health, failure: null }
   const detail = error ?? (statusCode === null ? '' : `status ${statusCode}`)
   const reason = detail === '' ? outcome : `${outcome}: ${detail}`
-  return { webhookId, state: health.state, failure: { reason, gone: saysGone({ statusCode }) } }
+  const endedAt = new Date(startedAt.getTime() + durationMs)
+  const waitS = requestedWaitS(attempt, endedAt)
+  const resumeAt = waitS === undefined ? null : new Date(endedAt.getTime() + waitS * 1000)
+  const failure = { reason, gone: saysGone({ statusCode }), subject: subjectOf(attempt), resumeAt }
+  return { webhookId, health, failure }
 }

@@ -32,9 +32,10 @@ interface ListedRow extends DeliveryRow {
   webhook_status: Webhook['status'] | null
   health: HealthState | null
   probe_at: Date | null
+  resume_at: Date | null
 }
 
-const SELECT = `select d.*, w.status as webhook_status, q.health, q.probe_at
+const SELECT = `select d.*, w.status as webhook_status, q.health, q.probe_at, q.resume_at
   from deliveries d left join webhooks w on w.id = d.webhook_id left join delivery_queues q on q.webhook_id = d.webhook_id`
 
 /** A page of deliveries, newest first. */
@@ -90,11 +91,17 @@ function deliveryOf(row: ListedRow): Delivery {
 }
 
 /** When a pending delivery is attempted next, and why not before. Derived from its webhook, not stored. */
-function nextAttempt({ next_attempt_at: due, webhook_status: status, health, probe_at: probeAt }: ListedRow) {
+function nextAttempt({ webhook_status: status, health, ...row }: ListedRow) {
   if (status === 'disabled') return { reason: 'held: the webhook is disabled', nextAttemptAt: null }
-  if (health !== 'failing' || probeAt === null) return { reason: null, nextAttemptAt: due }
-  const nextAttemptAt = due !== null && due > probeAt ? due : probeAt
-  return { reason: 'waits: the webhook is failing, one delivery at a time is tried', nextAttemptAt }
+  const probeAt = health === 'failing' ? row.probe_at : null
+  const times = [row.next_attempt_at, probeAt, row.resume_at].filter((time) => time !== null)
+  const nextAttemptAt = new Date(Math.max(...times.map((time) => time.getTime())))
+  if (probeAt !== null) {
+    return { reason: 'waits: the webhook is failing, one delivery at a time is tried', nextAttemptAt }
+  }
+  if (row.resume_at === null) return { reason: null, nextAttemptAt }
+  const reason = `waits: the receiver asked for nothing before ${row.resume_at.toISOString()}, then one delivery is tried`
+  return { reason, nextAttemptAt }
 }
 
 function attemptOf(row: AttemptRow): AttemptRecord {

@@ -11,6 +11,7 @@ import type { Cut } from '../format/body.js'
 import type { Queryable } from '../platform/database.js'
 import type { Health } from '../circuit/health.js'
 import { HEALTH_COLUMNS, healthOf, type HealthRow } from '../circuit/health-store.js'
+import { RETRY_AFTER_LIMIT_S } from './policy.js'
 
 /** What the holder of a lease needs to know of the delivery queue. */
 export interface Lease {
@@ -110,16 +111,23 @@ export interface DueDelivery {
   event: StoredEvent
 }
 
+export interface DueOptions {
+  now: Date
+  skip: readonly string[]
+  inOrder: boolean
+}
+
 /**
  * The deliveries that are due at a webhook, the longest due first.
  * @param options.skip ids of deliveries that are left out
  * @param options.inOrder true: of each alert only the first pending change, and only when every earlier change is
  *   dispatched
+ * @param options.only the id of the only delivery that is listed; undefined: all
  */
 export async function listDue(
   db: Queryable,
   webhookId: string,
-  { now, skip, limit, inOrder }: { now: Date; skip: readonly string[]; limit: number; inOrder: boolean },
+  { now, skip, limit, inOrder, only }: DueOptions & { limit: number; only?: string },
 ): Promise<DueDelivery[]> {
   const { rows } = await db.query<
     EventRow & {
@@ -135,9 +143,9 @@ export async function listDue(
        exists (select from deliveries f where f.folded_into = d.id) as carries
      from deliveries d join events e on e.id = d.event_id
      where d.webhook_id = $1 and d.status = 'pending' and d.next_attempt_at <= $2 and d.id <> all($3)
-     ${inOrder ? IS_FIRST_OF_ALERT : ''}
+     ${inOrder ? IS_FIRST_OF_ALERT : ''} ${only === undefined ? '' : 'and d.id = $5'}
      order by d.next_attempt_at, d.id limit $4`,
-    [webhookId, now, skip, limit],
+    [webhookId, now, skip, limit, ...(only === undefined ? [] : [only])],
   )
   return rows.map((row) => ({
     id: row.delivery_id,
@@ -150,7 +158,8 @@ export async function listDue(
   }))
 }
 
-const IS_FIRST_OF_ALERT = `and (d.alert_id is null or not exists (
+/** A condition on a delivery `d`. */
+export const IS_FIRST_OF_ALERT = `and (d.alert_id is null or not exists (
     select from deliveries o
     where o.webhook_id = d.webhook_id and o.alert_id = d.alert_id and o.status = 'pending' and o.sequence < d.sequence
   ) and not exists (
@@ -223,13 +232,13 @@ export async function findDueQueues(
   { before, after, limit }: { before: Date; after: string; limit: number },
 ): Promise<DueQueue[]> {
   const { rows } = await db.query<{ webhook_id: string; at: Date }>(
-    `select q.webhook_id, coalesce(greatest(due.at, q.probe_at, q.next_send_at), $1) as at
+    `select q.webhook_id, coalesce(greatest(due.at, q.probe_at, q.resume_at, q.next_send_at), $1) as at
      from delivery_queues q left join webhooks w on w.id = q.webhook_id left join lateral (
        select next_attempt_at as at from deliveries d
        where d.webhook_id = q.webhook_id and d.status = 'pending' order by next_attempt_at limit 1) due on true
      where q.webhook_id > $2 and (q.held_until is null or q.held_until < now())
        and (w.id is null or w.status = 'enabled' and (
-         q.health = 'recovering' or due.at < $1 and (q.probe_at is null or q.probe_at < $1)))
+         q.health = 'recovering' or due.at < $1 and coalesce(greatest(q.probe_at, q.resume_at) < $1, true)))
      order by q.webhook_id limit $3`,
     [before, after, limit],
   )
@@ -238,6 +247,8 @@ export async function findDueQueues(
 
 /** The longest waits are shorter: five minutes and a fifth to a probe, a hundred seconds to the next slot of a rate. */
 const LONGEST_WAIT = `interval '10 minutes'`
+/** The longest Retry-After that is followed, and as much again as above for clocks that differ. */
+const LONGEST_HOLD = `interval '${RETRY_AFTER_LIMIT_S} seconds' + ${LONGEST_WAIT}`
 
 /**
  * Repairs delivery queues. A missing one is inserted for deliveries that were written after it was deleted with its webhook,
@@ -260,9 +271,10 @@ export async function repairQueues(db: Queryable, now: Date): Promise<number> {
     `update delivery_queues set
        probe_at = case when probe_at > $1::timestamptz + ${LONGEST_WAIT} then $1 else probe_at end,
        next_send_at = case when next_send_at > $1::timestamptz + ${LONGEST_WAIT} then $1 else next_send_at end,
+       resume_at = case when resume_at > $1::timestamptz + ${LONGEST_HOLD} then $1 else resume_at end,
        recovering_since = least(recovering_since, $1)
      where probe_at > $1::timestamptz + ${LONGEST_WAIT} or next_send_at > $1::timestamptz + ${LONGEST_WAIT}
-       or recovering_since > $1::timestamptz + ${LONGEST_WAIT}`,
+       or recovering_since > $1::timestamptz + ${LONGEST_WAIT} or resume_at > $1::timestamptz + ${LONGEST_HOLD}`,
     [now],
   )
   return inserted + corrected

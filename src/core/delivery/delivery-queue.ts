@@ -14,10 +14,10 @@ import type { Database } from '../platform/database.js'
 import { retryWhileUnavailable } from '../platform/retry.js'
 import { batchOf, leaveToUpkeep, type Queues } from '../platform/queues.js'
 import { outsideTraces } from '../platform/tracing.js'
-import { afterDrain, allowanceOf, type Allowance } from '../circuit/health.js'
+import { afterDrain, allowanceOf, isUnrestricted, type Allowance } from '../circuit/health.js'
 import type { CircuitTransitions } from '../circuit/transitions.js'
 import type { Registry } from '../webhook/registry.js'
-import type { Target } from '../webhook/webhook.js'
+import { rateOf, type Target } from '../webhook/webhook.js'
 import { outcomeFor, type Deliver } from './deliver.js'
 import { dropDeliveries, recordAttempts } from './delivery-store.js'
 import { takeDue } from './coalesce.js'
@@ -99,13 +99,13 @@ class QueueWorker {
     const { database, registry } = this.options
     if (this.attempts.failure !== undefined) throw this.attempts.failure
     await this.recordEnded()
-    if (this.lease.isDue() && !(await this.renew())) return false
     const target = (await registry.current()).byId.get(this.webhookId)
+    if (this.isLeaseOld(target) && !(await this.renew())) return false
     if (!target) return this.dropAll()
     if (target.status === 'disabled') return this.release(undefined)
     this.lease.adjustTo(target)
     const now = new Date()
-    const limits = { maxInFlight: target.max_in_flight, ratePerSecond: target.rate_per_second }
+    const limits = { maxInFlight: target.max_in_flight, ratePerSecond: rateOf(target) }
     await this.settle({ empty: false })
     const allowance = allowanceOf(this.lease.health, limits, DEFAULT_MAX_IN_FLIGHT, now)
     if (allowance.kind === 'wait') return this.waitUntil(allowance.until)
@@ -139,12 +139,12 @@ class QueueWorker {
     const max = (isProbe ? 1 : allowance.maxInFlight) - this.attempts.size
     const room = Math.min(max, limiter.available(this.webhookId))
     if (room <= 0) return 'limit'
-    const ratePerSecond = isProbe ? target.rate_per_second : allowance.ratePerSecond
+    const ratePerSecond = isProbe ? rateOf(target) : allowance.ratePerSecond
     const slots = this.pacer.available(ratePerSecond, now)
     if (slots <= 0 || (this.pacer.nextSendAt ?? now).getTime() - now.getTime() > MAX_IDLE_MS) return 'pace'
     const skip = this.attempts.ids()
     const { state } = this.lease.health
-    const due = await takeDue(database, target, { state, skip, limit: Math.min(room, slots), now })
+    const due = await takeDue(database, target, { state, isProbe, skip, limit: Math.min(room, slots), now })
     for (const delivery of due) {
       if (this.lease.mayHaveExpired() || !limiter.tryAcquire(this.webhookId)) return 'limit'
       this.attempts.start(target, delivery, ratePerSecond)
@@ -159,14 +159,21 @@ class QueueWorker {
     const now = new Date()
     const records = ended.map(({ due, attempt, state, cut }) => ({ deliveryId: due.id, attempt, state, cut }))
     await retryWhileUnavailable(() => recordAttempts(database, records, now))
-    const { state } = this.lease.health
-    const outcomes = ended.map(({ target, attempt }) => ({ ...outcomeFor(target, attempt), state }))
+    const { health } = this.lease
+    const outcomes = ended.map(({ target, attempt }) => ({ ...outcomeFor(target, attempt), health }))
     await this.dispatch(await retryWhileUnavailable(() => circuit.record(outcomes)))
     // Each of these may have changed the webhook's health, which the lease holds a copy of.
-    if (state !== 'healthy' || outcomes.some(({ failure }) => failure !== null)) await this.renew()
+    if (!isUnrestricted(health) || outcomes.some(({ failure }) => failure !== null)) await this.renew()
     const final = ended.filter((one) => one.target.order === 'alert' && one.state.status !== 'pending')
     const alertIds = final.flatMap(({ due: { event } }) => event.alertId ?? [])
     if (alertIds.length > 0) await releaseNext(database, this.webhookId, alertIds, now)
+  }
+
+  /** True when the lease is due, or when another process has changed the webhook's health since it was renewed. */
+  private isLeaseOld(target: Target | undefined): boolean {
+    const { state, resumeAt } = this.lease.health
+    const isSame = !target || (target.state.state === state && (target.state.resumeAt === null) === (resumeAt === null))
+    return !isSame || this.lease.isDue()
   }
 
   /** Renews the lease and reads the webhook's health with it. @returns false when another process holds the lease */

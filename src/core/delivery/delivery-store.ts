@@ -9,7 +9,7 @@ import type { Queryable } from '../platform/database.js'
 import { newId } from '../platform/id.js'
 import type { Cut } from '../format/body.js'
 import type { Attempt } from './attempt.js'
-import type { DeliveryState, DeliveryStatus } from './policy.js'
+import { subjectOf, type DeliveryState, type DeliveryStatus } from './policy.js'
 
 export interface DeliveryRow {
   id: string
@@ -24,6 +24,8 @@ export interface DeliveryRow {
   sequence: bigint | null
   replay: boolean
   sealed: boolean
+  /** True when the receiver refused its body at an attempt. */
+  refused: boolean
   folded_into: string | null
   created_at: Date
   updated_at: Date
@@ -63,11 +65,13 @@ export async function recordDispatches(db: Queryable, records: readonly Dispatch
      ), delivery as (
        insert into deliveries
          (id, event_id, webhook_id, status, reason, attempt_count, next_attempt_at, alert_id, sequence, sealed,
-          cut, created_at, updated_at)
-       select id, event_id, webhook_id, status, reason, attempt_count, next_attempt_at, alert_id, sequence, sealed, cut, $1, $1
+          cut, schedule_start, refused, created_at, updated_at)
+       select id, event_id, webhook_id, status, reason, attempt_count, next_attempt_at, alert_id, sequence, sealed,
+         cut, schedule_start, refused, $1, $1
        from unnest($3::text[], $4::text[], $5::text[], $6::bigint[], $7::text[], $8::text[], $9::text[], $10::int[],
-           $11::timestamptz[], $12::boolean[], $23::smallint[])
-         as d (id, event_id, alert_id, sequence, webhook_id, status, reason, attempt_count, next_attempt_at, sealed, cut)
+           $11::timestamptz[], $12::boolean[], $23::smallint[], $24::int[], $25::boolean[])
+         as d (id, event_id, alert_id, sequence, webhook_id, status, reason, attempt_count, next_attempt_at, sealed,
+           cut, schedule_start, refused)
        on conflict (event_id, webhook_id) do nothing
        returning id
      ), freed as (
@@ -95,6 +99,8 @@ export async function recordDispatches(db: Queryable, records: readonly Dispatch
       ...attemptColumns(attempts),
       records.map(({ event }) => event.batchId),
       rows.map(({ cut = 0 }) => cut),
+      rows.map(({ state }) => slotsKept(state)),
+      rows.map(({ attempt }) => attempt !== undefined && subjectOf(attempt) === 'body'),
     ],
   )
 }
@@ -117,9 +123,10 @@ export async function recordAttempts(db: Queryable, ended: readonly EndedAttempt
     `with moved as (
        update deliveries d
        set status = e.status, reason = e.reason, next_attempt_at = e.next_attempt_at, attempt_count = e.number,
-         cut = e.cut, updated_at = $1
-       from unnest($2::text[], $3::text[], $4::text[], $5::timestamptz[], $6::int[], $16::smallint[])
-         as e (id, status, reason, next_attempt_at, number, cut)
+         cut = e.cut, schedule_start = d.schedule_start + e.slots_kept, refused = d.refused or e.refused, updated_at = $1
+       from unnest($2::text[], $3::text[], $4::text[], $5::timestamptz[], $6::int[], $16::smallint[], $17::int[],
+           $18::boolean[])
+         as e (id, status, reason, next_attempt_at, number, cut, slots_kept, refused)
        where d.id = e.id and d.attempt_count = e.number - 1 and d.status = 'pending'
        returning d.event_id, d.webhook_id, d.status
      ), freed as (
@@ -141,8 +148,15 @@ export async function recordAttempts(db: Queryable, ended: readonly EndedAttempt
       ended.map(({ attempt }) => attempt.number),
       ...attemptColumns(ended),
       ended.map(({ cut }) => cut),
+      ended.map(({ state }) => slotsKept(state)),
+      ended.map(({ attempt }) => subjectOf(attempt) === 'body'),
     ],
   )
+}
+
+/** The attempts, 0 or 1, that are left out of the count against the schedule. */
+function slotsKept(state: DeliveryState): number {
+  return state.status === 'pending' && state.keepsSlot ? 1 : 0
 }
 
 const ATTEMPT_COLUMNS = 'id, delivery_id, number, outcome, status_code, error, response_body, duration_ms, started_at'

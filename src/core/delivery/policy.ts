@@ -2,8 +2,9 @@
  * When a delivery is attempted again, and when it is given up. Pure: the result of an attempt, `now` and `random` in, the
  * delivery's next state out.
  *
- * Guarantee: only a 2xx that meets the webhook's condition is success; a delivery that never succeeds is attempted exactly as often as its schedule has slots,
- * and is then dead; no retry comes earlier than the schedule says.
+ * Guarantee: only a 2xx that meets the webhook's condition is success; a delivery that never succeeds is attempted exactly as
+ * often as its schedule has slots, and is then dead; no retry comes earlier than the schedule says, unless the receiver itself
+ * asks for an earlier one.
  *
  * A delivery (one event for one webhook) is in one of five states:
  *
@@ -25,10 +26,23 @@
  *   pending ── coalesced ─────────▶ folded         dropped: final
  *   pending ── webhook deleted ───▶ dropped
  *
- * Nearly all failures are treated alike: a refused target may be corrected in the DNS just as a 500 may be corrected in the
- * receiver. An attempt without an answer waits twice its slot, since the receiver is probably down. The Retry-After of a
- * 429 or 503 is followed within bounds. After a 410 nothing is sent any more.
+ * For a delivery nearly all failures are treated alike: a refused target may be corrected in the DNS just as a 500 may be
+ * corrected in the receiver. An attempt without an answer waits twice its slot, since the receiver is probably down. After a
+ * 410 nothing is sent any more. The Retry-After of a 429 or 503 is followed, up to a day. When it is longer than the slot, it
+ * takes the place of the slot. When it is shorter, the attempt uses up no slot, so that a receiver which asks for one second
+ * ten times does not make a delivery dead; the circuit limits how many such attempts there are, since these answers count as
+ * failures of the receiver.
+ *
+ * For a webhook failures differ by their subject (`subjectOf`):
+ *
+ *   receiver   It did not answer, or with a status that other deliveries would get too. Counts towards opening the circuit.
+ *   body       It refused this request for its content. It is up and may take others: only this delivery is delayed.
+ *   relay      Nothing was sent: there was no body or no credentials, or the address may not be reached. This says nothing
+ *              about the receiver.
  */
+
+import type { FailureSubject } from '../circuit/health.js'
+import { parseHttpDate } from '../platform/http-date.js'
 
 export const DELIVERY_STATUSES = ['pending', 'succeeded', 'dead', 'dropped', 'folded'] as const
 export type DeliveryStatus = (typeof DELIVERY_STATUSES)[number]
@@ -50,10 +64,10 @@ export const ATTEMPT_OUTCOMES = [
 ] as const
 export type AttemptOutcome = (typeof ATTEMPT_OUTCOMES)[number]
 
-/** The state of a delivery after an attempt; `reason` is one line without secrets. */
+/** The state of a delivery after an attempt; `reason` is one line without secrets. `keepsSlot`: it used up no slot. */
 export type DeliveryState =
   | { status: 'succeeded'; nextAttemptAt: null; reason: null }
-  | { status: 'pending'; nextAttemptAt: Date; reason: null }
+  | { status: 'pending'; nextAttemptAt: Date; reason: null; keepsSlot?: true }
   | { status: 'dead'; nextAttemptAt: null; reason: string }
 
 /**
@@ -71,8 +85,10 @@ export const JITTER = 0.2
 /** The slot is multiplied by this after an attempt without an answer. */
 export const UNANSWERED_FACTOR = 2
 
-/** A Retry-After is followed up to twice the slot, or up to this many seconds where that is more. */
-export const RETRY_AFTER_LIMIT_S = 3600
+/** A Retry-After is followed up to this many seconds; a longer one counts as this. */
+export const RETRY_AFTER_LIMIT_S = 24 * 3600
+/** A shorter one, or a date in the past, counts as this many seconds. */
+const RETRY_AFTER_LEAST_S = 1
 
 const UNANSWERED: ReadonlySet<AttemptOutcome> = new Set(['timeout', 'connection_failed'])
 
@@ -86,6 +102,16 @@ export function resultFor(outcome: AttemptOutcome): 'succeeded' | 'failed' | 'un
 const GONE = 410
 /** RFC 6585 section 4 and RFC 9110 section 15.6.4: answers whose Retry-After is about load. */
 const OVERLOADED: ReadonlySet<number | null> = new Set([429, 503])
+
+/** Statuses that refuse a request for its content: of RFC 9110 section 15.5, and 431 of RFC 6585 section 5. */
+const BODY_REFUSED: ReadonlySet<number | null> = new Set([400, 405, 406, 409, 411, 413, 414, 415, 422, 431])
+
+/** What a failed attempt says something about. */
+export function subjectOf({ outcome, statusCode, final }: Omit<Result, 'retryAfter'>): FailureSubject {
+  if (outcome === 'not_sent' || outcome === 'target_refused') return 'relay'
+  const isRefused = final !== undefined || BODY_REFUSED.has(statusCode)
+  return outcome === 'rejected' && isRefused ? 'body' : 'receiver'
+}
 
 /** Standard Webhooks: only a 2xx acknowledges an event; `success` of a webhook may ask for more. */
 export function outcomeOfStatus(statusCode: number): 'succeeded' | 'rejected' {
@@ -130,24 +156,27 @@ export function nextState(attempt: {
     const reason = `${attemptsInSchedule} attempts failed, the last one: ${result.outcome}`
     return { status: 'dead', nextAttemptAt: null, reason }
   }
-  const waitMs = waitS(result, slotS, now) * 1000
-  const delayMs = waitMs + Math.floor(waitMs * JITTER * random)
-  return { status: 'pending', nextAttemptAt: new Date(now.getTime() + delayMs), reason: null }
+  const requestedS = requestedWaitS(result, now)
+  const waitMs = (requestedS ?? (UNANSWERED.has(result.outcome) ? slotS * UNANSWERED_FACTOR : slotS)) * 1000
+  const nextAttemptAt = new Date(now.getTime() + waitMs + Math.floor(waitMs * JITTER * random))
+  const keepsSlot = requestedS !== undefined && requestedS < slotS
+  return { status: 'pending', nextAttemptAt, reason: null, ...(keepsSlot ? { keepsSlot } : {}) }
 }
 
-/** Seconds to wait, before jitter: at least the slot. */
-function waitS({ outcome, statusCode, retryAfter }: Result, slotS: number, now: Date): number {
-  if (UNANSWERED.has(outcome)) return slotS * UNANSWERED_FACTOR
+/** The seconds, 1 to `RETRY_AFTER_LIMIT_S`, that an overloaded receiver asks to be left alone; undefined when it does not. */
+export function requestedWaitS({ statusCode, retryAfter }: Omit<Result, 'outcome'>, now: Date): number | undefined {
   const requestedS = OVERLOADED.has(statusCode) ? retryAfterS(retryAfter, now) : undefined
-  if (requestedS === undefined) return slotS
-  return Math.min(Math.max(requestedS, slotS), Math.max(slotS * 2, RETRY_AFTER_LIMIT_S))
+  if (requestedS === undefined) return undefined
+  return Math.min(Math.max(requestedS, RETRY_AFTER_LEAST_S), RETRY_AFTER_LIMIT_S)
 }
 
-/** The seconds that a Retry-After header asks for (RFC 9110 section 10.2.3: delay or date); undefined when it is neither. */
+/**
+ * The seconds that a Retry-After header asks for (RFC 9110 section 10.2.3: delay or date), not bounded; undefined when it is
+ * neither.
+ */
 export function retryAfterS(header: string | null, now: Date): number | undefined {
   const text = header?.trim() ?? ''
-  if (/^\d{1,9}$/.test(text)) return Number(text)
-  if (!/^[A-Z][a-z]{2}, \d{2} [A-Z][a-z]{2} \d{4} \d{2}:\d{2}:\d{2} GMT$/.test(text)) return undefined
-  const at = Date.parse(text)
-  return Number.isNaN(at) ? undefined : Math.max(0, Math.ceil((at - now.getTime()) / 1000))
+  if (/^\d+$/.test(text)) return Number(text)
+  const at = parseHttpDate(text, now)
+  return at && Math.max(0, Math.ceil((at.getTime() - now.getTime()) / 1000))
 }

@@ -6,7 +6,7 @@
  */
 import type { Health } from '../circuit/health.js'
 import type { Queryable } from '../platform/database.js'
-import type { Target } from '../webhook/webhook.js'
+import { rateOf, type Target } from '../webhook/webhook.js'
 import { acquireLease, releaseLease, renewLease } from './delivery-queue-store.js'
 
 /** A lease is valid for at least this long. */
@@ -75,7 +75,7 @@ export async function takeQueueLease(
 /** Where attempts must not overlap with another holder's, the lease outlives the last attempt that was started under it. */
 function leaseMsFor(target: Target | undefined): number {
   if (!target) return LEASE_MS
-  const isLimited = target.max_in_flight !== null || target.rate_per_second !== null
+  const isLimited = target.max_in_flight !== null || rateOf(target) !== null
   const isExclusive = isLimited || target.order === 'alert' || target.coalesce
   return isExclusive ? LEASE_MS + target.timeout_ms + ATTEMPT_MARGIN_MS : LEASE_MS
 }

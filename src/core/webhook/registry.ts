@@ -2,15 +2,15 @@
  * A cache of the registry: every webhook with what an attempt needs, read again only when its version has changed.
  *
  * Guarantee: a snapshot holds every change that was committed before it was asked for, in any process. When only health
- * has changed, which happens often while many receivers are down, only the unhealthy webhooks are read.
+ * has changed, which happens often while many receivers are down, only webhooks that are unhealthy or held are read.
  */
 import type { Audience, AudienceSource } from '../event/audience.js'
 import type { Queryable } from '../platform/database.js'
 import type { Sealer } from '../platform/secrets.js'
 import { healthFields } from '../circuit/health-report.js'
 import { wantsEvent } from './selection.js'
-import { HEALTHY } from '../circuit/health.js'
-import { listUnhealthy } from '../circuit/health-store.js'
+import { HEALTHY, isUnrestricted } from '../circuit/health.js'
+import { listRestricted } from '../circuit/health-store.js'
 import type { Target } from './webhook.js'
 import { listTargets, readRegistryVersion, type RegistryVersion } from './webhook-store.js'
 
@@ -37,12 +37,13 @@ export function createRegistry({ database, sealer }: { database: Queryable; seal
 
   async function readHealth(before: Promise<RegistrySnapshot>): Promise<RegistrySnapshot> {
     const { byId } = await before
-    const unhealthy = await listUnhealthy(database)
+    const restricted = await listRestricted(database)
     return snapshotOf(
       [...byId.values()].map((target) => {
-        const state = unhealthy.get(target.id) ?? HEALTHY
-        const isSame = state.state === target.state.state && state.state === 'healthy'
-        return isSame ? target : { ...target, ...healthFields(state), state }
+        const state = restricted.get(target.id) ?? HEALTHY
+        return isUnrestricted(state) && isUnrestricted(target.state)
+          ? target
+          : { ...target, ...healthFields(state), state }
       }),
     )
   }

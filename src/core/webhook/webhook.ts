@@ -76,7 +76,8 @@ const ratePerSecond = Type.Unsafe<number | null>({
   type: ['number', 'null'],
   minimum: 0.01,
   maximum: 1000,
-  description: 'At most so many attempts a second, evenly spaced, over all processes; null: no limit.',
+  description:
+    'At most so many attempts a second, evenly spaced, over all processes; null: no limit, or 1 with the format `slack`.',
 })
 /** As large as the default of common proxies. */
 export const DEFAULT_MAX_BODY_BYTES = 1_048_576
@@ -225,7 +226,7 @@ export interface Target extends Webhook {
   policy: FilterPolicy | undefined
   /** Its condition on a 2xx answer, compiled; undefined: every 2xx is a success. */
   successCondition: SuccessCondition | undefined
-  /** Its health when the registry was read. Every change of `state` is read; the count of failures may be old. */
+  /** Its health when the registry was read. Every change of `state`, and every hold, is read; the count of failures may be old. */
   state: Health
 }
 
@@ -249,6 +250,14 @@ export function rotateSecrets(
 /** The secrets that sign at `now`, the current one first. */
 export function liveSecrets(secrets: readonly SigningSecret[], now: Date): string[] {
   return secrets.filter(({ expiresAt }) => expiresAt === null || expiresAt > now).map(({ secret }) => secret)
+}
+
+/** Slack takes one message a second of an incoming webhook: https://docs.slack.dev/apis/web-api/rate-limits */
+const SLACK_PER_SECOND = 1
+
+/** The most attempts a second that a webhook allows: its own limit, or its format's; null: no limit. */
+export function rateOf({ format, rate_per_second: own }: Pick<Webhook, 'format' | 'rate_per_second'>): number | null {
+  return own ?? (format === 'slack' ? SLACK_PER_SECOND : null)
 }
 
 /** True for a webhook that publishes to an SNS topic. */

@@ -14,6 +14,7 @@ import {
   RAMP_START_PER_S,
   recoveringFrom,
   type Failure,
+  type FailureSubject,
   type Health,
   type HealthChange,
 } from '../../../src/core/circuit/health.js'
@@ -26,9 +27,19 @@ const random = fc.double({ min: 0, max: 1, maxExcluded: true, noNaN: true })
 const later = (seconds: number, from = NOW) => new Date(from.getTime() + seconds * 1000)
 
 function failed(before: Health, failure: Partial<Failure> & { now?: Date; random?: number } = {}): HealthChange {
-  const { now = NOW, random = 0, reason = 'rejected: status 500', gone = false, succeededSince = false } = failure
-  return afterFailure(before, { reason, gone, succeededSince }, { now, random, disableAfterMs: DISABLE_AFTER_MS })
+  const { now = NOW, random = 0, ...rest } = failure
+  const defaults: Failure = {
+    reason: 'rejected: status 500',
+    gone: false,
+    subject: 'receiver',
+    resumeAt: null,
+    succeededSince: false,
+  }
+  return afterFailure(before, { ...defaults, ...rest }, { now, random, disableAfterMs: DISABLE_AFTER_MS })
 }
+
+const REFUSED: Partial<Failure> = { subject: 'body', reason: 'rejected: status 413' }
+const NOT_SENT: Partial<Failure> = { subject: 'relay', reason: 'not_sent: no template' }
 
 /** The health after so many failures in a row. */
 function failedTimes(times: number, from: Health = HEALTHY, now = NOW): Health {
@@ -50,6 +61,7 @@ t.test('five failures in a row open the circuit and make a notice', async (t) =>
     probes: 0,
     probeAt: later(14),
     recoveringSince: null,
+    resumeAt: null,
   })
 })
 
@@ -160,6 +172,94 @@ t.test('410 Gone disables a webhook at once, in any state', async (t) => {
   }
 })
 
+t.test(
+  'failures of the body or of the relay do not open a circuit, and leave the failures in a row as they are',
+  async (t) => {
+    for (const other of [REFUSED, NOT_SENT]) {
+      for (const from of [HEALTHY, recoveringFrom(NOW)]) {
+        let health = failedTimes(4, from)
+        for (let i = 0; i < 20; i++) {
+          const change = failed(health, { ...other, now: later(i) })
+          t.same([change.notice, change.disable], [undefined, undefined])
+          health = change.health
+        }
+        t.match(health, { state: from.state, failures: 4, failingSince: NOW, lastFailure: other.reason })
+        t.equal(failed(health).health.state, 'failing', 'the fifth failure of the receiver opens it')
+        t.match(failed(health, { ...other, succeededSince: true, now: later(60) }).health, {
+          failures: 0,
+          failingSince: later(60),
+        })
+      }
+    }
+  },
+)
+
+t.test(
+  'a probe that is refused for its body starts the recovery; one that was not sent is a failed probe',
+  async (t) => {
+    const refused = failed(FAILING, { ...REFUSED, now: later(5) })
+    t.same(refused, {
+      health: { ...recoveringFrom(later(5)), failingSince: NOW, lastFailure: 'rejected: status 413' },
+    })
+    t.equal(afterDrain(refused.health, { empty: true, now: later(5) })!.notice, 'webhook.recovered')
+    const notSent = failed(FAILING, { ...NOT_SENT, now: later(5) })
+    t.match(notSent, { health: { state: 'failing', probes: 1, probeAt: later(15) }, notice: undefined })
+  },
+)
+
+t.test(
+  'a webhook that refuses everything for `disableAfterMs` is disabled in any state, with the time and the reason',
+  async (t) => {
+    const end = DISABLE_AFTER_MS / 1000
+    const since = NOW.toISOString()
+    for (const state of [HEALTHY, recoveringFrom(NOW), FAILING]) {
+      const first = failed(state, REFUSED).health
+      t.equal(failed(first, { ...REFUSED, now: later(end - 1) }).disable, undefined)
+      const refused = failed(first, { ...REFUSED, now: later(end) })
+      t.match(refused, {
+        notice: 'webhook.disabled',
+        disable: `nothing was accepted since ${since}, the last body was refused: rejected: status 413`,
+      })
+      t.equal(
+        failed(first, { ...NOT_SENT, now: later(end) }).disable,
+        `nothing was accepted since ${since}, the last one could not be sent: not_sent: no template`,
+      )
+      t.equal(failed(first, { ...REFUSED, succeededSince: state !== FAILING, now: later(end - 1) }).disable, undefined)
+    }
+    const throughRecovery = afterDrain(failed(FAILING, REFUSED).health, { empty: true, now: NOW })!.health
+    t.ok(failed(throughRecovery, { ...REFUSED, now: later(end) }).disable, 'a recovery without a success is no success')
+  },
+)
+
+t.test('Retry-After holds a webhook: nothing before it, then one attempt at a time until another answer', async (t) => {
+  const held = failed(HEALTHY, { resumeAt: later(30) }).health
+  t.match(held, { state: 'healthy', failures: 1, resumeAt: later(30) })
+  t.same(allowanceOf(held, NO_LIMITS, 32, later(29.999)), { kind: 'wait', until: later(30) })
+  t.same(allowanceOf(held, NO_LIMITS, 32, later(30)), { kind: 'probe' })
+  const longest = failed(held, { resumeAt: later(20) }).health
+  t.same(longest.resumeAt, later(30), 'of concurrent answers the longest counts')
+  t.same(failed(held, { resumeAt: later(90) }).health.resumeAt, later(90))
+
+  const answers = { failure: {}, refusal: REFUSED }
+  for (const [name, answer] of Object.entries(answers)) {
+    t.same(failed(held, { ...answer, now: later(29) }).health.resumeAt, later(30), `a ${name} of an attempt in flight`)
+    t.equal(failed(held, { ...answer, now: later(30) }).health.resumeAt, null, `a ${name} of the probe`)
+  }
+  t.same(afterSuccess(held, later(29)).health.resumeAt, later(30), 'a success of an attempt in flight')
+  t.same(afterSuccess(held, later(30)).health, HEALTHY)
+  t.same(failed(held, { ...NOT_SENT, now: later(31) }).health.resumeAt, later(30), 'what was not sent has no answer')
+  t.same(failed(held, { resumeAt: later(61), now: later(31) }).health.resumeAt, later(61), 'held again')
+})
+
+t.test('a failing webhook that is held waits for the later of its probe and Retry-After', async (t) => {
+  const held = failed(failedTimes(4), { resumeAt: later(60) })
+  t.match(held, { health: { state: 'failing', probeAt: later(5), resumeAt: later(60) }, notice: 'webhook.failing' })
+  t.same(allowanceOf(held.health, NO_LIMITS, 32, later(59)), { kind: 'wait', until: later(60) })
+  t.same(allowanceOf({ ...held.health, probeAt: later(99) }, NO_LIMITS, 32, NOW), { kind: 'wait', until: later(99) })
+  t.same(allowanceOf(held.health, NO_LIMITS, 32, later(60)), { kind: 'probe' })
+  t.same(afterSuccess(held.health, later(60)).health, recoveringFrom(later(60)))
+})
+
 t.test('a clock that was set back counts as no time', async (t) => {
   const health = recoveringFrom(later(3600))
   t.same(allowanceOf(health, NO_LIMITS, 32, NOW), { kind: 'send', maxInFlight: 1, ratePerSecond: RAMP_START_PER_S })
@@ -177,6 +277,7 @@ const anyHealth: fc.Arbitrary<Health> = fc.record({
   probes: fc.nat(100),
   probeAt: nullable(time),
   recoveringSince: nullable(time),
+  resumeAt: nullable(time),
 })
 
 t.test('an allowance never exceeds the limits, for any health and clock', async () => {
@@ -187,26 +288,46 @@ t.test('an allowance never exceeds the limits, for any health and clock', async 
   fc.assert(
     fc.property(anyHealth, limits, fc.integer({ min: 1, max: 64 }), time, (health, limits, max, now) => {
       const allowance = allowanceOf(health, limits, max, now)
-      if (allowance.kind !== 'send') return health.state === 'failing'
+      if (allowance.kind === 'wait') {
+        const { probeAt, resumeAt } = health
+        return allowance.until > now && [probeAt, resumeAt].some((at) => at?.getTime() === allowance.until.getTime())
+      }
+      if (health.resumeAt !== null && health.resumeAt > now) return false
+      if (allowance.kind === 'probe') return health.state === 'failing' || health.resumeAt !== null
       const { maxInFlight, ratePerSecond } = allowance
       const isWithin =
         limits.ratePerSecond === null || (ratePerSecond !== null && ratePerSecond <= limits.ratePerSecond)
       const isPositive = maxInFlight >= 1 && (ratePerSecond === null || ratePerSecond > 0)
-      return health.state !== 'failing' && isWithin && isPositive && maxInFlight <= (limits.maxInFlight ?? max)
+      return (
+        health.state !== 'failing' &&
+        health.resumeAt === null &&
+        isWithin &&
+        isPositive &&
+        maxInFlight <= (limits.maxInFlight ?? max)
+      )
     }),
     { numRuns: 1000 },
   )
 })
 
 type Step =
-  | { kind: 'failure'; gone: boolean; succeededSince: boolean; random: number }
+  | ({ kind: 'failure'; random: number; retryAfterS: number | null } & Pick<
+      Failure,
+      'gone' | 'subject' | 'succeededSince'
+    >)
   | { kind: 'success' }
   | { kind: 'drain'; empty: boolean }
   | { kind: 'time'; seconds: number }
 
 const seldom = (n: number) => fc.nat(n).map((one) => one === 0)
 const failure = fc
-  .record({ gone: seldom(40), succeededSince: seldom(10), random })
+  .record({
+    gone: seldom(40),
+    subject: fc.constantFrom<FailureSubject>('receiver', 'receiver', 'receiver', 'body', 'relay'),
+    retryAfterS: fc.option(fc.integer({ min: 1, max: 86_400 }), { nil: null, freq: 10 }),
+    succeededSince: seldom(10),
+    random,
+  })
   .map((failure): Step => ({ kind: 'failure', ...failure }))
 const step: fc.Arbitrary<Step> = fc.oneof(
   { weight: 10, arbitrary: failure },
@@ -232,11 +353,19 @@ t.test(
         for (const step of steps) {
           if (step.kind === 'time') now = later(step.seconds, now)
           if (step.kind === 'success') inRow = 0
-          if (step.kind === 'failure') inRow = step.succeededSince && health.state !== 'failing' ? 1 : inRow + 1
+          if (step.kind === 'failure') {
+            if (step.succeededSince && health.state !== 'failing') inRow = 0
+            if (step.subject === 'receiver') inRow++
+          }
           const change = changeBy(step, health, now)
           if (!change) continue
           if (health.state === 'healthy' && change.health.state !== 'healthy' && inRow < FAILURES_TO_OPEN) return false
           if (change.health.state === 'failing' && change.health.probeAt === null) return false
+          // only a failure of the receiver opens a circuit, and a hold ends only when it is over
+          const isOpened = health.state !== 'failing' && change.health.state === 'failing'
+          if (isOpened && !(step.kind === 'failure' && step.subject === 'receiver')) return false
+          if (health.resumeAt !== null && health.resumeAt > now && !(change.health.resumeAt! >= health.resumeAt))
+            return false
           if (change.notice === 'webhook.failing' && isNoticed) return false
           if (change.notice === 'webhook.recovered' && health.state !== 'recovering') return false
           if ((change.notice === 'webhook.disabled') !== (change.disable !== undefined)) return false
@@ -260,7 +389,11 @@ t.test(
 )
 
 function changeBy(step: Step, health: Health, now: Date): HealthChange | undefined {
-  if (step.kind === 'failure') return failed(health, { ...step, now })
+  if (step.kind === 'failure') {
+    const { retryAfterS, gone, subject, succeededSince, random } = step
+    const resumeAt = retryAfterS === null || subject !== 'receiver' ? null : later(retryAfterS, now)
+    return failed(health, { gone, subject, succeededSince, random, resumeAt, now })
+  }
   if (step.kind === 'success') return afterSuccess(health, now)
   return step.kind === 'drain' ? afterDrain(health, { empty: step.empty, now }) : undefined
 }

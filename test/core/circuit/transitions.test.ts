@@ -1,5 +1,5 @@
 import t from 'tap'
-import type { HealthState } from '../../../src/core/circuit/health.js'
+import { HEALTHY, type HealthState } from '../../../src/core/circuit/health.js'
 import { createCircuitTransitions, type WebhookOutcome } from '../../../src/core/circuit/transitions.js'
 import { findEvent } from '../../../src/core/event/event-store.js'
 import { deleteWebhook } from '../../../src/core/webhook/webhook-store.js'
@@ -13,8 +13,10 @@ function outcome(webhookId: string, result: 'ok' | 'failed' | 'gone', state: Hea
   const failure = {
     reason: result === 'gone' ? 'rejected: status 410' : 'rejected: status 500',
     gone: result === 'gone',
+    subject: 'receiver' as const,
+    resumeAt: null,
   }
-  return { webhookId, state, failure: result === 'ok' ? null : failure }
+  return { webhookId, health: { ...HEALTHY, state }, failure: result === 'ok' ? null : failure }
 }
 
 t.test('the circuit breaker', async (t) => {
@@ -144,6 +146,57 @@ t.test('the circuit breaker', async (t) => {
     t.match(await readHealth(database, webhook.id), {
       disabled_reason: `nothing but failures since ${since}, the last one: rejected: status 500`,
     })
+  })
+
+  await t.test(
+    'a webhook that refuses every body is disabled with the reason, unless any process saw a success',
+    async (t) => {
+      const start = Date.now()
+      let now = start
+      const [one, two] = [transitions({ now: () => new Date(now) }), transitions({ now: () => new Date(now) })]
+      const refused = (webhookId: string): WebhookOutcome => ({
+        webhookId,
+        health: HEALTHY,
+        failure: { reason: 'rejected: status 413', gone: false, subject: 'body', resumeAt: null },
+      })
+      const { webhook } = await addWebhook(ok)
+      const taken = await addWebhook(ok)
+      t.same(await one.record([refused(webhook.id), refused(taken.webhook.id)]), [])
+      now = start + DISABLE_AFTER_MS - 1000
+      // of an event that only the one webhook gets
+      await editWebhook(database, webhook.id, { status: 'disabled' })
+      await dispatch({ eventId: (await publish('text')).id })
+      await editWebhook(database, webhook.id, { status: 'enabled' })
+      t.equal(taken.receiver.received.length, 1)
+      await two.record([{ ...outcome(taken.webhook.id, 'ok') }])
+      t.same(await one.record([refused(webhook.id), refused(taken.webhook.id)]), [])
+      now = start + DISABLE_AFTER_MS
+      t.same(await typesOf(await one.record([refused(webhook.id), refused(taken.webhook.id)])), ['webhook.disabled'])
+      const since = new Date(start).toISOString()
+      t.match(await readHealth(database, webhook.id), {
+        status: 'disabled',
+        disabled_reason: `nothing was accepted since ${since}, the last body was refused: rejected: status 413`,
+      })
+      t.match(await readHealth(database, taken.webhook.id), { status: 'enabled', failing_since: new Date(now) })
+      now = start + 2 * DISABLE_AFTER_MS
+      t.same(await typesOf(await one.record([refused(taken.webhook.id)])), ['webhook.disabled'], 'it starts anew')
+    },
+  )
+
+  await t.test('every process sees that a webhook is held, and that the hold is over', async (t) => {
+    const { webhook } = await addWebhook(ok)
+    const held = async () => (await registry.current()).byId.get(webhook.id)!.state
+    let now = Date.now()
+    const { record } = transitions({ now: () => new Date(now) })
+    const resumeAt = new Date(now + 30_000)
+    const { failure } = outcome(webhook.id, 'failed')
+    t.same(await record([{ webhookId: webhook.id, health: HEALTHY, failure: { ...failure!, resumeAt } }]), [])
+    t.match(await held(), { state: 'healthy', failures: 1, resumeAt })
+    t.same(await record([{ webhookId: webhook.id, health: await held(), failure: null }]), [], 'an attempt in flight')
+    t.match(await held(), { state: 'healthy', resumeAt })
+    now += 30_000
+    t.same(await record([{ webhookId: webhook.id, health: await held(), failure: null }]), [], 'no notice')
+    t.same(await held(), HEALTHY)
   })
 
   await t.test('a disabled webhook makes no further notices', async (t) => {

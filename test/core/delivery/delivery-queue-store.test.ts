@@ -82,6 +82,9 @@ t.test('delivery queues', async (t) => {
       await add('abandoned', `holder = 'one', held_until = now() - interval '1 minute'`),
       await add('probe ahead', `health = 'failing', probe_at = now() + interval '1 minute'`),
       await add('probe due', `health = 'failing', probe_at = now() - interval '1 minute'`),
+      await add('told to wait', `resume_at = now() + interval '1 minute'`),
+      await add('told to wait until now', `resume_at = now() - interval '1 minute'`),
+      await add('both', `health = 'failing', probe_at = now(), resume_at = now() + interval '1 minute'`),
     ]
     const deleted = await add('deleted')
     await dispatch({ eventId: (await publish('text')).id })
@@ -105,7 +108,7 @@ t.test('delivery queues', async (t) => {
     const found = await find()
     t.same(
       found.map(({ webhookId }) => named.get(webhookId)),
-      ['due', 'abandoned', 'probe due', 'deleted', 'recovering'],
+      ['due', 'abandoned', 'probe due', 'told to wait until now', 'deleted', 'recovering'],
     )
     t.ok(
       found.every(({ at }) => at <= before),

@@ -4,8 +4,11 @@ import {
   ATTEMPT_OUTCOMES,
   JITTER,
   nextState,
+  requestedWaitS,
+  RETRY_AFTER_LIMIT_S,
   retryAfterS,
   saysGone,
+  subjectOf,
   UNANSWERED_FACTOR,
   type Result,
   outcomeOfStatus,
@@ -142,6 +145,10 @@ t.test('Retry-After is seconds or a date, and nothing else', async (t) => {
   t.equal(retryAfterS(' 0 ', NOW), 0)
   t.equal(retryAfterS('Fri, 02 Jan 2026 03:05:05 GMT', NOW), 60)
   t.equal(retryAfterS('Fri, 02 Jan 2025 03:05:05 GMT', NOW), 0, 'a time in the past')
+  t.equal(retryAfterS('Friday, 02-Jan-26 03:05:05 GMT', NOW), 60)
+  t.equal(retryAfterS('Fri Jan  2 03:05:05 2026', NOW), 60)
+  t.equal(retryAfterS('99999999999', NOW), 99_999_999_999)
+  t.ok(retryAfterS('9'.repeat(400), NOW)! > 1e300)
   for (const header of [
     null,
     '',
@@ -150,37 +157,63 @@ t.test('Retry-After is seconds or a date, and nothing else', async (t) => {
     '1e3',
     'soon',
     '2026-01-02T03:05:05Z',
-    '99999999999',
     'Xxx, 99 Xxx 2026 99:99:99 GMT',
   ]) {
     t.equal(retryAfterS(header, NOW), undefined, String(header))
   }
 })
 
-t.test('the Retry-After of 429 and 503 is followed from the slot up to an hour or twice the slot', async (t) => {
-  const wait = (statusCode: number, retryAfter: string, attemptsInSchedule = 1) =>
-    delayMs(
-      stateAfter({
-        outcome: 'rejected',
-        attemptsInSchedule,
-        now: NOW,
-        random: 0,
-        answer: { statusCode, retryAfter },
+t.test(
+  'the Retry-After of 429 and 503 is followed, up to a day; one that is shorter than the slot uses up no slot',
+  async (t) => {
+    const after = (statusCode: number, retryAfter: string, attemptsInSchedule = 1) => {
+      const answer = { statusCode, retryAfter }
+      const state = stateAfter({ outcome: 'rejected', attemptsInSchedule, now: NOW, random: 0, answer })
+      return [delayMs(state) / 1000, state.status === 'pending' && state.keepsSlot === true]
+    }
+    t.same(after(429, '30', 2), [30, true], 'not the slot of 300 s')
+    t.same(after(429, '7200'), [7200, false], 'longer than the slot of 5 s')
+    t.same(after(429, '5'), [5, false])
+    t.same(after(429, '1'), [1, true])
+    t.same(after(503, '0'), [1, true], 'a second at least')
+    t.same(after(503, 'Fri, 02 Jan 2026 03:05:06 GMT'), [61, false])
+    t.same(after(503, 'Friday, 02-Jan-26 03:05:06 GMT'), [61, false])
+    t.same(after(503, 'Fri Jan  2 03:05:06 2026'), [61, false])
+    t.same(after(503, 'Fri, 02 Jan 2025 03:05:05 GMT'), [1, true], 'a date in the past')
+    t.same(after(429, '9'.repeat(400)), [86_400, false], 'a day at most')
+    t.same(after(429, '1', 10), [NaN, false], 'dead after the last slot')
+    t.same(after(500, '120'), [5, false], 'the Retry-After of other answers is ignored')
+    const header = fc.oneof(fc.string(), fc.bigInt({ min: 0n }).map(String), fc.integer({ max: 400_000 }).map(String))
+    fc.assert(
+      fc.property(header, slot, random, (retryAfter, n, random) => {
+        const answer = { statusCode: 503, retryAfter }
+        const state = stateAfter({ outcome: 'rejected', attemptsInSchedule: n, now: NOW, random, answer })
+        const requestedS = requestedWaitS(answer, NOW)
+        const waitMs = (requestedS ?? slotS(n, 'rejected')) * 1000
+        const isShorter = waitMs < slotS(n, 'rejected') * 1000
+        if (state.status !== 'pending' || waitMs < 1000 || waitMs > RETRY_AFTER_LIMIT_S * 1000) return false
+        // never early, and late by less than a fifth
+        const isInTime = delayMs(state) >= waitMs && delayMs(state) < waitMs * (1 + JITTER)
+        return isInTime && isShorter === (state.keepsSlot === true)
       }),
-    ) / 1000
-  t.equal(wait(429, '120'), 120)
-  t.equal(wait(503, 'Fri, 02 Jan 2026 03:05:06 GMT'), 61)
-  t.equal(wait(429, '1'), 5, 'not before the slot')
-  t.equal(wait(429, '999999999'), 3600, 'an hour at most after a short slot')
-  t.equal(wait(429, '999999999', 4), 14_400, 'twice the slot after a long one')
-  t.equal(wait(500, '120'), 5, 'the Retry-After of other answers is ignored')
-  fc.assert(
-    fc.property(fc.string(), slot, random, (retryAfter, n, random) => {
-      const answer = { statusCode: 503, retryAfter }
-      const ms = delayMs(stateAfter({ outcome: 'rejected', attemptsInSchedule: n, now: NOW, random, answer }))
-      const bound = Math.max(slotS(n, 'rejected') * 2, 3600) * 1000 * (1 + JITTER)
-      return ms >= slotS(n, 'rejected') * 1000 && ms <= bound
-    }),
+    )
+  },
+)
+
+t.test('a failure says something about the receiver, about this body, or about the relay alone', async (t) => {
+  const subjects = (statusCodes: number[]) =>
+    statusCodes.map((statusCode) => subjectOf({ outcome: 'rejected', statusCode }))
+  const others = [301, 307, 401, 402, 403, 404, 407, 408, 410, 418, 425, 429, 500, 502, 503, 504, 599]
+  t.same(new Set(subjects([400, 405, 406, 409, 411, 413, 414, 415, 422, 431])), new Set(['body']))
+  t.same(new Set(subjects(others)), new Set(['receiver']))
+  const byOutcome = (outcome: AttemptOutcome) => subjectOf({ outcome, statusCode: null })
+  t.same((['timeout', 'connection_failed', 'invalid_response'] as const).map(byOutcome), Array(3).fill('receiver'))
+  t.same((['not_sent', 'target_refused'] as const).map(byOutcome), ['relay', 'relay'])
+  t.equal(subjectOf({ outcome: 'rejected', statusCode: 403, final: 'SNS can never take it' }), 'body')
+  t.equal(
+    subjectOf({ outcome: 'rejected', statusCode: 200 }),
+    'receiver',
+    'a 2xx that fails the condition of its webhook',
   )
 })
 

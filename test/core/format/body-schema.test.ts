@@ -9,6 +9,7 @@ import { SAMPLE_CHANGE } from '../../../src/core/event/sample.js'
 import { stringifyJson, type JsonObject } from '../../../src/core/platform/json.js'
 import { AlertChange, SnsNotification, TestChange, WebhookNotice } from '../../../src/core/format/body-schema.js'
 import { cutBody, formatEvent, withIndicators } from '../../../src/core/format/body.js'
+import { HEALTHY } from '../../../src/core/circuit/health.js'
 import { createCircuitTransitions } from '../../../src/core/circuit/transitions.js'
 import { createTestWorkers } from '../../helpers/workers.js'
 import { storedEvent } from './inputs.js'
@@ -64,9 +65,8 @@ t.test('a stored notice matches its schema', async (t) => {
   const { database, addWebhook } = await createTestWorkers(t)
   const { webhook } = await addWebhook(() => ({ status: 204 }))
   const circuit = createCircuitTransitions({ database, disableAfterMs: 1 })
-  const [id] = await circuit.record([
-    { webhookId: webhook.id, state: 'healthy', failure: { reason: 'rejected: status 410', gone: true } },
-  ])
+  const failure = { reason: 'rejected: status 410', gone: true, subject: 'receiver', resumeAt: null } as const
+  const [id] = await circuit.record([{ webhookId: webhook.id, health: HEALTHY, failure }])
   const event = await findEvent(database, id!)
   isOf(t, 'WebhookNotice', formatEvent(event!, undefined).body, event!.type)
 })
