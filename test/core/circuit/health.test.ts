@@ -364,8 +364,8 @@ t.test(
           // only a failure of the receiver opens a circuit, and a hold ends only when it is over
           const isOpened = health.state !== 'failing' && change.health.state === 'failing'
           if (isOpened && !(step.kind === 'failure' && step.subject === 'receiver')) return false
-          if (health.resumeAt !== null && health.resumeAt > now && !(change.health.resumeAt! >= health.resumeAt))
-            return false
+          const isHeld = health.resumeAt !== null && health.resumeAt > now
+          if (isHeld && !(change.health.resumeAt! >= health.resumeAt!)) return false
           if (change.notice === 'webhook.failing' && isNoticed) return false
           if (change.notice === 'webhook.recovered' && health.state !== 'recovering') return false
           if ((change.notice === 'webhook.disabled') !== (change.disable !== undefined)) return false
