@@ -177,6 +177,7 @@ more: 1
 `
   t.match(problems(text), [
     /^3: aa: url must start with https/,
+    /^5: aa: filter\/x\/0\/prefixes there is no operator of this name/,
     /^11: bb: headers\/x-key needs the environment variable NOT_SET/,
     /^12: webhook 3: name is required$/,
     /^17: cc: headers\/x-key is \*{8}, but there is no value to keep/,
