@@ -1,8 +1,8 @@
 /**
- * The HTTP side: Fastify with its plugins, the API's document and the routes.
+ * Builds the HTTP server: Fastify with its plugins, the OpenAPI document and the routes.
  *
- * Promise: builds and never listens; everything under /v1 needs a key; what a schema does not know is refused, never
- * dropped.
+ * Guarantee: this file builds the server and never listens. Every route under /v1 requires an API key. A field or parameter
+ * that the route's schema does not list is refused, never dropped.
  */
 import helmet from '@fastify/helmet'
 import swagger from '@fastify/swagger'
@@ -66,7 +66,7 @@ export interface HttpOptions
   access: Access
 }
 
-/** What the document names: each stands once, and the routes refer to it. */
+/** The schemas that the OpenAPI document defines once, under their `$id`; the routes refer to them. */
 const RESOURCES = [
   WebhookView,
   WebhookWithSecret,
@@ -86,15 +86,16 @@ const RESOURCES = [
 ]
 
 /**
- * An event loop whose turns take so long on average cannot answer SNS in time: better a 503 at once, which SNS repeats.
- * It is sampled seldom, since one pause that outlasts a sample leaves it without a value, which counts as endless.
+ * Above this average event loop delay (ms) the process cannot answer SNS in time, so it answers 503 at once and SNS retries.
+ * The sample interval is long because a pause longer than one interval leaves it without a value, which the plugin treats as
+ * an infinite delay.
  */
 const PRESSURE = { maxEventLoopDelay: 1000, sampleInterval: 5000 }
 const RETRY_AFTER_S = 5
-/** The longest topic ARN, URL-encoded. */
+/** The length of the longest topic ARN, URL-encoded. */
 const MAX_PARAM_LENGTH = 600
 
-/** The API, and /sns and /docs beside it. */
+/** Builds the server of the API, /sns, /docs and the health routes. */
 export async function createHttp(options: HttpOptions): Promise<FastifyInstance> {
   return createBareHttp(options, async (http) => {
     for (const resource of RESOURCES) http.addSchema(resource)
@@ -102,7 +103,7 @@ export async function createHttp(options: HttpOptions): Promise<FastifyInstance>
     await http.register(swaggerUi, {
       routePrefix: '/docs',
       staticCSP: true,
-      // a relay on plain http inside a network has no https to upgrade to
+      // a relay that is served over plain http has no https to upgrade to
       transformStaticCSP: (csp) => csp.replace('upgrade-insecure-requests;', ''),
       uiConfig: { persistAuthorization: true, docExpansion: 'list', tryItOutEnabled: true },
     })
@@ -125,7 +126,7 @@ async function addApi(v1: FastifyInstance, options: HttpOptions): Promise<void> 
   closeParameters(v1)
   takeJson(v1)
   v1.addHook('onRequest', async ({ url }) => {
-    // PostgreSQL's texts cannot hold NUL: nothing is found by one.
+    // PostgreSQL's text type cannot hold NUL, so no id or ARN contains it
     if (url.includes('%00')) throw new Refusal('invalid_request', 'The URL must not contain NUL (%00).')
   })
   await v1.register(webhookRoutes, options)
@@ -142,14 +143,14 @@ async function addApi(v1: FastifyInstance, options: HttpOptions): Promise<void> 
   await v1.register(auditRoutes, options)
 }
 
-/** Health alone: what a process without the API serves. */
+/** Builds the server of a process without the API: only the health and metrics routes. */
 export async function createWorkerHttp(
   options: OpsRouteOptions & { log: FastifyBaseLogger },
 ): Promise<FastifyInstance> {
   return createBareHttp(options, async (http) => void (await http.register(opsRoutes, options)))
 }
 
-/** The API's document. No request is made of these routes, so there is nothing behind them. */
+/** Builds the OpenAPI document. The routes get no dependencies, since no request is made to them. */
 export async function createDocument(): Promise<object> {
   const http = await createHttp({ log: createLogger('silent') } as unknown as HttpOptions)
   try {
@@ -160,7 +161,7 @@ export async function createDocument(): Promise<object> {
   }
 }
 
-/** What every process serves alike: problems, request ids, the log's lines and safe headers, around the routes. */
+/** Builds a server with what every process has: problem documents, request ids, request logging and security headers. */
 async function createBareHttp(
   { log, access }: Pick<HttpOptions, 'log'> & Partial<Pick<HttpOptions, 'access'>>,
   addRoutes: (http: FastifyInstance) => Promise<void>,
@@ -183,7 +184,7 @@ async function createBareHttp(
     reply.header(REQUEST_ID_HEADER, request.id)
     done()
   })
-  await traceRequests(http, async ({ headers }) => access !== undefined && isKnown(access, headers.authorization))
+  await traceRequests(http, async ({ headers }) => access !== undefined && hasValidKey(access, headers.authorization))
   http.addHook('onResponse', async ({ method, url, log: requestLog }, reply) => {
     const line = { method, url, status_code: reply.statusCode, duration_ms: Math.round(reply.elapsedTime) }
     requestLog.debug(line, 'request')
@@ -199,7 +200,7 @@ async function createBareHttp(
   return http
 }
 
-async function isKnown(access: Access, authorization: string | undefined): Promise<boolean> {
+async function hasValidKey(access: Access, authorization: string | undefined): Promise<boolean> {
   try {
     await access.identify(authorization)
     return true

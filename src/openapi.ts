@@ -1,8 +1,8 @@
 /**
- * The API's document (OpenAPI 3.1): what the routes do not say themselves.
+ * The parts of the OpenAPI 3.1 document that do not come from the routes: its description, tags, security scheme and the
+ * `webhooks` section, which describes the requests that receivers get.
  *
- * Promise: paths and schemas come from the routes, so the document cannot say what the service does not do; its
- * `webhooks` section says what receivers get.
+ * Guarantee: paths and schemas come from the routes, so the document describes what the service does.
  */
 import type { FastifyDynamicSwaggerOptions } from '@fastify/swagger'
 import { SAMPLE_CHANGE } from './core/event/sample.js'
@@ -79,7 +79,7 @@ const RECEIVER_ANSWERS = {
   '2XX': { description: 'Taken. Anything else, redirects included, is tried again.' },
 }
 
-/** What webhooks receive, under the names that the document gives it. */
+/** The bodies that webhooks receive, by their schema names in the document. */
 const BODIES: Record<'AlertChange' | 'TestChange' | 'SnsNotification' | 'WebhookNotice', object> = {
   AlertChange,
   TestChange,
@@ -87,7 +87,7 @@ const BODIES: Record<'AlertChange' | 'TestChange' | 'SnsNotification' | 'Webhook
   WebhookNotice,
 }
 
-const receives = (operationId: string, summary: string, body: keyof typeof BODIES, example: unknown) => ({
+const webhookOperation = (operationId: string, summary: string, body: keyof typeof BODIES, example: unknown) => ({
   post: {
     operationId,
     tags: ['received by webhooks'],
@@ -101,8 +101,8 @@ const receives = (operationId: string, summary: string, body: keyof typeof BODIE
   },
 })
 
-/** Whether a body may be left out: an empty object would do. */
-function isMetByNothing(schema: object = {}): boolean {
+/** Whether a body may be left out: its schema has no required field, so an empty object is valid. */
+function acceptsEmptyObject(schema: object = {}): boolean {
   const { required = [] } = schema as { required?: string[] }
   return required.length === 0
 }
@@ -136,34 +136,34 @@ export const openApiOptions: OpenApiOptions = {
     },
     security: [{ key: [] }],
     webhooks: {
-      alertChange: receives('receiveAlertChange', 'alert.created, alert.updated, alert.quiet', 'AlertChange', {
+      alertChange: webhookOperation('receiveAlertChange', 'alert.created, alert.updated, alert.quiet', 'AlertChange', {
         ...SAMPLE_CHANGE,
         relay: RELAY_EXAMPLE,
       }),
-      notification: receives('receiveNotification', 'sns.notification', 'SnsNotification', {
+      notification: webhookOperation('receiveNotification', 'sns.notification', 'SnsNotification', {
         message: { AlarmName: 'root-login', NewStateValue: 'ALARM' },
         subject: 'ALARM: "root-login"',
         relay: { ...ORIGIN_EXAMPLE, type: 'sns.notification' },
       }),
-      webhookNotice: receives(
+      webhookNotice: webhookOperation(
         'receiveWebhookNotice',
         'webhook.failing, webhook.recovered, webhook.disabled',
         'WebhookNotice',
         NOTICE_EXAMPLE,
       ),
-      test: receives('receiveTest', 'webhook.test', 'TestChange', {
+      test: webhookOperation('receiveTest', 'webhook.test', 'TestChange', {
         ...SAMPLE_CHANGE,
         relay: { ...ORIGIN_EXAMPLE, type: 'webhook.test', topic_arn: null },
       }),
     },
   },
-  // the plugin says of every body that it must be there
+  // the plugin marks every body as required
   transformObject: (document) => {
     if (!('openapiObject' in document)) return document.swaggerObject
     for (const operations of Object.values(document.openapiObject.paths ?? {})) {
       const { requestBody } = operations?.post ?? {}
       const [media] = requestBody && 'content' in requestBody ? Object.values(requestBody.content) : []
-      if (requestBody && 'required' in requestBody) requestBody.required = !isMetByNothing(media?.schema)
+      if (requestBody && 'required' in requestBody) requestBody.required = !acceptsEmptyObject(media?.schema)
     }
     return document.openapiObject
   },

@@ -1,18 +1,18 @@
-/** Serializers of answers, made from the schemas of the routes: one a schema, however many routes and statuses have it. */
+/** Response serializers, compiled once per schema and shared by all routes and statuses that use the schema. */
 import { SerializerSelector } from '@fastify/fast-json-stringify-compiler'
 
 type Factory = ReturnType<typeof SerializerSelector>
 
-/** Making one takes milliseconds, and there are hundreds of them, most for problems: at each start that was half a second. */
+/** Compiling takes milliseconds each; compiling one per route and status added half a second to every start. */
 export function createSerializerFactory(): Factory {
   const build = SerializerSelector()
   return (...options) => {
     const compile = build(...options)
-    const made = new Map<string, ReturnType<typeof compile>>()
+    const compiled = new Map<string, ReturnType<typeof compile>>()
     return (route) => {
       const key = JSON.stringify(route.schema)
-      const serializer = made.get(key) ?? compile(route)
-      made.set(key, serializer)
+      const serializer = compiled.get(key) ?? compile(route)
+      compiled.set(key, serializer)
       return serializer
     }
   }

@@ -1,7 +1,8 @@
 /**
- * Access to /v1: every route needs a key with the scope that its method and path ask for, and says so in the document.
+ * Access to /v1: a hook requires an API key with the scope of the route's method and path, and documents that scope. Also
+ * writes the audit entries of requests.
  *
- * Promise: a route that is added asks for a scope by itself; nothing of a request is read before its key passed.
+ * Guarantee: every route that is added requires a scope. The key is checked before the body of a request is read.
  */
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import type { Access, Caller } from '../core/access/access.js'
@@ -11,17 +12,17 @@ import { insertAuditEntry } from '../core/access/audit-store.js'
 import type { Queryable } from '../core/platform/database.js'
 import { problemResponses } from './problems.js'
 
-/** Secrets, who may feed us, and who may do what. */
+/** Routes that reveal secrets, approve topics, manage keys or read the audit log. */
 const ADMIN_PATHS = /^\/v1\/(keys|audit)(\/|$)|\/(secret|approve)(\/|$)/
 const CALLER = 'caller'
 
-/** The scope that a route needs. @param path as it is registered, parameters by name */
+/** The scope that a route requires. @param path as registered, with the names of parameters */
 export function scopeOf(method: string, path: string): Scope {
   if (ADMIN_PATHS.test(path)) return 'admin'
   return method === 'GET' || method === 'HEAD' ? 'read' : 'write'
 }
 
-/** Guards the routes that are added to `v1` from now on. */
+/** Requires a key for every route that is added to `v1` after this call. */
 export function requireKeys(v1: FastifyInstance, access: Access): void {
   v1.decorateRequest(CALLER)
   v1.addHook('onRoute', (route) => {
@@ -36,13 +37,16 @@ export function requireKeys(v1: FastifyInstance, access: Access): void {
   })
 }
 
-/** Writes down what a request changes. @param tx the transaction of the change; call it before what locks the registry */
-export async function audit<What extends object>(
+/**
+ * Inserts the audit entry of a change that a request makes.
+ * @param tx the transaction of the change; call this before the statement that locks the registry
+ */
+export async function audit<T extends object>(
   tx: Queryable,
   request: FastifyRequest,
-  what: { action: AuditAction; target: string | null } & Change<What>,
+  entry: { action: AuditAction; target: string | null } & Change<T>,
 ): Promise<void> {
   const { actor } = request.getDecorator<Caller>(CALLER)
-  const { action, target, ...change } = what
+  const { action, target, ...change } = entry
   await insertAuditEntry(tx, { actor, action, target, requestId: request.id, changes: changesOf(change) }, new Date())
 }

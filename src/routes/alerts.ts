@@ -1,4 +1,4 @@
-/** /v1/alerts: the memory of alerts. */
+/** /v1/alerts: alerts, the values seen in them, and their changes. */
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { Type } from 'typebox'
 import { findAlert, listAlerts, listAlertValues } from '../core/alert/alert-list.js'
@@ -19,15 +19,15 @@ export interface AlertRouteOptions {
 }
 
 const Params = Type.Object({ id: Type.String({ minLength: 1, maxLength: 200, description: 'An alert id.' }) })
-/** Fastify's own serializer would round large numbers, and these answers hold values from outside. */
-const losslessly = () => (answer: unknown) => stringifyJson(answer as Json)
+/** Keeps every digit of a number: these answers hold received values, and Fastify's own serializer rounds large ones. */
+const losslessSerializer = () => (answer: unknown) => stringifyJson(answer as Json)
 const tags = ['alerts']
 
 export const alertRoutes: FastifyPluginAsyncTypebox<AlertRouteOptions> = async (http, { database }) => {
   http.get(
     '/alerts',
     {
-      serializerCompiler: losslessly,
+      serializerCompiler: losslessSerializer,
       schema: {
         operationId: 'listAlerts',
         tags,
@@ -57,7 +57,7 @@ export const alertRoutes: FastifyPluginAsyncTypebox<AlertRouteOptions> = async (
   http.get(
     '/alerts/:id',
     {
-      serializerCompiler: losslessly,
+      serializerCompiler: losslessSerializer,
       schema: {
         operationId: 'getAlert',
         tags,
@@ -79,7 +79,7 @@ export const alertRoutes: FastifyPluginAsyncTypebox<AlertRouteOptions> = async (
   http.get(
     '/alerts/:id/values',
     {
-      serializerCompiler: losslessly,
+      serializerCompiler: losslessSerializer,
       schema: {
         operationId: 'listAlertValues',
         tags,

@@ -1,10 +1,10 @@
-/** What the document says of a success. */
+/** Response schemas of successful answers, for the OpenAPI document. */
 import type { TSchema } from 'typebox'
 
 /**
- * The response schema of an answer in JSON.
- * @param description what it means that this is the answer
- * @param example an answer of a real run
+ * The response schema of a JSON answer.
+ * @param description what the answer means
+ * @param example an answer from a real run
  */
 export function answer<T extends TSchema>(description: string, schema: T, example?: object) {
   return {

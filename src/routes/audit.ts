@@ -1,4 +1,4 @@
-/** /v1/audit: who changed what. */
+/** /v1/audit: lists the audit log. */
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { Type } from 'typebox'
 import { AuditEntry } from '../core/access/audit.js'
@@ -21,7 +21,7 @@ export const auditRoutes: FastifyPluginAsyncTypebox<AuditRouteOptions> = async (
   http.get(
     '/audit',
     {
-      // Fastify's own serializer would round large numbers: changes hold what operators wrote, digit by digit.
+      // keeps every digit of the numbers in `changes`; Fastify's own serializer rounds large ones
       serializerCompiler: () => (answer) => stringifyJson(answer as Json),
       schema: {
         operationId: 'listAuditEntries',

@@ -1,4 +1,4 @@
-/** What Node would answer by itself, before there is a request: these are problems too. */
+/** Problem documents for the requests that Node or Fastify would otherwise refuse without one. */
 import { STATUS_CODES, type ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 import type { ConnectionError, FastifyInstance } from 'fastify'
@@ -6,7 +6,7 @@ import { Refusal } from '../core/platform/errors.js'
 import { REQUEST_ID_HEADER, requestIdOf } from '../core/platform/request-id.js'
 import { PROBLEM_TYPE, problemOf } from './problems.js'
 
-/** Answers what is no HTTP request and closes the connection, for Fastify's `clientErrorHandler`. */
+/** Answers input that is not a valid HTTP request and closes the connection, as Fastify's `clientErrorHandler`. */
 export function answerUnreadable(this: FastifyInstance, error: ConnectionError, socket: Socket): void {
   if (socket.writable && !isAnswered(socket)) {
     const requestId = requestIdOf(undefined)
@@ -17,7 +17,10 @@ export function answerUnreadable(this: FastifyInstance, error: ConnectionError, 
   socket.destroy()
 }
 
-/** Whether an answer is under way already: what comes after its headers would be read as a part of it. Node looks there too. */
+/**
+ * Whether the headers of an answer were sent already: anything written now would be read as a part of its body. Node itself
+ * checks the same private field.
+ */
 function isAnswered(socket: Socket & { _httpMessage?: ServerResponse }): boolean {
   return socket._httpMessage?.headersSent === true
 }
@@ -48,8 +51,8 @@ function responseOf(status: number, body: string, requestId: string): string {
 }
 
 /**
- * Takes requests that Node would refuse without a body: one without a Host header (RFC 9112 section 3.2) is a problem, and
- * an Expect header of another kind than 100-continue is passed over (RFC 9110 section 10.1.1 allows it).
+ * Handles two kinds of requests that Node would refuse without a body. A request without a Host header (RFC 9112 section
+ * 3.2) is refused with a problem; an Expect header other than 100-continue is ignored (RFC 9110 section 10.1.1 allows it).
  */
 export function answerOddRequests(http: FastifyInstance): void {
   http.server.on('checkExpectation', (request, response) => void http.server.emit('request', request, response))
@@ -59,7 +62,7 @@ export function answerOddRequests(http: FastifyInstance): void {
   })
 }
 
-/** While the process stops, what still comes in on open connections is a problem: 503, come again. */
+/** Refuses requests on open connections with 503 while the process stops, so that clients retry them. */
 export function refuseWhileClosing(http: FastifyInstance): void {
   let isClosing = false
   http.addHook('preClose', async () => void (isClosing = true))

@@ -1,7 +1,7 @@
 /**
- * Deliveries and attempts: what was sent, what came back, and another try.
+ * /v1/deliveries: lists deliveries and their attempts, and retries deliveries.
  *
- * Promise: a retry by hand is one attempt, also while another retry waits, and begins the schedule anew.
+ * Guarantee: a retry by request makes one attempt, even if a scheduled retry is waiting, and restarts the retry schedule.
  */
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { Type, type Static } from 'typebox'
@@ -29,7 +29,7 @@ export interface DeliveryRouteOptions {
 const { id: deliveryId, event_id: eventId, webhook_id: webhookId, status } = Delivery.properties
 const DeliveryParams = Type.Object({ id: deliveryId })
 const ListQuery = Type.Object({ ...PageQuery, status: Type.Optional(status), ...TimeRange })
-/** How many deliveries one request restarts. */
+/** The most deliveries that one request restarts. */
 const RETRY_LIMIT = 1000
 const BulkRetry = Type.Object(
   {

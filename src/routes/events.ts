@@ -1,8 +1,8 @@
 /**
- * /v1/events: what was accepted, and sending it again.
+ * /v1/events: lists and shows accepted events, and replays them.
  *
- * Promise: an event shows exactly the body that webhooks receive; a replay keeps the event's id, so receivers that took
- * it before know it again.
+ * Guarantee: an event is shown with exactly the body that webhooks receive. A replay keeps the event's id, so receivers can
+ * detect the duplicate.
  */
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { Type } from 'typebox'
@@ -93,7 +93,7 @@ export const eventRoutes: FastifyPluginAsyncTypebox<EventRouteOptions> = async (
   http.get(
     '/events/:id',
     {
-      // Fastify's own serializer would round large numbers: this answer holds documents from outside.
+      // keeps every digit of the numbers in received documents; Fastify's own serializer rounds large ones
       serializerCompiler: () => (answer) => stringifyJson(answer as Json),
       schema: {
         operationId: 'getEvent',
@@ -148,6 +148,10 @@ export const eventRoutes: FastifyPluginAsyncTypebox<EventRouteOptions> = async (
   )
 }
 
+/**
+ * The ids of the webhooks that a replay goes to: those chosen, or every enabled webhook that wants the event.
+ * @throws Refusal 'invalid_request' if a chosen webhook is not enabled
+ */
 async function replayTargets(
   { database, registry }: EventRouteOptions,
   event: StoredEvent,

@@ -1,4 +1,4 @@
-/** Answers of a real run to the examples of their requests; test/openapi.test.ts asks for them again and compares. */
+/** Example answers from a real run; test/openapi.test.ts repeats the requests and compares the answers. */
 
 export const CREATED_WEBHOOK = {
   id: 'wh_01a21f6dad70716ab6866d2691fad58d',

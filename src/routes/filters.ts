@@ -1,4 +1,4 @@
-/** /v1/filters/test: does a filter match, and if not, why. */
+/** /v1/filters/test: tells whether a filter matches an event, and where it does not. */
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { Type } from 'typebox'
 import { loadContent } from '../core/delivery/content.js'
@@ -20,7 +20,7 @@ export interface FilterRouteOptions {
 const AnyObject = (description: string) =>
   Type.Unsafe<JsonObject>({ type: 'object', additionalProperties: true, description })
 
-const Question = Type.Object(
+const FilterTest = Type.Object(
   {
     filter: AnyObject('The filter policy.'),
     event: Type.Optional(AnyObject('A body as a webhook of the format `change` receives it.')),
@@ -36,7 +36,7 @@ const Question = Type.Object(
     ],
   },
 )
-const Answer = Type.Object({
+const FilterTestResult = Type.Object({
   matches: Type.Boolean(),
   failed: Type.Array(Type.Object({ path: Type.String(), reason: Type.String() }), {
     description: 'Where the event fails the filter, JSON pointers into the event; empty when it matches.',
@@ -53,9 +53,9 @@ export const filterRoutes: FastifyPluginAsyncTypebox<FilterRouteOptions> = async
         tags: ['webhooks'],
         summary: 'Test a filter',
         description: 'Against an event given here, or a stored one. Nothing is sent and nothing is kept.',
-        body: Question,
+        body: FilterTest,
         response: {
-          200: answer('Whether the event matches, and where it does not.', Answer),
+          200: answer('Whether the event matches, and where it does not.', FilterTestResult),
           ...problemResponses(400, 401, 404, 415),
         },
       },

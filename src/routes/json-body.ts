@@ -1,9 +1,9 @@
-/** Request bodies in JSON. An empty one is no body, whatever its content-type says. */
+/** Parsers of JSON request bodies. An empty body counts as no body, whatever the content-type. */
 import type { FastifyInstance } from 'fastify'
 import { messageOf, Refusal } from '../core/platform/errors.js'
 import { parseJson } from '../core/platform/json.js'
 
-/** For the routes of this plugin: numbers become JavaScript's, and keys into prototypes are refused. */
+/** Parses bodies for the routes of this plugin: numbers become JavaScript numbers, keys such as `__proto__` are refused. */
 export function takeJson(http: FastifyInstance): void {
   const parse = http.getDefaultJsonParser('error', 'error')
   http.removeContentTypeParser('application/json')
@@ -13,7 +13,7 @@ export function takeJson(http: FastifyInstance): void {
   })
 }
 
-/** For the routes of this plugin that take documents: numbers keep every digit. */
+/** Parses bodies for the routes of this plugin without loss: numbers keep every digit. */
 export function takeLosslessJson(http: FastifyInstance): void {
   http.removeContentTypeParser('application/json')
   http.addContentTypeParser('application/json', { parseAs: 'string' }, (_request, body, done) => {

@@ -1,7 +1,7 @@
 /**
- * /v1/keys: who may use the API.
+ * /v1/keys: creates, lists and revokes API keys.
  *
- * Promise: a key is in the answer that makes it, nowhere else; what is revoked is refused from the next request on.
+ * Guarantee: the text of a key is only in the answer that creates it. A revoked key is refused from the next request on.
  */
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { Type } from 'typebox'

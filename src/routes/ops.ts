@@ -1,4 +1,4 @@
-/** Health: is the process alive, and can it do its work. */
+/** /healthz, /readyz and /metrics: liveness, readiness and Prometheus metrics of the process. */
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { Type } from 'typebox'
 import type { Database } from '../core/platform/database.js'
@@ -87,6 +87,7 @@ export const opsRoutes: FastifyPluginAsyncTypebox<OpsRouteOptions> = async (http
   )
 }
 
+/** 'ok', or the message of the error. */
 async function check(ping: Promise<void>): Promise<string> {
   return withDeadline(ping, CHECK_DEADLINE_MS, 'the check').then(
     () => 'ok',

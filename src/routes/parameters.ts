@@ -1,4 +1,4 @@
-/** What a route under /v1 takes: parameters that it does not know are refused, and what has a default may be left out. */
+/** Schemas of the routes under /v1: unknown query parameters are refused, and fields with a default are optional. */
 import type { FastifyInstance } from 'fastify'
 
 interface ObjectSchema {
@@ -10,8 +10,8 @@ interface ObjectSchema {
 const NO_PARAMETERS: ObjectSchema = { type: 'object', properties: {} }
 
 /**
- * For the routes that are added to `v1` from now on. A request without a body has an empty one, so that what is missing
- * in it is named.
+ * Applies to every route that is added to `v1` after this call. A request without a body is validated as an empty object, so
+ * that the refusal names the missing fields.
  */
 export function closeParameters(v1: FastifyInstance): void {
   v1.addHook('onRoute', (route) => {

@@ -1,4 +1,4 @@
-/** /v1/webhooks/{id}/preview: what a webhook would receive of an event, without sending it. */
+/** /v1/webhooks/{id}/preview: renders the request that a webhook would receive for an event, without sending it. */
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { Type } from 'typebox'
 import { previewDelivery } from '../core/delivery/preview.js'

@@ -1,7 +1,8 @@
 /**
- * Problems: every answer that is no success is an RFC 9457 problem document.
+ * Turns errors into RFC 9457 problem documents.
  *
- * Promise: bad input is named field by field; an error of our own is logged in full and told in general.
+ * Guarantee: every thrown error is answered with a problem document. A validation problem lists the invalid fields. An
+ * internal error is logged in full, and its details are not sent to the client.
  */
 import { STATUS_CODES } from 'node:http'
 import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
@@ -33,7 +34,7 @@ export type Problem = Static<typeof Problem>
 
 export const PROBLEM_TYPE = 'application/problem+json'
 
-/** What each status means where a route says nothing else. */
+/** The description of each status in the OpenAPI document, unless a route has its own. */
 const MEANINGS = {
   400: 'The request is wrong: `errors` names each field or parameter at fault.',
   401: 'There is no key in the request, or none that is valid.',
@@ -60,16 +61,16 @@ export function problemResponse(description: string) {
 export function registerProblems(http: FastifyInstance): void {
   http.addSchema(Problem)
   http.setErrorHandler((error: FastifyError, request, reply) => answerError(error, request, reply))
-  // asked for by plugins, such as that of the files of /docs
+  // plugins call this, such as the one that serves the files of /docs
   http.setNotFoundHandler((request, reply) => answerError(notFound(request), request, reply))
 }
 
-/** Answers a request that is for no route, before its body is read. */
+/** Refuses a request that matches no route, before its body is read. */
 export function refuseUnknownPaths(http: FastifyInstance): void {
   http.addHook('onRequest', (request, _reply, done) => done(request.is404 ? notFound(request) : undefined))
 }
 
-/** Answers a URL that the router cannot read, for Fastify's `frameworkErrors`: no hook runs for it. */
+/** Answers a URL that the router cannot parse, as Fastify's `frameworkErrors`. No hook runs, so the request id is set here. */
 export function answerUnroutable(error: FastifyError, request: FastifyRequest, reply: FastifyReply): void {
   reply.header(REQUEST_ID_HEADER, request.id)
   void answerError(error, request, reply)
@@ -88,27 +89,27 @@ function answerError(error: FastifyError | Refusal, request: FastifyRequest, rep
   return reply.code(problem.status).type(PROBLEM_TYPE).serializer(JSON.stringify).send(problem)
 }
 
-/** The document that tells of a refusal. @param refusal undefined: an error of our own */
+/** The problem document of a refusal. @param refusal undefined: an internal error */
 export function problemOf(refusal: Refusal | undefined): Problem {
   const code: RefusalCode | 'internal_error' = refusal?.code ?? 'internal_error'
-  const { status, message, errors } = refusal ?? OWN_FAULT
+  const { status, message, errors } = refusal ?? INTERNAL_ERROR
   return {
     type: `urn:alert-relay:problem:${code}`,
     title: STATUS_CODES[status] ?? 'Error',
     status,
     detail: message,
-    ...(errors.length > 0 ? { errors: errors.map(shownField) } : {}),
+    ...(errors.length > 0 ? { errors: errors.map(toProblemField) } : {}),
   }
 }
 
-const OWN_FAULT = { status: 500, message: 'Something went wrong here; the log says what.', errors: [] }
+const INTERNAL_ERROR = { status: 500, message: 'Something went wrong here; the log says what.', errors: [] }
 
-/** `detail` is what the first versions said, and what is scripted against. */
-function shownField({ path, detail }: FieldError): Static<typeof ProblemField> {
+/** `detail` repeats `message`: the first versions had only `detail`, and clients depend on it. */
+function toProblemField({ path, detail }: FieldError): Static<typeof ProblemField> {
   return { path, message: detail, detail }
 }
 
-/** What Fastify and its plugins refuse, in our words; undefined for an error of our own. */
+/** Maps an error of Fastify or its plugins to a refusal; undefined for an internal error. */
 function refusalOf(error: FastifyError | Refusal, request: FastifyRequest): Refusal | undefined {
   if (error instanceof Refusal) return error
   if (error.validation) return validationRefusal(error, request)
@@ -131,8 +132,11 @@ function refusalOf(error: FastifyError | Refusal, request: FastifyRequest): Refu
   return undefined
 }
 
-/** Refuses unless there is a value: for what a route looked up by id. */
-export function found<T>(value: T | undefined, what: string): T {
-  if (value === undefined) throw new Refusal('not_found', `There is no such ${what}.`)
+/**
+ * Returns a value that was looked up by id.
+ * @throws Refusal 'not_found' if it is undefined
+ */
+export function found<T>(value: T | undefined, name: string): T {
+  if (value === undefined) throw new Refusal('not_found', `There is no such ${name}.`)
   return value
 }

@@ -8,9 +8,9 @@ export const TimeRange = {
 }
 
 /**
- * A parameter or field that passed the schema's date-time format; RFC 3339 knows leap seconds and a year 0, which neither
- * JavaScript nor PostgreSQL can tell.
- * @throws Refusal 'invalid_request' naming it
+ * Parses a parameter or field that passed the schema's date-time format. RFC 3339 allows leap seconds and the year 0, which
+ * JavaScript and PostgreSQL cannot represent.
+ * @throws Refusal 'invalid_request' naming the parameter or field
  */
 export function dateOf<Name extends string>(fields: { [name in Name]?: string | null | undefined }, name: Name) {
   const text = fields[name]
@@ -21,7 +21,7 @@ export function dateOf<Name extends string>(fields: { [name in Name]?: string | 
   throw new Refusal('invalid_request', `${name} ${detail}`, { errors: [{ path: `/${name}`, detail }] })
 }
 
-/** The times of a range, to be put in the place of their texts. */
+/** Parses both ends of a time range. @throws Refusal as `dateOf` does */
 export function rangeOf(range: { since?: string | undefined; until?: string | undefined }) {
   return { since: dateOf(range, 'since'), until: dateOf(range, 'until') }
 }

@@ -1,8 +1,8 @@
 /**
- * Recoveries: a receiver that was down for long, or is new, gets what it failed to take or missed.
+ * /v1/recoveries: starts and shows recoveries, which deliver the events of a period that a webhook failed to take or missed.
  *
- * Promise: what it took or is about to get is not sent again; the work is done in the background, in bounded steps, and a
- * restart of any process does not end it.
+ * Guarantee: deliveries that succeeded or are pending are not sent again. A recovery runs in the background in bounded steps
+ * and survives a restart of any process.
  */
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { Type } from 'typebox'

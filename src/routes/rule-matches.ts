@@ -1,7 +1,8 @@
 /**
- * /v1/rule-matches: detection hits in, alert changes out, for those who have no Matano.
+ * /v1/rule-matches: accepts rule matches and turns them into alert changes, for deployments without Matano.
  *
- * Promise: 202 means that the matches are counted and their changes stored; the record of a match keeps every digit.
+ * Guarantee: 202 means that the matches are counted and the changes of their alerts are stored. Numbers in a match keep every
+ * digit.
  */
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { Type } from 'typebox'
@@ -93,7 +94,7 @@ export const ruleMatchRoutes: FastifyPluginAsyncTypebox<RuleMatchRouteOptions> =
       },
     },
     async ({ body, headers, log }, reply) => {
-      const matches = body.rule_matches as RuleMatch[] // the validator has filled the schema's defaults in
+      const matches = body.rule_matches as RuleMatch[] // the validator has filled in the schema's defaults
       const alerts = await acceptMatches(matches, { idempotencyKey: headers['idempotency-key'], log })
       return reply.code(202).send({ alerts })
     },

@@ -1,8 +1,9 @@
 /**
- * /v1/webhooks/{id}/secret and /public-key: how deliveries are signed.
+ * /v1/webhooks/{id}/secret and /public-key: shows and rotates the signing secret of a webhook.
  *
- * Promise: a shared secret is in the answer that makes it and at /secret; a private key is nowhere: its public half is.
- * Through a rotation every delivery carries both signatures, so a receiver that knows one secret, old or new, verifies all.
+ * Guarantee: a shared secret is only in the answer that creates it and at /secret. A private key is never in an answer; its
+ * public key is. During a rotation every delivery has both signatures, so a receiver can verify with the old or the new
+ * secret.
  */
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { Type, type Static } from 'typebox'
@@ -29,7 +30,7 @@ export interface SigningRouteOptions {
 }
 
 const Params = Type.Object({ id: WebhookView.properties.id })
-/** What a receiver is to be told. */
+/** What a receiver verifies signatures with. */
 export const SigningAnswer = Type.Object({
   secret: Type.Union([Type.String(), Type.Null()], {
     description: 'hmac: the shared secret, `whsec_` and base64; null with ed25519.',
@@ -137,18 +138,18 @@ export const signingRoutes: FastifyPluginAsyncTypebox<SigningRouteOptions> = asy
 }
 
 /**
- * The secret of one's own, or a new one of the kind.
- * @throws Refusal 'invalid_request' naming the field
+ * The given secret, or a new one for this way of signing.
+ * @throws Refusal 'invalid_request' naming the field if the given secret is invalid
  */
-export function secretFor(signing: Webhook['signing'], own: string | undefined): string {
-  const errors = secretErrors(signing, own)
+export function secretFor(signing: Webhook['signing'], given: string | undefined): string {
+  const errors = secretErrors(signing, given)
   if (errors.length > 0) throw new Refusal('invalid_request', `secret ${errors[0]!.detail}`, { errors })
-  return own ?? (signing === 'hmac' ? newSecret() : newSigningKey())
+  return given ?? (signing === 'hmac' ? newSecret() : newSigningKey())
 }
 
-/** What is wrong with a secret of one's own. */
-export function secretErrors(signing: Webhook['signing'], own: string | undefined): FieldError[] {
-  if (own === undefined || (signing === 'hmac' && isSecret(own))) return []
+/** The errors of a secret that the caller gave; none if it gave no secret. */
+export function secretErrors(signing: Webhook['signing'], given: string | undefined): FieldError[] {
+  if (given === undefined || (signing === 'hmac' && isSecret(given))) return []
   const detail =
     signing === 'hmac'
       ? 'must be whsec_ and the base64 of 24 to 64 bytes'
@@ -156,7 +157,7 @@ export function secretErrors(signing: Webhook['signing'], own: string | undefine
   return [{ path: '/secret', detail }]
 }
 
-/** What a receiver is told of a secret: all of a shared one, the public half of a key. */
+/** What a receiver verifies with: the shared secret itself, or the public key of a private key. */
 export function toldOf(secret: string): SigningAnswer {
   const isKey = isSigningKey(secret)
   return { secret: isKey ? null : secret, public_key: isKey ? publicKeyOf(secret) : null }

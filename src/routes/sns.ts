@@ -1,8 +1,9 @@
 /**
- * POST /sns: where SNS confirms and publishes.
+ * POST /sns: the endpoint of SNS subscriptions.
  *
- * Promise: 200 means stored durably (or stored before); 400 and 403 mean that it can never be taken; whatever we could not
- * decide is 503 within 10 s, because SNS waits 15 s and repeats a 5xx but never a 4xx. Nothing is limited by rate here.
+ * Guarantee: 200 means that the message is stored durably, now or before. 400 and 403 mean that it can never be accepted.
+ * Every other failure is answered with 503 within 10 s, because SNS waits 15 s and retries after a 5xx but never after a 4xx.
+ * There is no rate limit on this route.
  */
 import type { FastifyBaseLogger, FastifyInstance, FastifyRequest } from 'fastify'
 import { Type, type Static } from 'typebox'
@@ -23,9 +24,9 @@ export interface SnsRouteOptions {
   metrics: Metrics
 }
 
-/** SNS messages are at most 256 KiB, their JSON escaped again in the envelope. */
+/** An SNS message has at most 256 KiB; the envelope's JSON escapes it again. */
 const BODY_LIMIT = 2 * 1024 * 1024
-/** SNS hears from us within 10 s. */
+/** Below the guaranteed 10 s, to leave time for the answer. */
 const DEADLINE_MS = 9000
 
 const Receipt = Type.Object({
@@ -33,14 +34,14 @@ const Receipt = Type.Object({
   event_id: Type.Optional(Type.String()),
 })
 
-/** What became of a message: the answer, and the rest of its log line. */
-interface Taken {
+/** The result of handling a message: the answer, and the other fields of its log line. */
+interface Handled {
   receipt: Static<typeof Receipt>
   log: Record<string, unknown>
 }
 
 export async function snsRoutes(http: FastifyInstance, options: SnsRouteOptions): Promise<void> {
-  // SNS says text/plain, or application/json under a delivery policy; the bytes are what is parsed, whatever it says.
+  // SNS sends text/plain, or application/json under a delivery policy: the content-type is ignored
   http.removeAllContentTypeParsers()
   http.addContentTypeParser('*', { parseAs: 'buffer' }, (_request, body, done) => done(null, body))
 
@@ -48,7 +49,7 @@ export async function snsRoutes(http: FastifyInstance, options: SnsRouteOptions)
     '/sns',
     {
       bodyLimit: BODY_LIMIT,
-      // SNS is no browser
+      // the security headers are for browsers
       helmet: false,
       schema: {
         operationId: 'receiveSnsMessage',
@@ -85,23 +86,25 @@ export async function snsRoutes(http: FastifyInstance, options: SnsRouteOptions)
   )
 }
 
-async function receive(request: FastifyRequest, options: SnsRouteOptions): Promise<Taken> {
+/** Verifies a message, then handles it. */
+async function receive(request: FastifyRequest, options: SnsRouteOptions): Promise<Handled> {
   if (request.headers['x-amz-sns-rawdelivery'] === 'true') {
     throw new Refusal('raw_delivery', 'Raw message delivery has no signature: turn it off for this subscription.')
   }
   const message = parseSnsMessage(request.body instanceof Buffer ? request.body : Buffer.alloc(0))
   await options.subscriptions.checkTopic(message)
   await options.verifier.verify(message)
-  const { receipt, log } = await take(message, request.log, options)
+  const { receipt, log } = await handle(message, request.log, options)
   const { Type: snsType, MessageId: messageId, TopicArn: topicArn, Timestamp: sentAt } = message
   return { receipt, log: { sns_type: snsType, message_id: messageId, topic_arn: topicArn, sent_at: sentAt, ...log } }
 }
 
-async function take(
+/** Handles a verified message by its type. */
+async function handle(
   message: SnsMessage,
   requestLog: FastifyBaseLogger,
   { subscriptions, accept }: SnsRouteOptions,
-): Promise<Taken> {
+): Promise<Handled> {
   switch (message.Type) {
     case 'SubscriptionConfirmation':
       return { receipt: { result: await subscriptions.begin(message, requestLog) }, log: {} }
@@ -131,7 +134,7 @@ async function take(
   }
 }
 
-/** Whatever went wrong on our side, SNS shall come again. */
+/** Turns an internal error into a 503, so that SNS retries. */
 function undecidedUnlessRefused(error: unknown): never {
   if (error instanceof Refusal) throw error
   throw new Refusal('undecided', 'The message could not be stored now; send it again.', { cause: error })

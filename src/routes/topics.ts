@@ -1,4 +1,4 @@
-/** /v1/topics: the SNS topics that feed us, and the approval of new ones. */
+/** /v1/topics: lists, approves and deletes SNS topics. */
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { Type } from 'typebox'
 import type { Database } from '../core/platform/database.js'

@@ -1,7 +1,8 @@
 /**
- * Validation of requests against the schemas of their routes.
+ * Validates requests against the schemas of their routes.
  *
- * Promise: a refusal names every field at fault at once, as far as that costs little; what is valid is checked once.
+ * Guarantee: a refusal names all invalid fields, up to `MAX_ERRORS`, unless the request is large. A valid request is checked
+ * once.
  */
 import { Ajv, type Options as AjvOptions, type ValidateFunction } from 'ajv'
 import formats from 'ajv-formats'
@@ -9,21 +10,21 @@ import type { FastifyError, FastifyRequest, FastifySchemaCompiler } from 'fastif
 import { Refusal, type FieldError } from '../core/platform/errors.js'
 import { memberPath } from '../core/platform/json-pointer.js'
 
-/** Errors that one answer names. */
+/** The most errors that one answer lists. */
 const MAX_ERRORS = 20
-/** Ajv cannot stop after some errors: of a request with more values than this it looks for the first alone. */
+/** Ajv finds either the first error or all of them. In a request with this many values it finds only the first. */
 const MAX_VALUES = 2000
-/** Characters of an unknown field's name in an answer. */
+/** The most characters of an unknown field's name in an answer. */
 const MAX_NAME_LENGTH = 128
 
 const options: AjvOptions = { useDefaults: true, removeAdditional: false, strict: 'log' }
-/** Bodies say what they mean: nothing is converted. */
-const bodies = checkers({ ...options, coerceTypes: false })
-/** Parameters are text on the wire: numbers and lists are read out of it. */
-const parameters = checkers({ ...options, coerceTypes: 'array' })
+/** Values of a body have their JSON types and are not converted. */
+const bodies = createAjvs({ ...options, coerceTypes: false })
+/** Parameters arrive as text and are converted to numbers and lists. */
+const parameters = createAjvs({ ...options, coerceTypes: 'array' })
 
-function checkers(of: AjvOptions) {
-  const create = (allErrors: boolean) => formats.default(new Ajv({ ...of, allErrors }))
+function createAjvs(ajvOptions: AjvOptions) {
+  const create = (allErrors: boolean) => formats.default(new Ajv({ ...ajvOptions, allErrors }))
   return { first: create(false), all: create(true) }
 }
 
@@ -45,22 +46,22 @@ export const compileValidator: FastifySchemaCompiler<object> = ({ schema, httpPa
 
 type Validator = ((data: unknown) => boolean) & Pick<ValidateFunction, 'errors'>
 
-/** How many values a document has at all levels, counted up to `enough`. */
-function countValues(value: unknown, enough: number): number {
+/** How many values a document has at all levels, counted up to `max`. */
+function countValues(value: unknown, max: number): number {
   let count = 1
   if (typeof value !== 'object' || value === null) return count
   for (const member of Object.values(value)) {
-    count += countValues(member, enough - count)
-    if (count >= enough) break
+    count += countValues(member, max - count)
+    if (count >= max) break
   }
   return count
 }
 
-/** The parts of a request in the order in which Fastify checks them; it stops at the first that fails. */
+/** The parts of a request in the order in which Fastify validates them; it stops at the first invalid part. */
 const PARTS = { params: 'params', body: 'body', querystring: 'query', headers: 'headers' } as const
 type Part = keyof typeof PARTS
 
-/** What failed validation, field by field, in every part of the request. */
+/** The refusal of an invalid request; it lists the errors of every part of the request, not only those of the first. */
 export function validationRefusal(error: FastifyError, request: FastifyRequest): Refusal {
   const parts = Object.keys(PARTS) as Part[]
   const failed = parts.find((part) => part === error.validationContext) ?? 'body'
@@ -71,14 +72,14 @@ export function validationRefusal(error: FastifyError, request: FastifyRequest):
       return !validate || validate(request[PARTS[part]]) ? [] : errorsOf(part, validate.errors ?? [], request)
     }),
   ]
-  const named = found.slice(0, MAX_ERRORS)
+  const listed = found.slice(0, MAX_ERRORS)
   const more = found.length > MAX_ERRORS ? `; and ${found.length - MAX_ERRORS} more` : ''
-  const detail = named.map(({ part, path, detail }) => `${part}${path} ${detail}`).join('; ')
-  const errors = named.map(({ path, detail }) => ({ path, detail }))
+  const detail = listed.map(({ part, path, detail }) => `${part}${path} ${detail}`).join('; ')
+  const errors = listed.map(({ path, detail }) => ({ path, detail }))
   return new Refusal('invalid_request', detail + more, { errors })
 }
 
-/** Each error once: a parameter that is repeated fails several keywords of its schema. */
+/** The errors of a part without duplicates: a repeated parameter fails several keywords of its schema. */
 function errorsOf(part: Part, failures: Failure[], request: FastifyRequest): (FieldError & { part: Part })[] {
   const errors = failures.map((failure) =>
     part === 'querystring' ? parameterError(failure, request) : fieldError(failure),

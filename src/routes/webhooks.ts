@@ -1,7 +1,8 @@
 /**
- * /v1/webhooks: the registry.
+ * /v1/webhooks: creates, lists, shows, changes, deletes and tests webhooks.
  *
- * Promise: a webhook is changed as it is now, under a lock; what is secret in it is never shown again.
+ * Guarantee: a webhook is read and changed under one lock, so no concurrent change is lost. These routes never
+ * answer with its credentials, and with its signing secret only when it is created.
  */
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { Type } from 'typebox'
@@ -50,14 +51,14 @@ export const WebhookWithSecret = Type.Object(
   { ...WebhookView.properties, ...SigningAnswer.properties },
   { $id: 'WebhookWithSecret' },
 )
-/** Deliveries that a deletion drops itself; of more, its delivery queue drops the rest. */
+/** The most deliveries that the deletion itself drops; the webhook's delivery queue drops the rest. */
 const DROPPED_AT_ONCE = 1000
 const tags = ['webhooks']
 
 export const webhookRoutes: FastifyPluginAsyncTypebox<WebhookRouteOptions> = async (http, options) => {
   const { database, queues, sealer } = options
   takeLosslessJson(http)
-  // Fastify's own serializer would round the numbers of a filter.
+  // keeps every digit of the numbers in a filter; Fastify's own serializer rounds large ones
   http.setSerializerCompiler(() => (answer) => stringifyJson(answer as Json))
 
   http.post(
@@ -81,8 +82,10 @@ export const webhookRoutes: FastifyPluginAsyncTypebox<WebhookRouteOptions> = asy
       },
     },
     async (request, reply) => {
-      // the validator has filled the schema's defaults in
-      const { secret: own, ...body } = request.body as Required<Omit<WebhookCreate, 'secret'>> & { secret?: string }
+      // the validator has filled in the schema's defaults
+      const { secret: givenSecret, ...body } = request.body as Required<Omit<WebhookCreate, 'secret'>> & {
+        secret?: string
+      }
       const now = new Date()
       const webhook: Webhook = {
         id: newId('wh'),
@@ -94,8 +97,8 @@ export const webhookRoutes: FastifyPluginAsyncTypebox<WebhookRouteOptions> = asy
         created_at: now.toISOString(),
         updated_at: now.toISOString(),
       }
-      checkWebhook(webhook, { credentials: true, now, others: secretErrors(webhook.signing, own) })
-      const secret = secretFor(webhook.signing, own)
+      checkWebhook(webhook, { credentials: true, now, others: secretErrors(webhook.signing, givenSecret) })
+      const secret = secretFor(webhook.signing, givenSecret)
       await database.transaction(async (tx) => {
         await audit(tx, request, { action: 'webhook.created', target: webhook.id, after: webhook, shown: toView })
         await insertWebhook(tx, sealer, webhook, [{ secret, expiresAt: null }])
@@ -194,7 +197,7 @@ export const webhookRoutes: FastifyPluginAsyncTypebox<WebhookRouteOptions> = asy
         await updateWebhook(tx, sealer, changed)
         return health ? { ...changed, ...healthFields(health) } : changed
       })
-      // A new URL or another limit may be what it waited for.
+      // deliveries that wait may be due under the new URL or limits
       await wakeNow({ database, queues, log }, [params.id], now)
       return toView(changed)
     },

@@ -1,4 +1,4 @@
-/** The audit log in the database: entries are written in the transaction of what they tell of, and never changed. */
+/** The audit log in the database. An entry is written in the transaction of its change and is never updated. */
 import type { Queryable } from '../platform/database.js'
 import { newId } from '../platform/id.js'
 import { parseJson, stringifyJson, type Json } from '../platform/json.js'
@@ -15,12 +15,12 @@ interface AuditRow {
   changes: string
 }
 
-/** What is written down. */
+/** An entry to be inserted. */
 export interface NewAuditEntry {
   actor: string
   action: AuditAction
   target: string | null
-  /** That of the request which made the change; none: the relay made it itself. */
+  /** The id of the request that made the change; undefined: the relay made it without a request. */
   requestId?: string
   changes: Changes
 }
@@ -36,7 +36,7 @@ export interface AuditFilter {
 /** How long an entry is kept, in milliseconds. */
 export const AUDIT_KEPT_MS = 365 * 24 * 3600 * 1000
 
-/** Writes an entry. @param tx the transaction of the change: both are there, or neither */
+/** Inserts an entry. @param tx the transaction of the change, so that both are committed or neither is */
 export async function insertAuditEntry(
   tx: Queryable,
   { actor, action, target, requestId, changes }: NewAuditEntry,
@@ -48,7 +48,7 @@ export async function insertAuditEntry(
   )
 }
 
-/** A page of entries, newest first; every condition that is given holds. */
+/** A page of the entries that match every given condition, newest first. */
 export async function listAuditEntries(
   db: Queryable,
   { actor, action, target, since, until }: AuditFilter,
@@ -75,7 +75,7 @@ export async function listAuditEntries(
   )
 }
 
-/** Deletes up to `limit` entries of before `before`. */
+/** Deletes up to `limit` entries, oldest first, from before `before`. @returns how many were deleted */
 export async function deleteOldAuditEntries(db: Queryable, before: Date, limit: number): Promise<number> {
   const { rowCount } = await db.query(
     'delete from audit where id in (select id from audit where at < $1 order by at, id limit $2)',

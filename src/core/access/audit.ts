@@ -1,8 +1,8 @@
 /**
- * The audit log: who changed what, field by field. Pure.
+ * Audit log entries: the actor, the action and the changed fields. Pure.
  *
- * Promise: an entry holds no secret: what is named like one is hidden, and a URL is shown without its query. It is small,
- * however large what was changed.
+ * Guarantee: an entry holds no secret: a field with a secret's name is hidden, and a URL is stored without its query. Each
+ * value of an entry is bounded in size.
  */
 import { Type, type Static } from 'typebox'
 import { idPattern } from '../platform/id.js'
@@ -26,7 +26,7 @@ export const AUDIT_ACTIONS = [
 ] as const
 export type AuditAction = (typeof AUDIT_ACTIONS)[number]
 
-/** The actor of what the relay does by itself. */
+/** The actor of changes that the relay makes without a request. */
 export const RELAY_ACTOR = 'relay'
 
 const Changes = Type.Record(
@@ -37,7 +37,7 @@ const Changes = Type.Record(
       'Field by field, what it was and what it is. Secrets are ********, and a URL is shown without its query.',
   },
 )
-/** What changed, by field; `before` is not there for what is new, `after` not for what is gone. */
+/** The changed fields; `before` is absent for an added field, `after` for a removed one. */
 export type Changes = Record<string, { before?: Json; after?: Json }>
 
 export const AuditEntry = Type.Object(
@@ -58,43 +58,43 @@ export const AuditEntry = Type.Object(
 )
 export type AuditEntry = Omit<Static<typeof AuditEntry>, 'changes'> & { changes: Changes }
 
-/** Fields that say what the entry says already, or what the relay notes by itself. */
-const LEFT_OUT = new Set(['id', 'created_at', 'updated_at', 'health', 'failing_since', 'last_failure'])
+/** Fields that repeat the entry (id, times) or that the relay maintains itself (health). */
+const OMITTED_FIELDS = new Set(['id', 'created_at', 'updated_at', 'health', 'failing_since', 'last_failure'])
 const SECRET_NAME = /secret|password|passphrase|token|credential|auth|private|routing_key|headers/i
-const HIDDEN = '********'
-/** Characters of one value as JSON. */
+const MASK = '********'
+/** The largest length of one value, in characters of JSON. */
 const MAX_VALUE_LENGTH = 4096
 
-/** Something before and after. */
-export interface Change<What extends object> {
-  /** Undefined: it is new. */
-  before?: What
-  /** Undefined: it is gone. */
-  after?: What
-  /** What people may see of it; undefined: all that is not named like a secret. */
-  shown?: (what: What) => object
+/** An object before and after a change. */
+export interface Change<T extends object> {
+  /** Undefined: the object was created. */
+  before?: T
+  /** Undefined: the object was deleted. */
+  after?: T
+  /** The view of the object that the log may store; by default the object itself. Secret names are hidden in both. */
+  shown?: (value: T) => object
 }
 
-/** What changed, field by field, as the log may show it. A secret that changed is a change too. */
-export function changesOf<What extends object>({ before, after, shown = (what) => what }: Change<What>): Changes {
+/** The changed fields with secrets hidden. A changed secret is listed too, with both values hidden. */
+export function changesOf<T extends object>({ before, after, shown = (view) => view }: Change<T>): Changes {
   const [old, now] = [fieldsOf(before), fieldsOf(after)]
-  const [oldShown, nowShown] = [fieldsOf(before && shown(before)), fieldsOf(after && shown(after))]
+  const [oldView, nowView] = [fieldsOf(before && shown(before)), fieldsOf(after && shown(after))]
   const names = [...new Set([...old.keys(), ...now.keys()])].filter(
-    (name) => !LEFT_OUT.has(name) && textOf(old.get(name)) !== textOf(now.get(name)),
+    (name) => !OMITTED_FIELDS.has(name) && textOf(old.get(name)) !== textOf(now.get(name)),
   )
   return Object.fromEntries(
     names.map((name) => [
       name,
       {
-        ...(old.has(name) && { before: harmless(name, oldShown.get(name)) }),
-        ...(now.has(name) && { after: harmless(name, nowShown.get(name)) }),
+        ...(old.has(name) && { before: redact(name, oldView.get(name)) }),
+        ...(now.has(name) && { after: redact(name, nowView.get(name)) }),
       },
     ]),
   )
 }
 
-function fieldsOf(what: object | undefined): Map<string, Json> {
-  const fields = Object.entries(what ?? {}) as [string, Json | undefined][]
+function fieldsOf(value: object | undefined): Map<string, Json> {
+  const fields = Object.entries(value ?? {}) as [string, Json | undefined][]
   return new Map(fields.filter((field): field is [string, Json] => field[1] !== undefined))
 }
 
@@ -102,23 +102,23 @@ function textOf(value: Json | undefined): string | undefined {
   return value === undefined ? undefined : stringifyJson(value)
 }
 
-/** @param value undefined: it is not shown */
-function harmless(name: string, value: Json | undefined): Json {
-  const bare = value === undefined ? HIDDEN : withoutSecrets(name, value)
-  const { length } = stringifyJson(bare)
-  return length > MAX_VALUE_LENGTH ? `(${length} characters)` : bare
+/** @param value undefined: the field is not part of the view, so its value is hidden */
+function redact(name: string, value: Json | undefined): Json {
+  const redacted = value === undefined ? MASK : withoutSecrets(name, value)
+  const { length } = stringifyJson(redacted)
+  return length > MAX_VALUE_LENGTH ? `(${length} characters)` : redacted
 }
 
 function withoutSecrets(name: string, value: Json): Json {
   if (value === null) return value
-  if (SECRET_NAME.test(name)) return HIDDEN
+  if (SECRET_NAME.test(name)) return MASK
   if (typeof value === 'string') return withoutQuery(value)
   if (Array.isArray(value)) return value.map((entry) => withoutSecrets(name, entry))
   if (!isJsonObject(value)) return value
   return Object.fromEntries(Object.entries(value).map(([key, entry]) => [key, withoutSecrets(key, entry)]))
 }
 
-/** Tokens are put into queries (and, where URLs are not checked, into credentials). */
+/** A URL without its query and credentials, since both may hold tokens. */
 function withoutQuery(text: string): string {
   if (!/^https?:/i.test(text) || !URL.canParse(text)) return text
   const { origin, pathname, search } = new URL(text)

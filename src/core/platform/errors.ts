@@ -1,11 +1,11 @@
 /**
- * Refusals: everything this service says no to, as data a caller can act on.
+ * Errors: the refusals of this service, with a code that callers can match on, and errors in settings.
  *
- * Promise: a refusal names what was wrong and how to mend it, and carries the HTTP status that goes with it; one error
- * handler (routes/problems.ts) turns it into an RFC 9457 problem document. Anything that is not a Refusal is a bug.
+ * Guarantee: a refusal names what was wrong and how to fix it, and has an HTTP status. One error handler
+ * (routes/problems.ts) turns it into an RFC 9457 problem document. Any other error in a request is a bug.
  */
 
-/** Every code a caller may match on; the second half of a problem's `type` URI. */
+/** The codes of refusals; a problem's `type` URI ends with one. */
 export type RefusalCode =
   | 'invalid_request'
   | 'unauthorized'
@@ -28,13 +28,13 @@ export type RefusalCode =
   | 'subscribe_url_not_trusted'
   | 'undecided'
 
-/** One field that was wrong: `path` is a JSON pointer (RFC 6901) into the request's body, query or parameters. */
+/** An invalid field: `path` is a JSON pointer (RFC 6901) into the request's body, query or parameters. */
 export interface FieldError {
   path: string
   detail: string
 }
 
-/** The HTTP status that each code is answered with. */
+/** The HTTP status of each code. */
 export const STATUS_OF: Readonly<Record<RefusalCode, number>> = {
   invalid_request: 400,
   unauthorized: 401,
@@ -64,9 +64,9 @@ export class Refusal extends Error {
   readonly errors: FieldError[]
 
   /**
-   * @param detail what was wrong and how to mend it, for a person; never a secret, never a stack
-   * @param options.errors the fields at fault
-   * @param options.cause the error underneath, for the log alone
+   * @param detail what was wrong and how to fix it; sent to the client, so it must hold no secret and no stack trace
+   * @param options.errors the invalid fields
+   * @param options.cause the underlying error; logged, never sent to the client
    */
   constructor(code: RefusalCode, detail: string, options: { errors?: FieldError[]; cause?: unknown } = {}) {
     super(detail, { cause: options.cause })
@@ -77,12 +77,12 @@ export class Refusal extends Error {
   }
 }
 
-/** A setting that stops the process at start; the message is the one line that the operator reads. */
+/** An invalid setting, which stops the process at start; the message is printed as one line. */
 export class SettingError extends Error {
   override readonly name = 'SettingError'
 }
 
-/** The message of anything thrown, on one line. */
+/** The message of any thrown value, on one line. */
 export function messageOf(error: unknown): string {
   const message = error instanceof Error ? error.message : String(error)
   return message.replace(/\s+/g, ' ').trim()

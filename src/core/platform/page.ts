@@ -4,7 +4,7 @@ import { Refusal } from './errors.js'
 import { idPattern, type IdPrefix } from './id.js'
 import type { Queryable } from './queryable.js'
 
-/** That of an alert whose id has 200 characters of four bytes each, in base64. */
+/** The length of the longest cursor: base64 of an alert id with 200 characters of four bytes each. */
 const MAX_CURSOR_LENGTH = 1200
 
 /** The query parameters that every list takes. */
@@ -38,24 +38,24 @@ export function PageOf<T extends TSchema>(entry: T) {
 }
 
 /**
- * Where a page begins.
- * @param cursor undefined: at the beginning
- * @param read the place that a cursor of this list stands for; undefined for a text that this list never gave out
+ * Decodes a cursor into the position after which a page begins.
+ * @param cursor undefined: the first page
+ * @param read decodes a cursor of this list; undefined for a text that is not one
  * @throws Refusal 'invalid_request' naming /cursor
  */
-export function placeAfter<Place>(
+export function placeAfter<Position>(
   cursor: string | undefined,
-  read: (cursor: string) => Place | undefined,
-): Place | undefined {
+  read: (cursor: string) => Position | undefined,
+): Position | undefined {
   if (cursor === undefined) return undefined
-  const place = read(cursor)
-  if (place !== undefined) return place
+  const position = read(cursor)
+  if (position !== undefined) return position
   const detail =
     'is no cursor of this list: send the next_cursor of the page before as it is, or none for the first page'
   throw new Refusal('invalid_request', `cursor ${detail}`, { errors: [{ path: '/cursor', detail }] })
 }
 
-/** Where a page of a list that is ordered by ids of one kind begins: after the last id of the page before. */
+/** The id after which a page begins, for a list that is ordered by ids of one kind. */
 export function idAfter(cursor: string | undefined, prefix: IdPrefix): string | undefined {
   const pattern = new RegExp(idPattern(prefix))
   return placeAfter(cursor, (text) => (pattern.test(text) ? text : undefined))
@@ -77,9 +77,9 @@ export function conditionsOf(conditions: readonly (readonly [sql: string, value:
 }
 
 /**
- * A page of a list: one row too many is asked for, and says only that there is a next page.
+ * Reads a page of a list. It selects one row more than the limit, only to know whether there is a next page.
  * @param list.select the SQL up to WHERE
- * @param list.cursorOf where the page after an entry begins
+ * @param list.cursorOf the cursor of the page after a row
  */
 export async function queryPage<Row, Entry>(
   db: Queryable,

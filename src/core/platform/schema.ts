@@ -1,12 +1,12 @@
 /** Schemas that several resources share. */
 import { Type, type Static, type TSchema } from 'typebox'
 
-/** A reference to a schema that is registered under its `$id`: one name in the document, the type kept. */
+/** A reference to a schema that is registered under its `$id`; the TypeScript type is that of the schema. */
 export function refTo<T extends TSchema>(schema: T & { $id?: string }) {
   return Type.Unsafe<Static<T>>({ $ref: `${schema.$id}#` })
 }
 
-/** A text, or null. */
+/** A string, or null. */
 export function nullableText(description: string) {
   return Type.Unsafe<string | null>({ type: ['string', 'null'], description })
 }
@@ -16,7 +16,7 @@ export function nullableTime(description: string) {
   return Type.Unsafe<string | null>({ type: ['string', 'null'], format: 'date-time', description })
 }
 
-/** One of several texts. */
+/** One of several strings. */
 export function oneOf<const T extends string>(
   values: readonly T[],
   options: { description?: string; default?: T } = {},
