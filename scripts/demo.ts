@@ -1,8 +1,8 @@
 /**
- * The demo: a signed SNS message goes through the relay to a receiver that verifies it, on real sockets.
+ * The demo: a signed SNS message goes through the relay to a receiver that verifies it, over real sockets.
  *
- * Promise: every line it prints was checked before it was printed; the first thing that is not as it should be ends it
- * with exit code 1. Nothing is left behind.
+ * Guarantee: every line is checked before it is printed. The demo exits with 1 at the first failed check, and removes
+ * everything that it created.
  */
 import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
@@ -57,7 +57,7 @@ try {
   await rm(dataDir, { recursive: true, force: true })
 }
 
-/** The relay's address, once it listens. */
+/** Resolves to the relay's address once it listens. */
 function listening(): Promise<string> {
   return new Promise((resolve, reject) => {
     createInterface(relay.stdout).on('line', (line) => {

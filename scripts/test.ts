@@ -1,21 +1,21 @@
 /**
- * Runs tests: `npm test -- [FILE ...]`, from the package's folder. Without files all but test/backends, which have servers
- * to start and stop.
+ * Runs tests: `npm test -- [FILE ...]`, from the package's folder. Without files it runs all but test/backends, whose tests
+ * start and stop servers.
  *
- * A file is a process of its own, and prints a line when it is done. What failed is printed, at the end once more, with how
- * many there were.
+ * Each file runs in its own process, and prints a line when it ends. Failures are printed when they occur and again at the
+ * end, with the number of tests.
  */
 import { readdir, stat } from 'node:fs/promises'
 import { availableParallelism } from 'node:os'
 import { run } from 'node:test'
 import { spec as Report } from 'node:test/reporters'
 
-/** One more than there are cores: a file waits, for receivers and for what is due, about a third of its time. */
-const AT_WORK = Math.min(availableParallelism() + 1, 8)
-/** For a file, and for each test in it. */
+/** One more than there are cores, since a file waits for receivers and timers for about a third of its time. */
+const CONCURRENCY = Math.min(availableParallelism() + 1, 8)
+/** The limit of a file, and of each test in it. */
 const TIMEOUT_S = '300'
 const REPORTED = new Set(['test:fail', 'test:diagnostic', 'test:stderr'])
-/** Files whose tests wait for processes and deliveries: begun last they would run alone. */
+/** Files whose tests wait for processes and deliveries. They start first: started last, they would run alone. */
 const LONG = /^test\/(e2e|workers|commands)\//
 
 async function defaultFiles(): Promise<string[]> {
@@ -33,14 +33,14 @@ async function longestFirst(files: string[]): Promise<string[]> {
 }
 
 process.env.TAP_TIMEOUT ??= TIMEOUT_S
-// each file's process would be told which Node the next SDK wants
+// suppresses a warning of the AWS SDK in each file's process about Node versions that it will require
 process.env.AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED = 'true'
 const named = process.argv.slice(2)
 const files = await longestFirst(named.length > 0 ? named : await defaultFiles())
 const compiled = new Map(files.map((file) => [`dist/${file.replace(/\.ts$/, '.js')}`, file]))
 let done = 0
-/** A file's own end is told at once; what its tests did waits for the files before it. */
-function tell({ name, details }: { name: string; details: { duration_ms: number; passed: boolean } }): void {
+/** Prints a file's result at once; the reporter prints files in order, so it delays the output of later ones. */
+function reportFile({ name, details }: { name: string; details: { duration_ms: number; passed: boolean } }): void {
   const file = compiled.get(name)
   if (file === undefined) return
   const seconds = (details.duration_ms / 1000).toFixed(1).padStart(6)
@@ -48,8 +48,8 @@ function tell({ name, details }: { name: string; details: { duration_ms: number;
   console.log(`${count}/${files.length} ${details.passed ? '✔' : '✖'} ${seconds} s  ${file}`)
 }
 
-run({ files: [...compiled.keys()], concurrency: AT_WORK })
-  .on('test:complete', tell)
+run({ files: [...compiled.keys()], concurrency: CONCURRENCY })
+  .on('test:complete', reportFile)
   .on('test:fail', () => (process.exitCode = 1))
   .filter(({ type }: { type: string }) => REPORTED.has(type))
   .compose(new Report())

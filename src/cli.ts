@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 /**
- * The command line: the only file that reads arguments, handles signals and exits. What a command needs is loaded when it is
- * run: the application takes a second, and a wrong setting is told before.
+ * The command line: the only file that reads arguments, handles signals and exits. Commands are loaded on demand: the
+ * application takes a second to load, and a wrong setting is reported before that.
  */
 import { existsSync } from 'node:fs'
 import { parseArgs } from 'node:util'
@@ -55,7 +55,7 @@ const COMMANDS = new Map<string, () => Promise<Command>>([
   ['reseal', async () => (await import('./commands/reseal.js')).resealCommand],
 ])
 
-/** What is under way may take this long to finish after a signal: the longest attempt and a margin. */
+/** The time that running work has to finish after a signal: the longest attempt and a margin. */
 const GRACE_MS = 40_000
 
 async function main(argv: string[]): Promise<void> {
@@ -71,13 +71,13 @@ async function main(argv: string[]): Promise<void> {
   if (args.includes('--help') || args.includes('-h')) return print(command.usage)
   if (existsSync('.env')) process.loadEnvFile('.env')
   try {
-    process.exitCode = await command.run(args, { env: process.env, print, tell })
+    process.exitCode = await command.run(args, { env: process.env, print, note })
   } catch (error) {
     fail(error, command.usage)
   }
 }
 
-/** @returns when it listens; from then on a signal ends the process, with 0 */
+/** Resolves once the relay listens; from then on a signal ends the process with exit code 0. */
 async function serve(config: Config): Promise<ExitCode> {
   const log = createLogger(config.logLevel, { pretty: process.stdout.isTTY })
   const tracing = wantsTraces(process.env) ? await startTracing({ log }) : undefined
@@ -118,22 +118,25 @@ function print(text: string): void {
   process.stdout.write(`${text}\n`)
 }
 
-function tell(text: string): void {
+function note(text: string): void {
   process.stderr.write(`${text}\n`)
 }
 
-/** Says what went wrong and exits, whatever still runs: one line where it was foreseen, then the usage where that helps. */
+/**
+ * Prints the error and exits, even if work still runs. Expected errors are one line, followed by the usage if the command
+ * line was wrong; others are a stack.
+ */
 function fail(error: unknown, usage = ''): never {
   const isUsage = isUsageError(error)
   const isForeseen =
     isUsage || error instanceof SettingError || error instanceof Refusal || error instanceof CommandError
-  tell(`alert-relay: ${isForeseen || !(error instanceof Error) ? printable(messageOf(error)) : error.stack}`)
-  if (isUsage) tell(usage)
+  note(`alert-relay: ${isForeseen || !(error instanceof Error) ? printable(messageOf(error)) : error.stack}`)
+  if (isUsage) note(usage)
   const code: ExitCode = isUsage ? 2 : 1
   process.exit(code)
 }
 
-// a reader that has seen enough (`| head`) is no failure: the command goes on to its end
+// a reader that closes the pipe early (`| head`) is no error: the command continues
 for (const stream of [process.stdout, process.stderr]) {
   stream.on('error', (error: NodeJS.ErrnoException) => {
     if (error.code !== 'EPIPE') throw error

@@ -5,7 +5,7 @@ import { ROOT } from '../src/core/platform/root.js'
 
 const SRC = join(ROOT, 'src')
 
-/** A file's imports: files of ours as paths from src, packages by name. Type imports count. */
+/** The imports of a file: own files as paths relative to src, packages by name. Type imports count. */
 async function importsOf(file: string): Promise<string[]> {
   const text = await readFile(join(SRC, file), 'utf8')
   return [...text.matchAll(/^(?:import|export)[^'"]*?from '([^']+)'|^import '([^']+)'|\bimport\('([^']+)'\)/gm)].map(
@@ -19,8 +19,8 @@ async function importsOf(file: string): Promise<string[]> {
 const files = (await readdir(SRC, { recursive: true })).filter((file) => file.endsWith('.ts'))
 const imports = new Map(await Promise.all(files.map(async (file) => [file, await importsOf(file)] as const)))
 
-/** Floors from the top down; an import goes to a lower floor, or stays on its own. */
-const FLOORS = [
+/** Layers from the top down. A file imports from lower layers and from its own module. */
+const LAYERS = [
   /^cli\.ts$/,
   /^(app\.ts$|commands\/)/,
   /^(http|openapi|serializers|types)\.ts$/,
@@ -34,21 +34,21 @@ const FLOORS = [
   /^core\/access\//,
   /^core\/platform\//,
 ]
-/** What is between two slashes after core/; other files are in the room of their floor. */
-const roomOf = (file: string) => /^core\/([^/]+)/.exec(file)?.[1] ?? dirname(file)
-const floorOf = (file: string) => FLOORS.findIndex((floor) => floor.test(file))
+/** The module of a file: the folder under core/, or else the file's own folder. */
+const moduleOf = (file: string) => /^core\/([^/]+)/.exec(file)?.[1] ?? dirname(file)
+const layerOf = (file: string) => LAYERS.findIndex((layer) => layer.test(file))
 
-t.test('every file has a floor, and imports go down', async (t) => {
+t.test('every file has a layer, and imports go to lower layers', async (t) => {
   for (const [file, targets] of imports) {
-    t.not(floorOf(file), -1, `${file} has a floor`)
+    t.not(layerOf(file), -1, `${file} has a layer`)
     for (const target of targets.filter((name) => name.endsWith('.ts'))) {
-      const [from, to] = [floorOf(file), floorOf(target)]
-      t.ok(to > from || (to === from && roomOf(file) === roomOf(target)), `${file} -> ${target}`)
+      const [from, to] = [layerOf(file), layerOf(target)]
+      t.ok(to > from || (to === from && moduleOf(file) === moduleOf(target)), `${file} -> ${target}`)
     }
   }
 })
 
-t.test('there is no cycle and no index.ts', async (t) => {
+t.test('there are no import cycles and no index.ts', async (t) => {
   t.same(
     files.filter((file) => file.endsWith('index.ts')),
     [],
@@ -67,7 +67,7 @@ t.test('there is no cycle and no index.ts', async (t) => {
   for (const file of files) t.same(visit(file, []), undefined, file)
 })
 
-t.test('every outside thing has one owner', async (t) => {
+t.test('every external package with an owner is imported only there', async (t) => {
   const owners: [string, RegExp][] = [
     ['bullmq', /^core\/platform\/(queues|queue-worker|queue-backends|pglite-pool)\.ts$/],
     ['ioredis', /^core\/platform\/queue-backends\.ts$/],
@@ -90,14 +90,14 @@ t.test('every outside thing has one owner', async (t) => {
   }
 })
 
-t.test('the process is touched by the command line alone', async (t) => {
+t.test('only the command line uses the process object', async (t) => {
   for (const file of files.filter((file) => file !== 'cli.ts')) {
     const code = (await readFile(join(SRC, file), 'utf8')).replace(/\/\*[\s\S]*?\*\/|\/\/.*/g, '')
     t.notMatch(code, /process\.(env|argv|exit|on|once|std\w+)\b/, file)
   }
 })
 
-t.test('every package that src imports comes with this one', async (t) => {
+t.test('every package that src imports is a dependency', async (t) => {
   const { dependencies } = JSON.parse(await readFile(join(ROOT, 'package.json'), 'utf8')) as { dependencies: object }
   for (const [file, names] of imports) {
     for (const name of names.filter((name) => !/\.ts$|^node:/.test(name))) {

@@ -18,11 +18,11 @@ interface Panel {
 }
 const { panels, templating } = JSON.parse(dashboard) as { panels: Panel[]; templating: { list: { name: string }[] } }
 const panelExprs = panels.flatMap(({ targets }) => targets ?? []).map(({ expr }) => expr)
-/** The rules as texts; there is no YAML parser here. */
+/** The alert rules as text, without a YAML parser. */
 const rules = alerts.split(/^ +- alert: /m).slice(1)
 const exprOf = (rule: string) => /^ +expr: (?:>-\n)?([\s\S]*?)\n +for: /m.exec(rule)![1]!
 
-/** What /metrics has: the names of samples with the names of their labels. */
+/** The samples of /metrics: their names with the names of their labels. */
 async function scrapeSamples(): Promise<Map<string, Set<string>>> {
   const metrics = createMetrics(async () => ({
     undispatchedEvents: 1,
@@ -43,7 +43,7 @@ async function scrapeSamples(): Promise<Map<string, Set<string>>> {
   return samples
 }
 
-/** Values that a label has, where they are fixed. */
+/** The values of labels with fixed values. */
 const VALUES: Record<string, readonly string[]> = {
   result: [...Object.keys(STATUS_OF), 'stored', 'duplicate', 'internal_error', 'fetched', 'failed'],
   outcome: ATTEMPT_OUTCOMES,
@@ -51,7 +51,7 @@ const VALUES: Record<string, readonly string[]> = {
   state: ['healthy', 'failing', 'recovering', 'disabled'],
 }
 
-t.test('every expression is about metrics, labels and values that /metrics has', async (t) => {
+t.test('every expression uses metrics, labels and values of /metrics', async (t) => {
   const samples = await scrapeSamples()
   const exprs = [...panelExprs, ...rules.map(exprOf)]
   t.ok(rules.length >= 7 && panelExprs.length >= 15)
@@ -73,12 +73,12 @@ t.test('every expression is about metrics, labels and values that /metrics has',
   }
 })
 
-t.test('every metric of ours is on the dashboard', async (t) => {
+t.test('every metric of the relay is on the dashboard', async (t) => {
   const own = [...(await scrapeSamples()).keys()].filter((name) => /^alert_relay_(?!.*_(sum|count)$)/.test(name))
   for (const name of own) t.ok(dashboard.includes(name), name)
 })
 
-t.test('the dashboard asks the data source that is chosen at import, and its ids are its own', async (t) => {
+t.test('the dashboard uses the data source chosen at import, and its panel ids are unique', async (t) => {
   t.same(
     templating.list.map(({ name }) => name),
     ['datasource', 'job'],
@@ -90,7 +90,7 @@ t.test('the dashboard asks the data source that is chosen at import, and its ids
   t.equal(new Set(ids).size, panels.length)
 })
 
-t.test('every alert waits a while, has a severity, a summary and what to do, and stands in the README', async (t) => {
+t.test('every alert has a duration, severity, summary and description, and is in the README', async (t) => {
   const readme = await read('README.md')
   for (const rule of rules) {
     const name = rule.slice(0, rule.indexOf('\n'))

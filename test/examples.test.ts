@@ -16,7 +16,7 @@ import { until } from './helpers/until.js'
 
 const EXAMPLES = join(ROOT, 'examples')
 const MINUTE_MS = 60_000
-/** How long a test waits for output. */
+/** The time that a test waits for output. */
 const TIMEOUT_MS = 30_000
 const run = promisify(execFile)
 
@@ -34,7 +34,7 @@ async function buildGo(): Promise<Command> {
   const folder = await mkdtemp(join(tmpdir(), 'alert-relay-go-'))
   t.teardown(() => rm(folder, { recursive: true, force: true }))
   const binary = join(folder, 'receiver')
-  // without cgo no C compiler is needed, and nothing is downloaded
+  // without cgo Go needs no C compiler and downloads nothing
   const env = { ...process.env, CGO_ENABLED: '0', GOTOOLCHAIN: 'local', GOPROXY: 'off', GOFLAGS: '' }
   await run('go', ['build', '-o', binary, '.'], { cwd: join(EXAMPLES, 'receiver-go'), env })
   return [binary]
@@ -50,9 +50,9 @@ const SCANNER = [process.execPath, join(EXAMPLES, 'virustotal-once/scan.mjs')]
 
 interface Example {
   url: string
-  /** The ids of the events that it has printed as taken. */
+  /** The ids of the events that it has printed as accepted. */
   taken(): string[]
-  /** Resolves when it has printed a line that starts so. */
+  /** Resolves when it has printed a line with this start. */
   waitFor(line: string): Promise<void>
   /** Ends the process and reads the rest of its output. */
   stop(): Promise<void>
@@ -113,7 +113,7 @@ const bodyOf = (id: string, more: object = {}) =>
 
 for (const [language, command] of Object.entries(RECEIVERS)) {
   const options = command ? {} : { skip: `${language} is not installed` }
-  t.test(`the ${language} example accepts each signed event once, and nothing else`, options, async (t) => {
+  t.test(`the ${language} example accepts each signed event once and refuses invalid requests`, options, async (t) => {
     const secret = newSecret()
     const secrets = [secret]
     const receiver = await startExample(t, command!, { WEBHOOK_SECRET: secret })
@@ -155,7 +155,7 @@ async function ask(app: TestApp, ...request: Parameters<TestApp['api']>): Promis
   return answer
 }
 
-/** Makes a webhook for an example and starts it. The URL is set afterwards, since the example needs the secret to start. */
+/** Creates a webhook for an example and starts it. The URL is set afterwards: the example needs the secret to start. */
 async function addExample(t: Test, app: TestApp, command: string[], fields: object, settings = {}): Promise<Example> {
   const made = await ask(app, 'POST', '/v1/webhooks', { url: 'http://127.0.0.1:9/', ...fields })
   const { id, secret } = made.json<{ id: string; secret: string }>()
@@ -218,7 +218,7 @@ t.test('two alerts with the same hash make one request to the scanner', async (t
   t.equal(scanner.received[0]!.headers['x-apikey'], 'the key')
 })
 
-t.test('a scanner without quota is a 503 with its Retry-After, and a retry requests only the rest', async (t) => {
+t.test('a scanner without quota gets a 503 with its Retry-After, and a retry requests only the rest', async (t) => {
   const { scanner, settings } = await scannerFor(t, ({ path }, count) =>
     path.endsWith(OTHER_HASH) && count < 4
       ? { status: 429, headers: count === 2 ? { 'retry-after': '7' } : undefined }

@@ -2,12 +2,12 @@ import { setImmediate as turn } from 'node:timers/promises'
 import t from 'tap'
 import { createTestApp } from './helpers/app.js'
 
-/** Keeps the event loop from doing anything else. */
+/** Blocks the event loop. */
 function block(ms: number): void {
   Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ms)
 }
 
-t.test('a process that stood still for a moment refuses nobody', async (t) => {
+t.test('a process that was blocked for a moment refuses no request', async (t) => {
   const app = await createTestApp(t)
   for (let i = 0; i < 3; i++) {
     block(1200)
@@ -17,7 +17,7 @@ t.test('a process that stood still for a moment refuses nobody', async (t) => {
   }
 })
 
-t.test('a process that lags for seconds says 503, and when to come again', async (t) => {
+t.test('a process that lags for seconds responds with 503 and Retry-After', async (t) => {
   const app = await createTestApp(t)
   let answer = await app.sns('{}')
   for (let turns = 0; answer.statusCode !== 503 && turns < 12; turns++) {

@@ -30,11 +30,11 @@ interface Document {
 
 const readDocument = async () => JSON.parse(await readFile(COMMITTED, 'utf8')) as Document
 
-t.test('the committed document is what the routes say (npm run openapi writes it)', async (t) => {
+t.test('the committed document matches the routes (npm run openapi writes it)', async (t) => {
   t.same(JSON.parse(await readFile(COMMITTED, 'utf8')), JSON.parse(JSON.stringify(await createDocument())))
 })
 
-t.test('every operation has a name, a summary, a tag, and its refusals', async (t) => {
+t.test('every operation has a name, a summary, a tag and its error responses', async (t) => {
   const { paths, webhooks } = await readDocument()
   const names = new Set<string>()
   for (const [path, item] of Object.entries(paths)) {
@@ -49,7 +49,7 @@ t.test('every operation has a name, a summary, a tag, and its refusals', async (
   t.same(Object.keys(webhooks).sort(), ['alertChange', 'notification', 'test', 'webhookNotice'])
 })
 
-t.test('every response says what it means, and no query parameter must be there', async (t) => {
+t.test('every response has a description, and every query parameter is optional', async (t) => {
   const { paths } = await readDocument()
   for (const operation of Object.values(paths).flatMap((item) => Object.values(item))) {
     for (const [status, { description }] of Object.entries(operation.responses)) {
@@ -64,7 +64,7 @@ t.test('every response says what it means, and no query parameter must be there'
   }
 })
 
-t.test('every example is valid by its schema', async (t) => {
+t.test('every example matches its schema', async (t) => {
   const document = await readDocument()
   const ajv = formats.default(new Ajv2020({ strict: false, allErrors: true }))
   ajv.addSchema({ ...document, $id: 'document' })
@@ -85,7 +85,7 @@ t.test('every example is valid by its schema', async (t) => {
   t.ok(count >= 16, 'examples of requests, answers and what webhooks receive')
 })
 
-t.test("the example of a 201 is what the relay answers to the request's example", async (t) => {
+t.test("the example of a 201 is the relay's response to the example request", async (t) => {
   const { paths } = await readDocument()
   const { call } = await openTestApi(t)
   const made = Object.entries(paths).filter(([, { post }]) => post?.responses['201'])
@@ -99,7 +99,7 @@ t.test("the example of a 201 is what the relay answers to the request's example"
   }
 })
 
-/** Times, ids and secrets are other ones in every run. */
+/** Replaces times, ids and secrets, which differ in every run. */
 function withoutChance(answer: object): object {
   const chance = ['id', 'created_at', 'updated_at', 'secret', 'key']
   return Object.fromEntries(

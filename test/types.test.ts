@@ -1,4 +1,4 @@
-/** The package as a TypeScript receiver uses it: installed under its name, compiled against the build. */
+/** Compiles a receiver in TypeScript against the installed package. */
 import { execFile } from 'node:child_process'
 import { mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises'
 import { createRequire } from 'node:module'
@@ -66,7 +66,7 @@ export const count = (alert: Alert): number | null => alert.match_count
 export const fields = (problem: Problem): string[] => (problem.errors ?? []).map(({ path }) => path)
 `
 
-/** Each line is an error. */
+/** Each line must be a compile error. */
 const WRONG = [
   `export const a = (event: AlertChange) => event.updated_alert.titel`,
   `export const b = (event: ReceivedEvent) => event.context_diff`,
@@ -81,7 +81,7 @@ const WRONG = [
 ]
 const WRONG_IMPORT = `import type { AlertChange, EventOf, ReceivedEvent, WebhookCreate, WebhookNotice } from 'alert-relay'`
 
-t.test('a correct receiver in TypeScript compiles against the package, and wrong lines do not', async (t) => {
+t.test('a correct receiver in TypeScript compiles against the package, and incorrect lines do not', async (t) => {
   const folder = await mkdtemp(join(tmpdir(), 'alert-relay-types-'))
   t.teardown(() => rm(folder, { recursive: true, force: true }))
   await mkdir(join(folder, 'node_modules'))
@@ -111,7 +111,7 @@ t.test('a correct receiver in TypeScript compiles against the package, and wrong
   t.notOk(lines.has(1), 'the import is not an error')
 })
 
-t.test('the package has only types: importing it runs nothing', async (t) => {
+t.test('the package exports only types: importing it runs nothing', async (t) => {
   const entry = createRequire(join(ROOT, 'package.json')).resolve('alert-relay')
   t.equal(entry, join(ROOT, 'dist/src/types.js'))
   t.same(Object.keys((await import(pathToFileURL(entry).href)) as object), [])

@@ -1,7 +1,8 @@
 /**
- * The changes of `alert-relay apply`, asked of the relay one by one.
+ * Carries out the changes of `alert-relay apply`, one request after another.
  *
- * Promise: the first refusal stops it, and says where in the file it is, what was done and what was not.
+ * Guarantee: it stops at the first refusal; the error has the line in the file, and stderr lists what was done and what was
+ * not.
  */
 import type { Client } from './client.js'
 import { CommandError, printable, type CommandIo } from './command.js'
@@ -18,12 +19,12 @@ export async function carryOut(changes: Change[], { client, file, io, showSecret
   for (const [done, change] of changes.entries()) {
     try {
       const made = await carryOutOne(change, client)
-      if (made) tellSecret(made, { io, showSecrets })
+      if (made) reportSecret(made, { io, showSecrets })
     } catch (error) {
       if (!(error instanceof CommandError)) throw error
       const name = nameOf(change)
-      io.tell(printable(`done: ${changes.slice(0, done).map(nameOf).join(', ') || 'nothing'}`))
-      io.tell(printable(`not done: ${changes.slice(done).map(nameOf).join(', ')}`))
+      io.note(printable(`done: ${changes.slice(0, done).map(nameOf).join(', ') || 'nothing'}`))
+      io.note(printable(`not done: ${changes.slice(done).map(nameOf).join(', ')}`))
       const place = change.kind === 'delete' ? '' : `${file}:${change.desired.lineOf(pointerIn(error.message))}: `
       throw new CommandError(printable(`${place}${name}: ${error.message}`), { cause: error })
     }
@@ -33,12 +34,12 @@ export async function carryOut(changes: Change[], { client, file, io, showSecret
 interface Made {
   id: string
   name: string
-  /** Null where there is a public key instead. */
+  /** Null for a webhook that signs with ed25519: it has a public key instead. */
   secret: string | null
   public_key: string | null
 }
 
-/** @returns a webhook that was made with a secret of the relay's making */
+/** @returns the created webhook, when the relay has generated its signing secret */
 async function carryOutOne(change: Change, client: Client): Promise<Made | undefined> {
   if (change.kind === 'delete') {
     await client.request('DELETE', `/v1/webhooks/${change.id}`)
@@ -54,14 +55,17 @@ async function carryOutOne(change: Change, client: Client): Promise<Made | undef
   return undefined
 }
 
-function tellSecret({ id, name, secret, public_key: key }: Made, options: Pick<Carrying, 'io' | 'showSecrets'>): void {
+function reportSecret(
+  { id, name, secret, public_key: key }: Made,
+  options: Pick<Carrying, 'io' | 'showSecrets'>,
+): void {
   const { io, showSecrets } = options
   if (secret === null) io.print(`${name} signs with the key ${key}`)
   else if (showSecrets) io.print(`${name} signs with ${secret}`)
-  else io.tell(`${name} is ${id}; its signing secret is at GET ${secretPath(id)}`)
+  else io.note(`${name} is ${id}; its signing secret is at GET ${secretPath(id)}`)
 }
 
-/** Where the relay answers with a webhook's signing secret. */
+/** The API path of a webhook's signing secret. */
 export function secretPath(id: string): string {
   return `/v1/webhooks/${id}/secret`
 }
@@ -70,7 +74,7 @@ function nameOf(change: Change): string {
   return change.kind === 'delete' ? change.name : change.desired.name
 }
 
-/** A problem's detail begins with the field at fault: `url must ...`, or `body/url must ...` where its shape is wrong. */
+/** A problem's detail starts with the name of the field: `url must ...`, or `body/url must ...` for a schema error. */
 function pointerIn(detail: string): string {
   const [field = ''] = detail.split(' ')
   return `/${field.replace(/^body\/?/, '')}`

@@ -1,8 +1,8 @@
 /**
- * `alert-relay apply`: makes the webhooks of a running relay those of a file.
+ * `alert-relay apply`: makes the webhooks of a running relay match a file.
  *
- * Promise: nothing is asked of the relay before the whole file is found right; what is asked is printed first; the second
- * run changes nothing; a run that stops half-way says what was done, and the next one does the rest.
+ * Guarantee: no request is sent before the whole file is valid, and changes are printed before they are made. A second run
+ * changes nothing. A run that stops half-way lists what was done, and the next run does the rest.
  */
 import { readFile } from 'node:fs/promises'
 import { parseArgs } from 'node:util'
@@ -27,7 +27,7 @@ const USAGE = `
   --show-secrets   prints the signing secrets of new webhooks
 `
 
-/** The largest file that is read: 1,000 webhooks with all that can be said of them need less. */
+/** 1,000 webhooks with every field set need less. */
 const MAX_FILE_BYTES = 2 * 1024 * 1024
 
 const OPTIONS = {
@@ -40,7 +40,7 @@ const OPTIONS = {
   'show-secrets': { type: 'boolean', default: false },
 } as const
 
-/** What --check exits with, as scripts know it, when something would change. */
+/** The exit code of --check when something would change. */
 const WOULD_CHANGE = 2
 
 export const applyCommand: Command = {
@@ -54,7 +54,7 @@ export const applyCommand: Command = {
     const current = await readCurrent(client, desired)
     const plan = planChanges(desired, current, { prune, forceSecrets: values['force-secrets'] })
     for (const change of plan.changes) describe(change).forEach((line) => io.print(line))
-    note(plan, io)
+    printNotes(plan, io)
     const isDry = values['dry-run'] || values.check
     if (!isDry) await carryOut(plan.changes, { client, file, io, showSecrets: values['show-secrets'] })
     io.print(summaryOf(plan, isDry))
@@ -62,10 +62,10 @@ export const applyCommand: Command = {
   },
 }
 
-async function readDesired(file: string, { env, tell }: CommandIo): Promise<Desired[]> {
+async function readDesired(file: string, { env, note }: CommandIo): Promise<Desired[]> {
   const read = readRegistryFile(await readText(file), env)
   if ('desired' in read) return read.desired
-  for (const { line, text } of read.problems) tell(printable(`${file}:${line}: ${text}`))
+  for (const { line, text } of read.problems) note(printable(`${file}:${line}: ${text}`))
   const { length } = read.problems
   throw new CommandError(`${file} is not applied: ${length === 1 ? 'a problem' : `${length} problems`}`)
 }
@@ -82,7 +82,7 @@ async function readText(file: string): Promise<string> {
   }
 }
 
-/** The relay's webhooks, with the signing secrets that the file has an opinion of. */
+/** Reads the relay's webhooks, and the signing secrets of those for which the file sets one. */
 async function readCurrent(client: Client, desired: Desired[]): Promise<Current[]> {
   const withSecret = new Set(desired.filter(({ secret }) => secret !== undefined).map(({ name }) => name))
   const current: Current[] = []
@@ -95,10 +95,10 @@ async function readCurrent(client: Client, desired: Desired[]): Promise<Current[
   return current
 }
 
-function note({ unlisted, unnamed, hidden }: Plan, { tell }: CommandIo): void {
-  if (unlisted.length > 0) tell(printable(`not in the file, left alone (--prune deletes): ${unlisted.join(', ')}`))
-  if (unnamed > 0) tell(`without a name, left alone: ${unnamed}`)
-  if (hidden > 0) tell(`secrets that the relay hides and that count as equal (--force-secrets sends them): ${hidden}`)
+function printNotes({ unlisted, unnamed, hidden }: Plan, { note }: CommandIo): void {
+  if (unlisted.length > 0) note(printable(`not in the file, left alone (--prune deletes): ${unlisted.join(', ')}`))
+  if (unnamed > 0) note(`without a name, left alone: ${unnamed}`)
+  if (hidden > 0) note(`secrets that the relay hides and that count as equal (--force-secrets sends them): ${hidden}`)
 }
 
 function summaryOf({ changes, unchanged }: Plan, isDry: boolean): string {

@@ -1,8 +1,8 @@
 /**
- * What commands speak to a relay with: its API, over HTTP. The embedded database belongs to the process that serves, so a
- * command never opens it.
+ * The HTTP client that commands use for a relay's API. Commands do not open the embedded database, since one process at a
+ * time can have it open.
  *
- * Promise: a refusal is one line that says what was wrong; the key goes to the relay alone, never into a message.
+ * Guarantee: a refusal becomes an error of one line. The API key is sent to the relay only and is in no message.
  */
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -12,30 +12,30 @@ import { CommandError, printable, UsageError, type CommandIo } from './command.j
 
 export interface Client {
   /**
-   * @returns the answer's JSON; undefined when it has no body
-   * @throws CommandError with the problem's detail
+   * @returns the JSON of the response; undefined when it has no body
+   * @throws CommandError with the detail of the problem document
    */
   request<Answer>(method: 'GET' | 'POST' | 'PATCH' | 'PUT' | 'DELETE', path: string, body?: object): Promise<Answer>
-  /** Every entry of a list, page by page. */
+  /** Iterates over every entry of a list, page by page. */
   list<Entry>(path: string): AsyncGenerator<Entry>
 }
 
-/** The option that every command that speaks to a relay takes, for `parseArgs`. */
+/** The options, for `parseArgs`, of every command that sends requests to a relay. */
 export const CLIENT_OPTIONS = { url: { type: 'string' } } as const
 
 const TIMEOUT_MS = 30_000
 const PAGE_SIZE = 200
 
 /**
- * The client of the relay at `url`, or of the one that runs here.
+ * Opens a client of the relay at `url`, by default the local one.
  *
- * Its key is RELAY_API_KEY, else the first of API_KEYS, else the one that the relay's first start left in DATA_DIR.
+ * The API key is RELAY_API_KEY, else the first of API_KEYS, else the file that the relay's first start wrote in DATA_DIR.
  * @throws UsageError when `url` is not an http URL; CommandError when there is no key; SettingError
  */
 export async function openClient({ url, env }: { url: string | undefined; env: CommandIo['env'] }): Promise<Client> {
   const { port, apiKeys, dataDir } = loadConfig(env)
   const key = env.RELAY_API_KEY?.trim() || apiKeys[0] || (await readFirstKey(dataDir))
-  // fetch would repeat what it cannot send
+  // the error of fetch would contain a key that is no valid header value
   if (!/^[\x21-\x7e]+$/.test(key)) throw new CommandError('the key must be printable ASCII, without spaces')
   return createClient({ url: url ?? `http://127.0.0.1:${port}`, key })
 }
@@ -49,7 +49,7 @@ export function createClient({ url, key }: { url: string; key: string }): Client
       ...(body === undefined ? {} : { 'content-type': 'application/json' }),
     }
     const sent = { method, headers, body: body && JSON.stringify(body), signal: AbortSignal.timeout(TIMEOUT_MS) }
-    // a redirect is not followed: the key is for this relay
+    // redirects are not followed: the key must not reach another host
     const { ok, status, text } = await exchange(`${origin}${path}`, { ...sent, redirect: 'manual' }).catch(
       (error: unknown) => {
         const { cause = error } = error as Error
@@ -97,7 +97,7 @@ async function exchange(url: string, request: RequestInit) {
   return { ok: answer.ok, status: answer.status, text: await answer.text() }
 }
 
-/** What a problem document (RFC 9457) says. */
+/** The message of a problem document (RFC 9457). */
 function problemOf(text: string): string | undefined {
   try {
     const { detail } = JSON.parse(text) as { detail?: unknown }

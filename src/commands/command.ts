@@ -1,47 +1,47 @@
-/** What a command is: arguments and a part of the process in, an exit code out; what it throws is a line for the person. */
+/** The interface of a command: it takes arguments and its streams, and returns an exit code or throws a one-line error. */
 
 /**
- * 0: done. 1: it failed, and stderr says why. 2: the command line is wrong, and stderr has the usage; or `apply --check` found
- * something to change. A union of numbers, so that a command cannot return what another function happened to return.
+ * 0: done. 1: failed, with the reason on stderr. 2: the command line is wrong, with the usage on stderr; or `apply --check`
+ * found changes. A union, so that the compiler refuses any other number.
  */
 export type ExitCode = 0 | 1 | 2
 
 export interface Command {
-  /** What --help prints, and what follows a UsageError. */
+  /** Printed for --help, and after a UsageError. */
   usage: string
   /**
-   * @param args what follows the command's name
-   * @throws UsageError, or what parseArgs throws: exit code 2; CommandError, SettingError: exit code 1
+   * @param args the arguments after the command's name
+   * @throws UsageError or an error of parseArgs: exit code 2; CommandError, SettingError: exit code 1
    */
   run(args: string[], io: CommandIo): Promise<ExitCode>
 }
 
-/** What a command is given of the process. */
+/** The environment and output streams of a command. */
 export interface CommandIo {
   env: Record<string, string | undefined>
-  /** A line of the result, on stdout. */
+  /** Prints a line of the result on stdout. */
   print(line: string): void
-  /** A line for the person alone, on stderr. */
-  tell(line: string): void
+  /** Prints a note for the user on stderr. */
+  note(line: string): void
 }
 
-/** A command that was not done; the message is what the person reads. */
+/** The command failed; the message is shown to the user. */
 export class CommandError extends Error {
   override readonly name = 'CommandError'
 }
 
-/** A command line that cannot be run: something is missing, surplus or unknown. */
+/** The command line is invalid: an argument is missing, surplus or unknown. */
 export class UsageError extends Error {
   override readonly name = 'UsageError'
 }
 
-/** True also of what parseArgs throws. */
+/** True also for the errors of parseArgs. */
 export function isUsageError(error: unknown): boolean {
   if (error instanceof UsageError) return true
   return error instanceof Error && 'code' in error && String(error.code).startsWith('ERR_PARSE_ARGS')
 }
 
-/** A person's text for a terminal: control characters would be commands to it. */
+/** Escapes control characters in text from users, since a terminal would execute them. */
 export function printable(text: string): string {
   return text.replace(/\p{Cc}/gu, '?')
 }

@@ -1,4 +1,4 @@
-/** `alert-relay export`: prints the webhooks of a running relay as the file that `apply` takes. */
+/** `alert-relay export`: prints the webhooks of a running relay as a file for `alert-relay apply`. */
 import { parseArgs } from 'node:util'
 import type { WebhookView } from '../core/webhook/webhook.js'
 import { CLIENT_OPTIONS, openClient } from './client.js'

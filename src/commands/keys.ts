@@ -1,4 +1,4 @@
-/** `alert-relay keys`: makes, lists and revokes API keys of a running relay. */
+/** `alert-relay keys`: creates, lists and revokes API keys of a running relay. */
 import { parseArgs } from 'node:util'
 import { SCOPES, type ApiKey } from '../core/access/api-key.js'
 import { durationMs } from '../core/platform/duration.js'
@@ -46,8 +46,8 @@ interface KeyOptions {
   expires?: string | undefined
 }
 
-/** The key is the one line of the result, so that a script can take it; what a person needs to know is told beside. */
-async function create({ url, name, scope, expires }: KeyOptions, { env, print, tell }: CommandIo): Promise<ExitCode> {
+/** Prints only the key on stdout, so that a script can read it; the details go to stderr. */
+async function create({ url, name, scope, expires }: KeyOptions, { env, print, note }: CommandIo): Promise<ExitCode> {
   if (name === undefined || scope === undefined) throw new UsageError('keys create needs --name and --scope')
   if (!SCOPES.some((known) => known === scope)) throw new UsageError(`--scope must be ${SCOPES.join(', ')}`)
   const expiresAt = expires === undefined ? null : expiryOf(expires, new Date())
@@ -55,7 +55,7 @@ async function create({ url, name, scope, expires }: KeyOptions, { env, print, t
   const body = { name, scope, expires_at: expiresAt }
   const made = await client.request<ApiKey & { key: string }>('POST', '/v1/keys', body)
   print(made.key)
-  tell(
+  note(
     `${made.id}, scope ${made.scope}, ${made.expires_at ? `until ${made.expires_at}` : 'until it is revoked'}; shown this once`,
   )
   return 0
@@ -80,10 +80,10 @@ async function list(url: string | undefined, { env, print }: CommandIo): Promise
   return 0
 }
 
-async function revoke(id: string, url: string | undefined, { env, tell }: CommandIo): Promise<ExitCode> {
+async function revoke(id: string, url: string | undefined, { env, note }: CommandIo): Promise<ExitCode> {
   const client = await openClient({ url, env })
   await client.request('DELETE', `/v1/keys/${encodeURIComponent(id)}`)
-  tell(`${printable(id)} is revoked`)
+  note(`${printable(id)} is revoked`)
   return 0
 }
 

@@ -1,4 +1,4 @@
-/** `alert-relay openapi`: prints the API's document, without a relay. */
+/** `alert-relay openapi`: prints the OpenAPI document; no relay needs to run. */
 import { parseArgs } from 'node:util'
 import type { Command } from './command.js'
 
@@ -12,7 +12,7 @@ export const openapiCommand: Command = {
   usage: USAGE,
   async run(args, { print }) {
     parseArgs({ args })
-    // the routes take a second to load
+    // loaded here, since the routes take a second to load
     const { createDocument } = await import('../http.js')
     print(JSON.stringify(await createDocument(), null, 2))
     return 0

@@ -1,8 +1,8 @@
 /**
- * What a relay must be asked for so that its webhooks are those of a file. Pure.
+ * Plans the changes that make the webhooks of a relay match a file. Pure.
  *
- * Promise: when that is done, the next plan is empty; webhooks without a name are in none; nothing secret is in what is
- * printed of it, neither what the relay hides nor what a variable holds.
+ * Guarantee: once a plan is carried out, the next one is empty. Webhooks without a name are never changed. The printed plan
+ * contains no secret: neither a field that the relay masks nor the value of a variable.
  */
 import { isJsonObject, type Json, type JsonObject } from '../core/platform/json.js'
 import { MASK } from '../core/webhook/credentials-mask.js'
@@ -12,13 +12,13 @@ import { printable } from './command.js'
 import { hasReference } from './references.js'
 import type { Desired } from './registry-file.js'
 
-/** A webhook as the relay has it; with its signing secret where the file names one. */
+/** A webhook of the relay, with its signing secret when the file sets one. */
 export type Current = WebhookView & { secret?: string | null }
 
-/** What is different at one place; texts as they are printed. */
+/** A difference at one path, with both values as printed. */
 interface Difference {
   path: string
-  /** Undefined for a webhook that is to be made. */
+  /** Undefined for a webhook that will be created. */
   before: string | undefined
   after: string
 }
@@ -29,34 +29,34 @@ export type Change =
       kind: 'update'
       desired: Desired
       id: string
-      /** The fields that differ, as PATCH takes them; undefined: none. */
+      /** The body of PATCH, with the fields that differ; undefined when none does. */
       patch: JsonObject | undefined
-      /** What /secret/rotate takes; undefined: it signs as it is to. */
+      /** The body of POST .../secret/rotate; undefined when the signing matches. */
       rotation: JsonObject | undefined
       differences: Difference[]
     }
   | { kind: 'delete'; name: string; id: string }
 
 export interface Plan {
-  /** In the order in which they are to be made: deletions last. */
+  /** In the order of their execution: deletions last. */
   changes: Change[]
-  /** How many webhooks of the file are as it wants them, as far as the relay shows. */
+  /** The number of webhooks that match the file, as far as the API shows. */
   unchanged: number
-  /** Names that the file does not have, of webhooks that stay. */
+  /** Names of webhooks that are not in the file and are kept. */
   unlisted: string[]
-  /** How many webhooks have no name. */
+  /** The number of webhooks without a name. */
   unnamed: number
-  /** How many secrets the relay hides, so that they count as equal. */
+  /** The number of masked secrets, which count as equal. */
   hidden: number
 }
 
-/** Fields that hold secrets, which the relay hides. */
-const HIDING = ['headers', 'auth', 'format_options', 'tls']
+/** Fields with secrets, which the API masks. */
+const MASKED_FIELDS = ['headers', 'auth', 'format_options', 'tls']
 const COMPARED = Object.keys(WebhookPatch.properties).filter((field) => field !== 'name') as (keyof WebhookPatch)[]
 
 /**
- * @param options.prune deletes named webhooks that the file does not have
- * @param options.forceSecrets sends what the relay hides, though it may be the same
+ * @param options.prune delete named webhooks that are not in the file
+ * @param options.forceSecrets send masked secrets even if nothing else differs
  */
 export function planChanges(
   desired: readonly Desired[],
@@ -64,7 +64,7 @@ export function planChanges(
   { prune, forceSecrets }: { prune: boolean; forceSecrets: boolean },
 ): Plan {
   const known = new Map(current.flatMap((webhook) => (webhook.name === null ? [] : [[webhook.name, webhook]])))
-  const wanted = new Set(desired.map(({ name }) => name))
+  const names = new Set(desired.map(({ name }) => name))
   const plan: Plan = { changes: [], unchanged: 0, unlisted: [], unnamed: 0, hidden: 0 }
   for (const one of desired) {
     const webhook = known.get(one.name)
@@ -75,13 +75,13 @@ export function planChanges(
   }
   for (const { name, id } of current) {
     if (name === null) plan.unnamed++
-    else if (!wanted.has(name) && prune) plan.changes.push({ kind: 'delete', name, id })
-    else if (!wanted.has(name)) plan.unlisted.push(name)
+    else if (!names.has(name) && prune) plan.changes.push({ kind: 'delete', name, id })
+    else if (!names.has(name)) plan.unlisted.push(name)
   }
   return plan
 }
 
-/** A change as a person reads it. */
+/** Formats a change for printing. */
 export function describe(change: Change): string[] {
   if (change.kind === 'delete') return [`- ${change.name} (${change.id})`]
   const { desired, differences } = change
@@ -110,10 +110,10 @@ function updateOf(
   const differences: Difference[] = []
   let hidden = 0
   for (const field of COMPARED) {
-    const masks = HIDING.includes(field) ? countMasks(view[field]) : 0
+    const masks = MASKED_FIELDS.includes(field) ? countMasks(view[field]) : 0
     const isSame = isEqual(view[field], now[field])
     if (isSame && !(forceSecrets && masks > 0)) {
-      // a certificate is shown by its fingerprint, and belongs to one key
+      // the fingerprint of the certificate is compared, and it determines the private key
       if (field !== 'tls') hidden += masks
       continue
     }
@@ -140,12 +140,12 @@ function rotationOf({ webhook: { signing }, secret }: Desired, current: Current)
   return { ...(signing === current.signing ? {} : { signing }), ...(secret === undefined ? {} : { secret }) }
 }
 
-/** The webhook as the relay would show it. */
+/** The webhook as the API would show it. */
 function viewOf({ webhook, secret }: Desired): JsonObject {
   return { ...(toView(webhook) as unknown as JsonObject), ...(secret === undefined ? {} : { secret: MASK }) }
 }
 
-/** Every place where two values differ: inside objects that both have, else as a whole. */
+/** Compares two values: objects member by member, anything else as a whole. */
 function differencesAt(
   path: string,
   before: Json | undefined,
@@ -160,12 +160,12 @@ function differencesAt(
         return differencesAt(`${path}.${key}`, member(before, key), member(after, key), member(source, key))
       })
   }
-  // what a variable stands for is a secret in what it replaces too
+  // where the file has a variable, the value before is a secret too
   const isSecret = refersToSecrets(source) && before !== null && before !== undefined
   return [{ path, ...shortBoth(isSecret ? MASK : printed(before, undefined), printed(after, source)) }]
 }
 
-/** A value in JSON, with the references in it as the file has them; `none` where there is no value. */
+/** Formats a value as JSON, with references in place of their values; `none` when there is no value. */
 function printed(value: Json | undefined, source: Json | undefined): string {
   if (value === undefined && source === undefined) return 'none'
   const text = JSON.stringify(withReferences(value ?? null, source))
@@ -189,7 +189,7 @@ function refersToSecrets(source: Json | undefined): boolean {
   return Object.values(source).some(refersToSecrets)
 }
 
-/** As JSON has it: the order of keys means nothing, and -0 is 0. */
+/** Equality of JSON values: the order of keys does not matter, and -0 equals 0. */
 function isEqual(a: Json | undefined, b: Json | undefined): boolean {
   if (a === b) return true
   if (Array.isArray(a) && Array.isArray(b)) return a.length === b.length && a.every((item, i) => isEqual(item, b[i]))
@@ -208,20 +208,21 @@ function countMasks(value: Json | undefined): number {
   return Object.values(value).reduce<number>((sum, item) => sum + countMasks(item), 0)
 }
 
-/** Characters of a value that are printed, and how many before the first that differs. */
-const MOST_PRINTED = 200
+/** Longer values are cut to this many characters, */
+const MAX_PRINTED = 200
+/** of which this many are before the first difference. */
 const PRINTED_BEFORE = 40
 
 function short(text: string, from = 0): string {
-  const end = from + MOST_PRINTED
+  const end = from + MAX_PRINTED
   return `${from > 0 ? '…' : ''}${text.slice(from, end)}${text.length > end ? '…' : ''}`
 }
 
-/** Both from where they begin to differ, when they are long. */
+/** Cuts two long values around their first difference. */
 function shortBoth(before: string, after: string): { before: string; after: string } {
   let same = 0
   while (same < before.length && before[same] === after[same]) same++
-  const isLong = Math.max(before.length, after.length) > MOST_PRINTED
+  const isLong = Math.max(before.length, after.length) > MAX_PRINTED
   const from = isLong ? Math.max(0, same - PRINTED_BEFORE) : 0
   return { before: short(before, from), after: short(after, from) }
 }

@@ -1,15 +1,15 @@
 /**
- * The file that says which webhooks there are to be (YAML 1.2): reads it. Pure.
+ * Reads and validates the file of `alert-relay apply` (YAML 1.2). Pure.
  *
  *     webhooks:
- *       - name: soar                        # every webhook has a name, which no other one has
+ *       - name: soar                        # required and unique
  *         url: https://soar.example.com/hooks/alerts
  *         auth: { type: bearer, token: '${env:SOAR_TOKEN}' }
  *
- * Each is what POST /v1/webhooks takes, and what is left out has its default. Any text may hold `${env:NAME}`.
+ * Each entry is a body of POST /v1/webhooks; absent fields have their defaults. Any string may contain `${env:NAME}`.
  *
- * Promise: what is read can be asked of a relay: all that can be checked here is, and every problem of the file is named
- * with its line. A hostile file costs bounded work.
+ * Guarantee: everything that can be checked without a relay is checked, and every problem is reported with its line. The
+ * work on a hostile file is bounded.
  */
 import { Ajv, type ErrorObject } from 'ajv'
 import formats from 'ajv-formats'
@@ -24,22 +24,22 @@ import { secretFor } from '../routes/signing.js'
 import { resolveReferences } from './references.js'
 import { memberPath } from '../core/platform/json-pointer.js'
 
-/** A webhook as the file wants it. */
+/** A webhook of the file. */
 export interface Desired {
   name: string
-  /** What the file says of it, its references in place of what they stand for. */
+  /** The entry of the file, with references. */
   source: JsonObject
-  /** What makes it: the same with values in the places of references. */
+  /** The body of POST /v1/webhooks: the entry with references resolved. */
   body: JsonObject
-  /** All of it, defaults included; what a relay alone knows of it is empty. */
+  /** The complete webhook, with defaults; the fields that only the relay sets are empty. */
   webhook: Webhook
-  /** A signing secret of one's own. */
+  /** The signing secret, when the file sets one. */
   secret: string | undefined
-  /** The line of what a JSON pointer into it leads to, or of the nearest thing around that. */
+  /** The line of the node at a JSON pointer into the entry, or of its nearest ancestor. */
   lineOf(pointer: string): number
 }
 
-/** What is wrong with a file, and where. */
+/** A problem of the file, with its line. */
 export interface Problem {
   line: number
   text: string
@@ -48,15 +48,15 @@ export interface Problem {
 type Variables = Record<string, string | undefined>
 type Complete = Required<Omit<WebhookCreate, 'secret' | 'name'>> & { name: string; secret?: string }
 
-/** Values of a file, aliases followed: they multiply what they stand for. */
+/** The number of values in a file, with aliases expanded: nested aliases multiply it. */
 const MAX_VALUES = 500_000
 
-/** Expired certificates are the relay's to refuse, which takes them from a webhook that has them. */
+/** Expiry is not checked here: the relay accepts an expired certificate that the webhook has already. */
 const BEFORE_ANY_EXPIRY = new Date(0)
 
 const validate = createValidator()
 
-/** @returns the webhooks in the file's order; or everything that is wrong with it, and at least one thing is */
+/** @returns the webhooks in the order of the file, or all its problems, at least one */
 export function readRegistryFile(text: string, env: Variables): { desired: Desired[] } | { problems: Problem[] } {
   const lines = new LineCounter()
   const at = (line: number, text: string) => ({ problems: [{ line, text }] })
@@ -79,7 +79,7 @@ export function readRegistryFile(text: string, env: Variables): { desired: Desir
   }
 }
 
-/** YAML's core schema alone: no dates, no binary, no merge keys, no tags of one's own. */
+/** Only the core schema of YAML: no dates, binary, merge keys or custom tags. */
 const YAML_OPTIONS = {
   version: '1.2',
   schema: 'core',
@@ -131,7 +131,7 @@ function repeatedNames(desired: Desired[]): Problem[] {
   })
 }
 
-/** @returns what is wrong with it, each with a JSON pointer into it; or the webhook */
+/** @returns the webhook, or its problems, each with a JSON pointer into the entry */
 function readWebhook(source: Json, env: Variables, budget: { values: number }): Omit<Desired, 'lineOf'> | FieldError[] {
   const errors: FieldError[] = []
   const body = resolve(source, '', { env, budget, errors })
@@ -156,7 +156,7 @@ function readWebhook(source: Json, env: Variables, budget: { values: number }): 
   }
 }
 
-/** A copy with the values of variables in it, of what JSON can say. */
+/** Copies a value with its references resolved; values that JSON does not have are problems. */
 function resolve(
   value: Json,
   path: string,
@@ -209,12 +209,12 @@ function fieldErrorOf({ instancePath, keyword, message, params }: ErrorObject): 
   return { path: instancePath, detail: `${message ?? 'is wrong'}${allowed}` }
 }
 
-/** The line of the key, or of the list's entry, that the pointer leads to; as far as it leads. */
+/** The line of the key or list entry at the pointer; of the nearest ancestor when there is none. */
 function lineAt(document: Document, lines: LineCounter, pointer: string): number {
   let node: unknown = document.contents
   let offset = 0
-  for (const part of pointer.split('/').slice(1)) {
-    const key = part.replaceAll('~1', '/').replaceAll('~0', '~')
+  for (const segment of pointer.split('/').slice(1)) {
+    const key = segment.replaceAll('~1', '/').replaceAll('~0', '~')
     const [named, value] = childOf(node, key)
     if (!isNode(named)) break
     offset = named.range?.[0] ?? offset
@@ -223,7 +223,7 @@ function lineAt(document: Document, lines: LineCounter, pointer: string): number
   return lines.linePos(offset).line
 }
 
-/** What stands for the child in the text, and the child. */
+/** @returns the node that has the child's line (the key of a map, the entry of a list), and the child */
 function childOf(node: unknown, key: string): [unknown, unknown] {
   if (isSeq(node)) return [node.items[Number(key)], node.items[Number(key)]]
   const pair = isMap(node) ? node.items.find(({ key: name }) => isScalar(name) && name.value === key) : undefined

@@ -1,7 +1,7 @@
 /**
- * Writes the file that registry-file.ts reads, of the webhooks that a relay has. Pure.
+ * Writes the webhooks of a relay as a file that registry-file.ts reads. Pure.
  *
- * Promise: nothing that the relay hides is in it; with its variables set, applying it where it is from changes nothing.
+ * Guarantee: the file contains no masked secret. With its variables set, applying it to the same relay changes nothing.
  */
 import { stringify } from 'yaml'
 import { isJsonObject, type Json, type JsonObject } from '../core/platform/json.js'
@@ -10,34 +10,34 @@ import type { FormatName } from '../core/format/format-names.js'
 import { WebhookCreate, type WebhookView } from '../core/webhook/webhook.js'
 import { escapeReferences, referenceTo } from './references.js'
 
-/** Who knows such a URL may post there: it is a secret, although the API shows it. */
+/** The URLs of these formats are secrets, although the API shows them: the URL alone permits to post. */
 const SECRET_URLS: readonly FormatName[] = ['slack', 'teams', 'discord']
-/** Shown as summaries, which nothing can be made of. */
+/** The API shows summaries of these, from which the certificates cannot be restored. */
 const CERTIFICATES = ['client_cert', 'ca']
 
-/** @returns YAML, which ends with a line break */
+/** @returns YAML that ends with a line break */
 export function writeRegistryFile(webhooks: readonly WebhookView[]): string {
   const variables = new Set<string>()
   const items = [...webhooks]
     .sort((a, b) => (a.id < b.id ? -1 : 1))
     .map((webhook) => {
-      const hindrance = hindranceOf(webhook)
-      const item = itemOf(webhook, hindrance === undefined ? variables : new Set())
+      const obstacle = obstacleOf(webhook)
+      const item = itemOf(webhook, obstacle === undefined ? variables : new Set())
       const text = stringify([item], { lineWidth: 0, aliasDuplicateObjects: false })
-      return { hindrance, lines: text.replace(/\n$/, '').split('\n') }
+      return { obstacle, lines: text.replace(/\n$/, '').split('\n') }
     })
   const head =
     variables.size > 0 ? ['# Variables to set before it is applied:', ...[...variables].map((v) => `#   ${v}`)] : []
-  const isAny = items.some(({ hindrance }) => hindrance === undefined)
-  const body = items.flatMap(({ hindrance, lines }) => {
-    if (hindrance === undefined) return lines.map((line) => (line === '' ? line : `  ${line}`))
-    return [`  # ${hindrance}`, ...lines.map((line) => `  # ${line}`.trimEnd())]
+  const isAny = items.some(({ obstacle }) => obstacle === undefined)
+  const body = items.flatMap(({ obstacle, lines }) => {
+    if (obstacle === undefined) return lines.map((line) => (line === '' ? line : `  ${line}`))
+    return [`  # ${obstacle}`, ...lines.map((line) => `  # ${line}`.trimEnd())]
   })
   return escapeControls([...head, isAny ? 'webhooks:' : 'webhooks: []', ...body, ''].join('\n'))
 }
 
-/** Why a webhook can only be a comment; undefined: it need not. */
-function hindranceOf({ id, name, filter, success }: WebhookView): string | undefined {
+/** Why a webhook can only be written as a comment; undefined when it can be an entry. */
+function obstacleOf({ id, name, filter, success }: WebhookView): string | undefined {
   if (name === null) {
     return `${id} has no name, by which it would be known: give it one (PATCH /v1/webhooks/${id}), else this is another webhook`
   }
@@ -45,7 +45,7 @@ function hindranceOf({ id, name, filter, success }: WebhookView): string | undef
   return rounded ? `the ${rounded} of ${id} holds a number of more digits than are kept here: it is rounded` : undefined
 }
 
-/** What POST takes, without what has its default. */
+/** The body of POST /v1/webhooks, without fields that have their defaults. */
 function itemOf(webhook: WebhookView, variables: Set<string>): JsonObject {
   const fields = webhook as unknown as JsonObject
   const prefix = webhook.name ?? webhook.id
@@ -57,11 +57,11 @@ function itemOf(webhook: WebhookView, variables: Set<string>): JsonObject {
     const path = [prefix, field]
     return [[field, isSecret ? placeholder(path, variables) : writable(value, path, variables)]]
   })
-  // the name first: it is what a reader looks for
+  // the name is first: readers look for it
   return Object.fromEntries(entries.sort(([a], [b]) => Number(b === 'name') - Number(a === 'name')))
 }
 
-/** The value with a variable in each place where the relay hides something. */
+/** The value with a variable in place of each masked secret. */
 function writable(value: Json, path: string[], variables: Set<string>): Json {
   if (value === MASK) return placeholder(path, variables)
   if (path[1] === 'tls' && CERTIFICATES.includes(path[2] ?? '')) return placeholder(path, variables)
@@ -73,7 +73,7 @@ function writable(value: Json, path: string[], variables: Set<string>): Json {
   )
 }
 
-/** `soar`, `auth`, `token`: SOAR_AUTH_TOKEN, with a number after it when another place has that. */
+/** `soar`, `auth`, `token`: SOAR_AUTH_TOKEN, with a number appended when that name is taken. */
 function placeholder(path: string[], variables: Set<string>): string {
   const plain = path
     .join('_')
@@ -91,7 +91,10 @@ function hasLongNumber(value: Json): boolean {
   return typeof value === 'object' && value !== null && Object.values(value).some(hasLongNumber)
 }
 
-/** Control characters drive terminals; the library puts texts with one in double quotes, where YAML has escapes. */
+/**
+ * Escapes control characters, since a terminal would execute them. The YAML library double-quotes strings with control
+ * characters, so the escapes are valid.
+ */
 function escapeControls(text: string): string {
   return text.replace(/[^\P{Cc}\n\t]/gu, (char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, '0')}`)
 }

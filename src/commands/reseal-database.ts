@@ -1,7 +1,7 @@
 /**
- * Seals what is sealed in a database with another key.
+ * Seals the secrets in a database with another key.
  *
- * Promise: sealed values and the digest of their key change in one transaction, and with no relay connected.
+ * Guarantee: the sealed values and the digest of the key change in one transaction, while no relay is connected.
  */
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Database, Queryable } from '../core/platform/database.js'
@@ -9,21 +9,21 @@ import { messageOf } from '../core/platform/errors.js'
 import { createSealer, fingerprint, type Sealer } from '../core/platform/secrets.js'
 import { CommandError } from './command.js'
 
-/** The connections of a relay that was stopped just now are gone by then. */
-const LEAVING_MS = 3000
-const LEAVING_PAUSE_MS = 50
+/** The connections of a relay that has just stopped are closed by then. */
+const DISCONNECT_MS = 3000
+const DISCONNECT_POLL_MS = 50
 
 /**
- * Seals everything with another key.
- * @returns how many values it were
- * @throws CommandError when `from` is not the database's key, `to` is no other, a relay is connected, or a value does not
- *   open; nothing is changed then
+ * Seals every secret with another key.
+ * @returns the number of values
+ * @throws CommandError when `from` is not the database's key, `to` equals `from`, a relay is connected, or a value cannot be
+ *   opened; nothing is changed then
  */
 export async function reseal(database: Database, from: Buffer, to: Buffer): Promise<number> {
   if (from.equals(to)) throw new CommandError('the new encryption key is the current one')
   return database.transaction(async (tx) => {
     await requireAlone(database, tx)
-    // a relay that starts now waits here, and is refused then: its key is the old one
+    // a relay that starts now waits for this lock; afterwards its old key is refused
     await tx.query('lock table webhooks, settings in access exclusive mode')
     const known = await readFingerprint(tx)
     if (known === undefined) throw new CommandError('nothing is sealed in this database: no relay ever started on it')
@@ -34,7 +34,7 @@ export async function reseal(database: Database, from: Buffer, to: Buffer): Prom
   })
 }
 
-/** The sealed columns, and the contexts that core/webhook/webhook-store.ts binds them to. */
+/** The sealed columns and their contexts must be those of core/webhook/webhook-store.ts. */
 async function resealWebhooks(tx: Queryable, from: Sealer, to: Sealer): Promise<number> {
   let sealed = 0
   const again = (value: Buffer, context: string) => {
@@ -62,22 +62,23 @@ async function resealWebhooks(tx: Queryable, from: Sealer, to: Sealer): Promise<
 }
 
 /**
- * What runs now holds the old key. A server tells who is connected, also for a moment after they left; the embedded database
- * has one process anyway.
+ * Waits until no relay is connected, since a running relay has the old key. PostgreSQL lists connections until a moment after
+ * they are closed. The embedded database is only ever open in one process.
+ * @throws CommandError when a relay stays connected
  */
 async function requireAlone({ kind }: Database, tx: Queryable): Promise<void> {
   if (kind === 'embedded') return
-  const deadlineMs = performance.now() + LEAVING_MS
+  const deadlineMs = performance.now() + DISCONNECT_MS
   while (await isAnyConnected(tx)) {
     if (performance.now() > deadlineMs) {
       throw new CommandError('a relay is connected to this database: stop every one first')
     }
-    await sleep(LEAVING_PAUSE_MS)
+    await sleep(DISCONNECT_POLL_MS)
   }
 }
 
 async function isAnyConnected(tx: Queryable): Promise<boolean> {
-  // in a transaction the view stays what it was when it was first read
+  // within a transaction PostgreSQL caches the view at its first read
   await tx.query('select pg_stat_clear_snapshot()')
   const { rows } = await tx.query(
     `select from pg_stat_activity
@@ -86,7 +87,7 @@ async function isAnyConnected(tx: Queryable): Promise<boolean> {
   return rows.length > 0
 }
 
-/** @returns the digest of the key that sealed the database; undefined before a relay's first start on it */
+/** @returns the digest of the key that sealed the database; undefined before the first start of a relay on it */
 export async function readFingerprint(db: Queryable): Promise<string | undefined> {
   const { rows } = await db.query<{ value: string }>(`select value from settings where name = 'encryption_key'`)
   return rows[0]?.value

@@ -1,13 +1,15 @@
 /**
- * `alert-relay reseal`: seals what is sealed at rest with another encryption key. It opens the database itself, so every
- * relay on it is to be stopped.
+ * `alert-relay reseal`: seals the secrets at rest with another encryption key. It opens the database itself, so every relay
+ * on it must be stopped.
  *
- * Promise: all of it opens with one key, before and after and whatever dies in between: sealed values and the digest of
- * their key change in one transaction. The new key is on disk before, the old one stays there afterwards.
+ * Guarantee: at any time, even after a crash, one key opens every sealed value: the values and the digest of their key
+ * change in one transaction. A generated key is on disk before the transaction, and the old key is kept after it.
  *
- * A key in DATA_DIR moves in steps, and a run that finds one done goes on from it:
- *   `encryption-key` is current -> the new one in `encryption-key.new` -> commit -> the old one is
- *   `encryption-key.old-<time>` too -> the new one is `encryption-key`.
+ * A key in DATA_DIR is replaced in steps; a run continues after the last step of an interrupted one:
+ *   1. the new key is written to `encryption-key.new`
+ *   2. the transaction commits
+ *   3. `encryption-key` is linked as `encryption-key.old-<time>`
+ *   4. `encryption-key.new` is renamed to `encryption-key`
  */
 import { randomBytes } from 'node:crypto'
 import { access, link, open, readFile, rename, rm, writeFile } from 'node:fs/promises'
@@ -39,18 +41,18 @@ export const resealCommand: Command = {
   },
 }
 
-async function resealTo(key: Buffer, config: Config, { print, tell }: CommandIo): Promise<ExitCode> {
+async function resealTo(key: Buffer, config: Config, { print, note }: CommandIo): Promise<ExitCode> {
   const sealed = await withDatabase(config, async (database) => reseal(database, await currentKey(config), key))
   print(`resealed values: ${sealed}; the new key alone opens them`)
-  tell('start every relay with ENCRYPTION_KEY set to what NEW_ENCRYPTION_KEY is now')
+  note('start every relay with ENCRYPTION_KEY set to what NEW_ENCRYPTION_KEY is now')
   return 0
 }
 
-async function resealToFile(config: Config, { print, tell }: CommandIo): Promise<ExitCode> {
+async function resealToFile(config: Config, { print, note }: CommandIo): Promise<ExitCode> {
   if (config.encryptionKey) throw new CommandError('--generate is for a key in DATA_DIR, but ENCRYPTION_KEY is set')
   const { sealed, kept } = await withDatabase(config, (database) => moveKey(database, config))
   print(`resealed values: ${sealed ?? 'those of an earlier run'}; the new key in ${keyPath(config)} alone opens them`)
-  tell(`the key before it is kept in ${kept}: backups of the database from before need it`)
+  note(`the key before it is kept in ${kept}: backups of the database from before need it`)
   return 0
 }
 
@@ -63,7 +65,7 @@ async function withDatabase<T>(config: Config, work: (database: Database) => Pro
   }
 }
 
-/** @returns `sealed`: undefined when an earlier run had done it and died before the files were in place */
+/** @returns `sealed`: undefined when an earlier run committed and was interrupted before it renamed the files */
 async function moveKey(database: Database, config: Config): Promise<{ sealed: number | undefined; kept: string }> {
   const path = keyPath(config)
   const draft = `${path}.new`
@@ -81,7 +83,7 @@ function keyPath({ dataDir }: Config): string {
   return join(dataDir, 'encryption-key')
 }
 
-/** The key that serves. Where there is none, none is made: it would open nothing. */
+/** The key of the relay. Unlike the relay, this generates no missing key: a new one would open nothing. */
 async function currentKey(config: Config): Promise<Buffer> {
   if (config.encryptionKey === undefined) {
     await access(keyPath(config)).catch((error: unknown) => {
@@ -91,12 +93,12 @@ async function currentKey(config: Config): Promise<Buffer> {
   return loadEncryptionKey(config)
 }
 
-/** On disk before anything is sealed with it. What stands there is of a run that changed nothing. */
+/** Writes a new key, durably. A file that exists is from a run that did not commit, so it is replaced. */
 async function writeNewKey(path: string): Promise<Buffer> {
   const key = randomBytes(32)
   await rm(path, { force: true })
   await writeFile(path, `${key.toString('base64')}\n`, { flag: 'wx', mode: 0o600, flush: true })
-  // the folder's entry too
+  // the directory entry must be durable too
   const folder = await open(dirname(path))
   await folder.sync().finally(() => folder.close())
   return key

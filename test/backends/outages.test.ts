@@ -3,7 +3,7 @@ import { startRelay, type Relay } from '../helpers/relay.js'
 import { relayWithServers } from '../helpers/relay-with-servers.js'
 import { startPostgres } from '../helpers/servers.js'
 
-/** SNS hears 503 within 10 s. */
+/** Posts a message and requires 503 within 10 s. */
 async function undecided(t: Test, relay: Relay, message: object): Promise<void> {
   const before = performance.now()
   const { status } = await relay.sns(message)
@@ -12,7 +12,7 @@ async function undecided(t: Test, relay: Relay, message: object): Promise<void> 
   t.ok(took < 10_000, `within 10 s (${Math.round(took)} ms)`)
 }
 
-/** SNS comes again until it hears 200. */
+/** Posts a message until the response is 200. */
 async function repeated(relay: Relay, message: object): Promise<Record<string, unknown>> {
   for (;;) {
     const { status, body } = await relay.sns(message)
@@ -21,7 +21,7 @@ async function repeated(relay: Relay, message: object): Promise<Record<string, u
 }
 
 for (const outage of ['frozen', 'stopped'] as const) {
-  t.test(`with PostgreSQL ${outage} SNS is told 503, and the message is taken when it comes again`, async (t) => {
+  t.test(`with PostgreSQL ${outage} SNS gets 503, and the repeated message is accepted`, async (t) => {
     const { publisher, postgres, relay, receiver } = await relayWithServers(t)
     const first = publisher.notification({ message: 'first' })
     t.equal((await relay.sns(first)).status, 200)
@@ -43,7 +43,7 @@ for (const outage of ['frozen', 'stopped'] as const) {
 }
 
 for (const outage of ['frozen', 'stopped'] as const) {
-  t.test(`with Redis ${outage} SNS is told 503, and what was stored is delivered`, async (t) => {
+  t.test(`with Redis ${outage} SNS gets 503, and stored events are delivered`, async (t) => {
     const { publisher, redis, relay, receiver } = await relayWithServers(t)
     await relay.sns(publisher.notification({ message: 'first' }))
     await receiver.waitFor(1)
@@ -57,14 +57,14 @@ for (const outage of ['frozen', 'stopped'] as const) {
     await (outage === 'frozen' ? redis.thaw() : redis.start())
     const { event_id: id, result } = await repeated(relay, second)
     t.equal(result, 'duplicate', 'it was stored the first time')
-    for (const wanted of [id, body.alerts[0]!.event_id]) {
-      await receiver.waitFor((all) => all.some((request) => request.id === wanted), { timeoutMs: 40_000 })
+    for (const eventId of [id, body.alerts[0]!.event_id]) {
+      await receiver.waitFor((all) => all.some((request) => request.id === eventId), { timeoutMs: 40_000 })
     }
     t.equal(await relay.stop(), 0)
   })
 }
 
-t.test('a database or queue that is not there at start is one clear line', async (t) => {
+t.test('a database or queue that is unreachable at the start is reported in one line', async (t) => {
   const start = (settings: Record<string, string>) => startRelay(t, { LOG_LEVEL: 'silent', ...settings })
   await t.rejects(start({ DATABASE_URL: 'postgres://u:hunter2@127.0.0.1:1/x' }), {
     message: /alert-relay: DATABASE_URL cannot be reached: .*ECONNREFUSED(?!.*hunter2)/,

@@ -3,7 +3,7 @@ import t from 'tap'
 import { relayWithServers } from '../helpers/relay-with-servers.js'
 import { until } from '../helpers/until.js'
 
-t.test('FLUSHALL between 200 and delivery: delivered', async (t) => {
+t.test('an event is delivered after FLUSHALL between the 200 and its delivery', async (t) => {
   const { publisher, redis, relay, receiver } = await relayWithServers(t)
   receiver.respond = (_request, count) => ({ status: count === 1 ? 500 : 200 })
   const { body } = await relay.sns(publisher.notification({ message: 'text' }))
@@ -22,11 +22,11 @@ t.test('FLUSHALL between 200 and delivery: delivered', async (t) => {
   await receiver.waitFor(3)
 })
 
-t.test('two stalls in a row: a job whose process dies twice is done by the third', async (t) => {
+t.test('a job whose process is killed twice is done by the third process', async (t) => {
   const { publisher, relay, receiver } = await relayWithServers(t)
   receiver.respond = () => ({ status: 200, hang: true })
   const { body } = await relay.sns(publisher.notification({ message: 'text' }))
-  // The dispatch itself is killed: it waits for an answer for a moment before it writes anything.
+  // the kill interrupts the dispatch, which waits for a response for a moment before it writes anything
   for (const deaths of [1, 2]) {
     await receiver.waitFor(deaths, { timeoutMs: 60_000 })
     await relay.kill()
@@ -37,14 +37,14 @@ t.test('two stalls in a row: a job whose process dies twice is done by the third
   t.same(new Set(received.map(({ id }) => id)), new Set([body.event_id]))
 })
 
-t.test('Redis restarts under load: what SNS was told 200 for is delivered', async (t) => {
+t.test('messages that got 200 are delivered although Redis restarts under load', async (t) => {
   const { publisher, redis, relay, receiver } = await relayWithServers(t)
   const accepted = new Set<unknown>()
   const send = async () => {
     const { status, body } = await relay.sns(publisher.notification({ message: 'text' }))
     if (status === 200) accepted.add(body.event_id)
   }
-  // until messages are taken again for some rounds after it is back
+  // continues until messages are accepted for some rounds after the restart
   for (let round = 0, again = 0; again < 5; round++) {
     const before = accepted.size
     const load = Promise.all(Array.from({ length: 20 }, send))

@@ -15,7 +15,7 @@ const HOOK = 'https://example.com/hook'
 
 type Variables = Record<string, string>
 
-/** A relay, and the commands as the command line would run them on it. */
+/** Opens a relay, and runs commands on it as the command line does. */
 async function openRelay(t: Test) {
   const app = await createTestApp(t)
   const url = await app.http.listen({ host: '127.0.0.1', port: 0 })
@@ -24,30 +24,30 @@ async function openRelay(t: Test) {
   app.http.server.on('request', ({ method, url }) => requests.push(`${method} ${url?.split('?')[0]}`))
 
   const command = async (to: string, args: string[], env: Variables) => {
-    const [printed, told]: [string[], string[]] = [[], []]
+    const [printed, notes]: [string[], string[]] = [[], []]
     const io = {
       env: { API_KEYS: TEST_KEY, ...env },
       print: (line: string) => printed.push(line),
-      tell: (line: string) => told.push(line),
+      note: (line: string) => notes.push(line),
     }
     const { run } = args[0] === 'export' ? exportCommand : applyCommand
     const [code, message] = await run([...args.slice(1), '--url', to], io).then(
       (code) => [code, ''] as const,
       (error: Error) => [undefined, error.message] as const,
     )
-    return { code, message, printed, told }
+    return { code, message, printed, notes }
   }
   return {
     app,
     url,
-    /** What was asked of the relay so far, from now on. */
-    asked: () => requests.splice(0),
+    /** Returns the requests since the last call. */
+    takeRequests: () => requests.splice(0),
     apply: async (yaml: string, args: string[] = [], env: Variables = {}, to = url) => {
       const file = join(folder, 'webhooks.yaml')
       await writeFile(file, yaml)
       const result = await command(to, ['apply', '-f', file, ...args], env)
       const plain = (text: string) => text.replaceAll(file, 'FILE')
-      return { ...result, message: plain(result.message), told: result.told.map(plain) }
+      return { ...result, message: plain(result.message), notes: result.notes.map(plain) }
     },
     export: async () => (await command(url, ['export'], {})).printed.join('\n'),
   }
@@ -57,8 +57,8 @@ async function registered(app: TestApp): Promise<WebhookView[]> {
   return (await app.api('GET', '/v1/webhooks?limit=200')).json<{ data: WebhookView[] }>().data
 }
 
-t.test('the webhooks become those of the file, and stay so', async (t) => {
-  const { app, apply, asked } = await openRelay(t)
+t.test('apply makes the webhooks match the file, and a second run changes nothing', async (t) => {
+  const { app, apply, takeRequests } = await openRelay(t)
   await app.api('POST', '/v1/webhooks', { url: HOOK })
   const file = `webhooks:
   - name: soar
@@ -72,7 +72,7 @@ t.test('the webhooks become those of the file, and stay so', async (t) => {
 `
   const env = { TOKEN: 'tk-1' }
   const dry = await apply(file, ['--dry-run'], env)
-  t.match(dry, { code: 0, told: ['without a name, left alone: 1'] })
+  t.match(dry, { code: 0, notes: ['without a name, left alone: 1'] })
   t.same(dry.printed, [
     '+ soar',
     `    url: "${HOOK}"`,
@@ -86,20 +86,20 @@ t.test('the webhooks become those of the file, and stay so', async (t) => {
   ])
   t.equal((await apply(file, ['--check'], env)).code, 2)
   t.equal((await registered(app)).length, 1)
-  t.notOk(asked().some((request) => !request.startsWith('GET')))
+  t.notOk(takeRequests().some((request) => !request.startsWith('GET')))
 
   const first = await apply(file, [], env)
-  t.match(first, { code: 0, told: [/^without/, /^soar is wh_\w+; its signing secret is at GET \/v1\/.*\/secret$/] })
+  t.match(first, { code: 0, notes: [/^without/, /^soar is wh_\w+; its signing secret is at GET \/v1\/.*\/secret$/] })
   t.same(first.printed.slice(0, -2), dry.printed.slice(0, -1), 'the same is printed')
   t.match(first.printed.slice(-2), [/^pager signs with the key whpk_/, '2 created, 0 changed, 0 deleted, 0 unchanged'])
   t.notMatch(JSON.stringify(first), /tk-1|whsec_/)
 
-  asked()
+  takeRequests()
   const second = await apply(file, ['--check'], env)
   t.match(second, { code: 0, printed: ['0 to create, 0 to change, 0 to delete, 2 unchanged'] })
-  t.match(second.told[1], /^secrets that the relay hides .*: 1$/)
+  t.match(second.notes[1], /^secrets that the relay hides .*: 1$/)
   await apply(file, [], env)
-  t.same(new Set(asked()), new Set(['GET /v1/webhooks']))
+  t.same(new Set(takeRequests()), new Set(['GET /v1/webhooks']))
 
   const changed = file.replace('    timeout_ms: 5000\n    signing: ed25519\n', '').replace('[high]', '[high, low]')
   const third = await apply(changed, [], env)
@@ -116,12 +116,12 @@ t.test('the webhooks become those of the file, and stay so', async (t) => {
   t.match((await apply(changed, [], env)).printed, ['0 created, 0 changed, 0 deleted, 2 unchanged'])
 
   const fewer = changed.slice(0, changed.indexOf('  - name: pager'))
-  t.match((await apply(fewer, [], env)).told, [/^not in the file, left alone \(--prune deletes\): pager$/, /^w/, /^s/])
+  t.match((await apply(fewer, [], env)).notes, [/^not in the file, left alone \(--prune deletes\): pager$/, /^w/, /^s/])
   t.match((await apply(fewer, ['--prune'], env)).printed, [/^- pager \(wh_/, /^0 created, 0 changed, 1 deleted, 1 un/])
   t.same((await registered(app)).map(({ name }) => name).sort(), [null, 'soar'].sort())
 })
 
-t.test('a secret reaches the receiver; a changed one when it is forced', async (t) => {
+t.test('a secret is sent to the receiver; a changed one only with --force-secrets', async (t) => {
   const { app, apply } = await openRelay(t)
   const receiver = await createReceiver()
   t.teardown(() => receiver.close())
@@ -140,7 +140,7 @@ t.test('a secret reaches the receiver; a changed one when it is forced', async (
     return receiver.received.at(-1)!
   }
   const made = await apply(file, ['--show-secrets'], env)
-  t.notMatch(JSON.stringify(made), /whsec_|key one/, 'what the person gave is not told again')
+  t.notMatch(JSON.stringify(made), /whsec_|key one/, 'secrets that the user sent are not in responses')
   t.match(await test(), { verified: true, headers: { 'x-key': 'key one' } })
   t.match((await apply(file, [], { ...env, KEY: 'two' })).printed, ['0 created, 0 changed, 0 deleted, 1 unchanged'])
   const forced = await apply(file, ['--force-secrets'], { ...env, KEY: 'two' })
@@ -152,7 +152,7 @@ t.test('a secret reaches the receiver; a changed one when it is forced', async (
 
   const rotated = await apply(file, [], { ...env, SECRET: secret(2) })
   t.match(rotated.printed, [/^~ soar/, `    secret: ******** -> "\${env:SECRET}"`, /1 changed/])
-  t.equal((await test()).verified, true, 'the secret before it still signs')
+  t.equal((await test()).verified, true, 'the previous secret still signs')
   receiver.secrets = [secret(2)]
   t.equal((await test()).verified, true)
   t.match((await apply(file, [], { ...env, SECRET: secret(2) })).printed, [/1 unchanged/])
@@ -161,7 +161,7 @@ t.test('a secret reaches the receiver; a changed one when it is forced', async (
   t.match(shown.printed, ['+ new', String, /^new signs with whsec_/, String])
 })
 
-t.test('an export, applied again, changes nothing, there and elsewhere', async (t) => {
+t.test('an export changes nothing when it is applied to its relay, and can be applied to another', async (t) => {
   const { app, apply, export: exported } = await openRelay(t)
   const env = { SOAR_AUTH_TOKEN: 'tk', SOAR_HEADERS_X_TEAM: 'blue', CHAT_URL: 'https://hooks.slack.com/services/x' }
   const text = `text with \${env:NOT_A_VARIABLE}`
@@ -185,7 +185,7 @@ t.test('an export, applied again, changes nothing, there and elsewhere', async (
   t.match((await apply(file, ['--prune'], env)).printed, ['0 created, 0 changed, 0 deleted, 4 unchanged'])
   t.match(await apply(file), {
     message: /^FILE is not applied: 3 problems$/,
-    told: [/CHAT_URL|SOAR/, /SOAR|CHAT/, /./],
+    notes: [/CHAT_URL|SOAR/, /SOAR|CHAT/, /./],
   })
 
   for (const { id } of await registered(app)) await app.api('DELETE', `/v1/webhooks/${id}`)
@@ -193,16 +193,16 @@ t.test('an export, applied again, changes nothing, there and elsewhere', async (
   t.equal(await exported(), file.slice(0, file.indexOf('\n  # ')), 'all but the one without a name')
 })
 
-t.test('nothing is asked of a relay while the file has a problem', async (t) => {
-  const { apply, asked } = await openRelay(t)
+t.test('no request is sent while the file has a problem', async (t) => {
+  const { apply, takeRequests } = await openRelay(t)
   const result = await apply(`webhooks:\n  - name: soar\n    url: ${HOOK}\n    tiemout_ms: 1\n`)
-  t.same(result.told, ['FILE:4: soar: tiemout_ms is not a known field'])
+  t.same(result.notes, ['FILE:4: soar: tiemout_ms is not a known field'])
   t.match(result, { code: undefined, message: 'FILE is not applied: a problem', printed: [] })
-  t.match(await apply('webhooks: [\u001b[2J'), { told: [/^FILE:1: column \d+: /] })
-  t.same(asked(), [])
+  t.match(await apply('webhooks: [\u001b[2J'), { notes: [/^FILE:1: column \d+: /] })
+  t.same(takeRequests(), [])
 })
 
-t.test('the first refusal stops it, and says where, what was done and what was not', async (t) => {
+t.test('apply stops at the first refusal, and reports its line, what was done and what was not', async (t) => {
   const relay = await openRelay(t)
   const file = `webhooks:
   - { name: first, url: '${HOOK}' }
@@ -210,20 +210,20 @@ t.test('the first refusal stops it, and says where, what was done and what was n
   - name: third
     url: ${HOOK}
 `
-  // another person makes one of that name between the list and the request
+  // another client creates a webhook of that name between the list and the request
   const proxy = await listen(t, async (request, body) => {
     if (request === 'POST /v1/webhooks' && body.includes('second')) {
       await relay.app.api('POST', '/v1/webhooks', { url: HOOK, name: 'second' })
     }
     return relay.url
   })
-  const { told, message, code } = await relay.apply(file, [], {}, proxy)
+  const { notes, message, code } = await relay.apply(file, [], {}, proxy)
   t.same([code, message], [undefined, 'FILE:3: second: name is the name of another webhook'])
-  t.match(told, [/^first is /, 'done: first', 'not done: second, third'])
+  t.match(notes, [/^first is /, 'done: first', 'not done: second, third'])
   t.match((await relay.apply(file)).printed.at(-1), '1 created, 0 changed, 0 deleted, 2 unchanged')
 })
 
-/** A server that passes requests on, when the test has seen them. */
+/** A proxy that calls the test before it forwards a request. */
 async function listen(t: Test, pass: (request: string, body: string) => Promise<string>): Promise<string> {
   const server = createServer(async (request, answer) => {
     const { method, url, headers } = request
@@ -244,8 +244,8 @@ async function listen(t: Test, pass: (request: string, body: string) => Promise<
   return `http://127.0.0.1:${(server.address() as AddressInfo).port}`
 }
 
-t.test('200 webhooks, applied twice: the second changes nothing', async (t) => {
-  const { app, apply, asked } = await openRelay(t)
+t.test('with 200 webhooks a second run changes nothing', async (t) => {
+  const { app, apply, takeRequests } = await openRelay(t)
   const file = `webhooks:\n${Array.from(
     { length: 200 },
     (_, i) => `  - name: webhook ${i}
@@ -264,13 +264,13 @@ t.test('200 webhooks, applied twice: the second changes nothing', async (t) => {
   }
   t.match((await timed()).at(-1), '200 created, 0 changed, 0 deleted, 0 unchanged')
   const before = await registered(app)
-  asked()
+  takeRequests()
   t.same(await timed(), ['0 created, 0 changed, 0 deleted, 200 unchanged'])
-  t.same(new Set(asked()), new Set(['GET /v1/webhooks']), 'it was only looked at')
+  t.same(new Set(takeRequests()), new Set(['GET /v1/webhooks']), 'it was only looked at')
   t.same(await registered(app), before)
 })
 
-t.test('the example is applied as it is', async (t) => {
+t.test('the example file can be applied unchanged', async (t) => {
   const { apply } = await openRelay(t)
   const text = await readFile(EXAMPLE, 'utf8')
   const env: Variables = {}
@@ -280,10 +280,10 @@ t.test('the example is applied as it is', async (t) => {
   t.match((await apply(text, ['--check', '--prune'], env)).code, 0)
 })
 
-t.test('a file that cannot be read is refused, and so is a command line without one', async (t) => {
+t.test('an unreadable file is refused, and so is a command line without a file', async (t) => {
   const { apply } = await openRelay(t)
   const folder = t.testdir({ 'latin1.yaml': Buffer.from([0xe9]), 'large.yaml': '#'.repeat(3 * 1024 * 1024) })
-  const io = { env: {}, print: () => {}, tell: () => {} }
+  const io = { env: {}, print: () => {}, note: () => {} }
   const { run } = applyCommand
   await t.rejects(run(['-f', join(folder, 'none.yaml')], io), { message: /none\.yaml cannot be read: ENOENT/ })
   await t.rejects(run(['-f', join(folder, 'latin1.yaml')], io), { message: /is not UTF-8$/ })

@@ -1,4 +1,4 @@
-/** Every command as a shell runs it: the built command line as a process, its exit code, and which stream says what. */
+/** Runs every command as a shell does, with the built command line, and checks its exit code, stdout and stderr. */
 import { spawn } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
@@ -13,7 +13,7 @@ import { until } from '../helpers/until.js'
 
 const CLI = join(ROOT, 'dist/src/cli.js')
 const FILE = `webhooks:\n  - { name: soar, url: 'https://example.com/hook' }\n`
-/** Processes at once. */
+/** The number of processes that run at once. */
 const AT_ONCE = 2
 
 type Settings = Record<string, string>
@@ -27,7 +27,7 @@ interface Case {
 
 const folder = t.testdir({ 'right.yaml': FILE, 'wrong.yaml': FILE.replace('url', 'ulr') })
 
-/** @param isRead false: nobody reads its stdout */
+/** @param isRead false closes the pipe of its stdout */
 async function run(args: string[], settings: Settings = {}, isRead = true) {
   const child = spawn(process.execPath, [CLI, ...args], {
     cwd: folder,
@@ -52,7 +52,7 @@ async function check(t: Test, cases: Case[]): Promise<void> {
   await Promise.all(Array.from({ length: AT_ONCE }, work))
 }
 
-t.test('a wrong command line exits 2, with what is wrong and the usage on stderr', async (t) => {
+t.test('a wrong command line exits with 2, with the reason and the usage on stderr', async (t) => {
   const wrong = (line: string, message: string, usage: string, settings: Settings = {}): Case => ({
     args: line.split(' ').filter((word) => word !== ''),
     ...{ settings, code: 2, stdout: /^$/ },
@@ -79,7 +79,7 @@ t.test('a wrong command line exits 2, with what is wrong and the usage on stderr
   ])
 })
 
-t.test('help and version are results: on stdout, with 0', async (t) => {
+t.test('help and version are printed on stdout, with exit code 0', async (t) => {
   const asked = (line: string, stdout: string | RegExp): Case => ({
     args: line.split(' '),
     ...{ code: 0, stdout, stderr: /^$/ },
@@ -96,7 +96,7 @@ t.test('help and version are results: on stdout, with 0', async (t) => {
   ])
 })
 
-t.test('what fails exits 1, and says why in one line on stderr', async (t) => {
+t.test('a failed command exits with 1, with the reason in one line on stderr', async (t) => {
   const failing = (line: string, stderr: string, settings: Settings = {}): Case => ({
     args: line.split(' ').filter((word) => word !== ''),
     ...{ settings, code: 1, stdout: /^$/, stderr: new RegExp(`^alert-relay: ${stderr}.*\\n$`) },
@@ -118,21 +118,21 @@ t.test('what fails exits 1, and says why in one line on stderr', async (t) => {
   })
 })
 
-t.test('openapi prints the document that is committed', async (t) => {
+t.test('openapi prints the committed document', async (t) => {
   const { stdout, ...rest } = await run(['openapi'])
   t.same(rest, { code: 0, stderr: '' })
   t.equal(stdout, await readFile(join(ROOT, 'openapi/openapi.json'), 'utf8'))
 })
 
-t.test('a reader of stdout that is gone is no failure', async (t) => {
+t.test('a closed stdout is no failure', async (t) => {
   t.match(await run(['--help'], {}, false), { code: 0, stderr: /^$/ })
 })
 
-t.test('commands at a running relay, which stops with 0, and reseal after it', async (t) => {
+t.test('commands work with a running relay, SIGTERM ends it with 0, and reseal works after that', async (t) => {
   const DATABASE_URL = (await createTestDatabaseUrl(t)) ?? ''
-  const place = { DATABASE_URL, DATA_DIR: await createTestDataDir(t), ENCRYPTION_KEY: newKey() }
-  const relay = await startRelay(t, { ...place, API_KEYS: 'a-key-for-the-command-line' })
-  // its start keeps the event loop so busy on a slow machine that the first requests are put off with 503
+  const location = { DATABASE_URL, DATA_DIR: await createTestDataDir(t), ENCRYPTION_KEY: newKey() }
+  const relay = await startRelay(t, { ...location, API_KEYS: 'a-key-for-the-command-line' })
+  // on a slow machine the start blocks the event loop for so long that the first requests get 503
   await until(
     () => relay.api('GET', '/v1/webhooks'),
     ({ status }) => status === 200,
@@ -165,9 +165,9 @@ t.test('commands at a running relay, which stops with 0, and reseal after it', a
   ])
   t.equal(await relay.stop(), 0)
 
-  const other = await run(['reseal'], { ...place, ENCRYPTION_KEY: newKey(), NEW_ENCRYPTION_KEY: newKey() })
+  const other = await run(['reseal'], { ...location, ENCRYPTION_KEY: newKey(), NEW_ENCRYPTION_KEY: newKey() })
   t.match(other, { code: 1, stdout: /^$/, stderr: /^alert-relay: the current key is not the one that sealed .*\n$/ })
-  const resealed = await run(['reseal'], { ...place, NEW_ENCRYPTION_KEY: newKey() })
+  const resealed = await run(['reseal'], { ...location, NEW_ENCRYPTION_KEY: newKey() })
   t.match(resealed, { code: 0, stdout: /^resealed values: 1; .*\n$/, stderr: /^start every relay with .*\n$/ })
 })
 

@@ -4,12 +4,12 @@ import t, { type Test } from 'tap'
 import { keysCommand } from '../../src/commands/keys.js'
 import { createTestApp, TEST_KEY } from '../helpers/app.js'
 
-/** Runs a command as the command line would. */
+/** Runs a command as the command line does. */
 async function run(args: string[], env: Record<string, string> = {}) {
-  const [printed, told]: [string[], string[]] = [[], []]
-  const io = { env, print: (line: string) => printed.push(line), tell: (line: string) => told.push(line) }
+  const [printed, notes]: [string[], string[]] = [[], []]
+  const io = { env, print: (line: string) => printed.push(line), note: (line: string) => notes.push(line) }
   t.equal(await keysCommand.run(args, io), 0)
-  return { printed, told }
+  return { printed, notes }
 }
 
 async function listen(t: Test, handler: RequestListener): Promise<string> {
@@ -19,7 +19,7 @@ async function listen(t: Test, handler: RequestListener): Promise<string> {
   return `http://127.0.0.1:${(server.address() as AddressInfo).port}`
 }
 
-t.test('keys are made, listed and revoked at a running relay', async (t) => {
+t.test('keys of a running relay are created, listed and revoked', async (t) => {
   const app = await createTestApp(t)
   const url = await app.http.listen({ host: '127.0.0.1', port: 0 })
   const env = { API_KEYS: `${TEST_KEY},another-key-of-theirs` }
@@ -27,7 +27,7 @@ t.test('keys are made, listed and revoked at a running relay', async (t) => {
   t.equal(made.printed.length, 1, 'the key alone, for scripts')
   const [key] = made.printed
   t.match(key, /^ark_[0-9a-f]{32}_[\w-]{43}$/)
-  t.match(made.told, [/^key_[0-9a-f]{32}, scope read, until \d{4}-.*; shown this once$/])
+  t.match(made.notes, [/^key_[0-9a-f]{32}, scope read, until \d{4}-.*; shown this once$/])
   const listed = await app.http.inject({ url: '/v1/webhooks', headers: { authorization: `Bearer ${key}` } })
   t.equal(listed.statusCode, 200)
 
@@ -41,13 +41,13 @@ t.test('keys are made, listed and revoked at a running relay', async (t) => {
   const id = printed[1]!.split(' ')[0]!
   t.same(await run(['revoke', id, '--url', url], { RELAY_API_KEY: TEST_KEY }), {
     printed: [],
-    told: [`${id} is revoked`],
+    notes: [`${id} is revoked`],
   })
   t.match((await run(['list'], { ...env, PORT: port })).printed[1], /^key_\w{32} +read +revoked /)
   await t.rejects(run(['revoke', `key_${'0'.repeat(32)}`, '--url', url], env), { message: 'There is no such key.' })
 })
 
-t.test('every page of a list is read, and names cannot drive a terminal', async (t) => {
+t.test('every page of a list is read, and control characters in names are escaped', async (t) => {
   const key = {
     scope: 'read',
     created_at: '2026-01-02T03:04:05Z',
@@ -67,7 +67,7 @@ t.test('every page of a list is read, and names cannot drive a terminal', async 
   ])
 })
 
-t.test('what cannot be done is one line that says how to mend it, without the key', async (t) => {
+t.test('an error is one line with its remedy, without the key', async (t) => {
   const env = { RELAY_API_KEY: 'not-to-be-told' }
   let seen = 0
   const elsewhere = await listen(t, (_request, answer) => answer.end(String(++seen)))
@@ -108,7 +108,7 @@ t.test('what cannot be done is one line that says how to mend it, without the ke
   }
 })
 
-t.test('the key of the first start is found in DATA_DIR', async (t) => {
+t.test('the key of the first start is read from DATA_DIR', async (t) => {
   const seen: (string | undefined)[] = []
   const url = await listen(t, ({ headers }, answer) => {
     seen.push(headers.authorization)

@@ -24,20 +24,20 @@ function problems(text: string, env: Variables = {}): string[] {
   return 'problems' in result ? result.problems.map(({ line, text }) => `${line}: ${text}`) : []
 }
 
-/** The webhooks as the relay would show them once the file is applied. */
+/** The webhooks as the API shows them after the file is applied. */
 function applied(desired: Desired[]): WebhookView[] {
   return desired.map(({ webhook }, i) => toView({ ...webhook, id: `wh_${String(i).padStart(32, '0')}` } as Webhook))
 }
 
 const one = (fields: string) => `webhooks:\n  - name: one\n    url: ${URL}\n${fields}`
-/** What differs between two files of one webhook, as printed. */
+/** The printed differences between two files with one webhook. */
 const lines = (before: string, after: string, env: Variables = {}, options = LEAVE) =>
   planChanges(read(one(after), env), applied(read(one(before), env)), options)
     .changes.flatMap(describe)
     .slice(1)
     .map((line) => line.trim())
 
-t.test('a reference is the value of its variable, once', async (t) => {
+t.test('a reference is replaced by the value of its variable, which is not resolved again', async (t) => {
   const env = { A: 'x', B: `\${env:A}`, EMPTY: '' }
   const of = (text: string) => resolveReferences(text, env)
   t.same(of(`\${env:A}-\${env:A}`), { text: 'x-x', problems: [] })
@@ -51,7 +51,7 @@ t.test('a reference is the value of its variable, once', async (t) => {
   }
 })
 
-t.test('any text can be written so that it means itself', async () => {
+t.test('any text survives escaping and resolving unchanged', async () => {
   const text = fc
     .array(fc.constantFrom('$', '$$', '{env:', `\${env:`, 'A', '}', '\n', 'é'))
     .map((parts) => parts.join(''))
@@ -64,7 +64,7 @@ t.test('any text can be written so that it means itself', async () => {
   )
 })
 
-t.test('what a file leaves out has its default, and goes back to it', async (t) => {
+t.test('an absent field has its default, and is reset to it', async (t) => {
   t.same(lines('', ''), [])
   t.same(lines('    timeout_ms: 5000\n    description: two', '    description: three'), [
     'description: "two" -> "three"',
@@ -77,7 +77,7 @@ t.test('what a file leaves out has its default, and goes back to it', async (t) 
   t.same(desired!.body, { name: 'one', url: URL, order: 'alert' }, 'defaults are left to the relay when it is made')
 })
 
-t.test('nothing secret is printed', async (t) => {
+t.test('no secret is printed', async (t) => {
   const env = { OLD: 'old-secret', NEW: 'new-secret', HOOK: 'https://example.com/T0/secret-path' }
   const auth = (token: string) => `    auth: { type: bearer, token: '${token}' }`
   const plans = [
@@ -112,7 +112,7 @@ t.test('nothing secret is printed', async (t) => {
   t.notMatch(JSON.stringify(plans), /old-secret|new-secret|literal-secret|secret-path/)
 })
 
-t.test('a hidden secret counts as equal, until something beside it differs or it is forced', async (t) => {
+t.test('a masked secret counts as equal, unless the rest of its field differs or it is forced', async (t) => {
   const env = { A: 'a', B: 'b' }
   const file = (token: string, more = '') => one(`    auth: { type: bearer, token: '${token}' }\n${more}`)
   const current = applied(read(file(`\${env:A}`), env))
@@ -125,7 +125,7 @@ t.test('a hidden secret counts as equal, until something beside it differs or it
   t.match(beside, { changes: [{ patch: { headers: { a: 'a', b: 'b' } } }], hidden: 0 }, 'the whole field is sent')
 })
 
-t.test("a signing secret of one's own is compared, and rotated when it is another one", async (t) => {
+t.test('a signing secret in the file is compared, and rotated when it differs', async (t) => {
   const secret = (byte: number) => `whsec_${Buffer.alloc(32, byte).toString('base64')}`
   const desired = read(one(`    secret: \${env:S}`), { S: secret(1) })
   const current = (now: string): Current[] => applied(desired).map((view) => ({ ...view, secret: now }))
@@ -137,7 +137,7 @@ t.test("a signing secret of one's own is compared, and rotated when it is anothe
   t.match(toKeys.changes, [{ patch: undefined, rotation: { signing: 'ed25519' } }])
 })
 
-t.test('webhooks that the file does not name go only with prune, and last; unnamed ones stay', async (t) => {
+t.test('webhooks that are not in the file are deleted only with prune, and last; unnamed ones are kept', async (t) => {
   const current = applied(read(`webhooks: [{ name: old, url: '${URL}' }, { name: both, url: '${URL}' }]`))
   const unnamed = { ...current[0]!, id: 'wh_f', name: null }
   const desired = read(`webhooks: [{ name: both, url: '${URL}' }, { name: new, url: '${URL}' }]`)
@@ -149,7 +149,7 @@ t.test('webhooks that the file does not name go only with prune, and last; unnam
   t.same(kinds(true), [['create', 'delete'], [], 1, 1])
 })
 
-t.test('every problem of a file is named with its line', async (t) => {
+t.test('every problem of a file is reported with its line', async (t) => {
   const text = `webhooks:
   - name: aa
     url: ftp://example.com
@@ -196,7 +196,7 @@ more: 1
   ])
 })
 
-t.test('what is no such file is refused', async (t) => {
+t.test('a file of another structure is refused', async (t) => {
   for (const [text, problem] of [
     ['', /^1: must hold a list: webhooks$/],
     ['webhooks:', /^1: must hold a list/],
@@ -225,7 +225,7 @@ t.test('what is no such file is refused', async (t) => {
   t.equal(JSON.stringify(desired!.body.filter), '{"__proto__":["a"]}', 'in a filter it is a key as any other')
 })
 
-t.test('aliases may repeat, within bounds', async (t) => {
+t.test('aliases are accepted up to the limit of values', async (t) => {
   const shared = `webhooks:\n${Array.from({ length: 300 }, (_, i) => {
     return `  - { name: w${i}x, url: '${URL}', filter: ${i === 0 ? '&f { a: [b] }' : '*f'} }`
   }).join('\n')}`
@@ -238,7 +238,7 @@ t.test('aliases may repeat, within bounds', async (t) => {
   t.match(problems(one(`    filter:\n${levels.map((line) => `    ${line}`).join('\n')}`)), [/aliases make more than/])
 })
 
-t.test('what is exported and applied changes nothing', async () => {
+t.test('applying an export changes nothing', async () => {
   const text = fc.string({ unit: 'binary', maxLength: 60 }).map((s) => s.replaceAll('\u0000', '').toWellFormed())
   const tricky = fc.constantFrom(
     'yes',
@@ -283,7 +283,7 @@ t.test('what is exported and applied changes nothing', async () => {
   )
   fc.assert(
     fc.property(fc.array(webhook, { minLength: 1, maxLength: 4 }), (webhooks) => {
-      // flow YAML is a superset of JSON; what looks like a reference is escaped
+      // flow YAML is a superset of JSON; text that looks like a reference is escaped
       const named = webhooks.map((fields, i) => ({ name: `w ${i}`, url: URL, ...fields }))
       const first = read(escapeReferences(JSON.stringify({ webhooks: named })))
       const current = applied(first)
@@ -299,24 +299,26 @@ t.test('what is exported and applied changes nothing', async () => {
   )
 })
 
-t.test('an export holds no secret, names its variables, and leaves as comments what cannot be applied', async (t) => {
-  const env = { T: 'the-token', U: 'https://hooks.slack.com/services/T/B/secret' }
-  const desired = read(
-    `webhooks:
+t.test(
+  'an export contains no secret, lists its variables, and comments out webhooks that cannot be applied',
+  async (t) => {
+    const env = { T: 'the-token', U: 'https://hooks.slack.com/services/T/B/secret' }
+    const desired = read(
+      `webhooks:
   - { name: a-b, url: '${URL}', auth: { type: bearer, token: '\${env:T}' }, headers: { X-Key: '\${env:T}' } }
   - { name: a.b, url: '${URL}', auth: { type: bearer, token: '\${env:T}' } }
   - { name: 1st, url: '\${env:U}', format: slack }
   - { name: long, url: '${URL}', filter: { a: [1] } }
 `,
-    env,
-  )
-  const views = applied(desired)
-  const long = { ...views[3]!, filter: { a: [2 ** 60] } as JsonObject }
-  const text = writeRegistryFile([...views.slice(0, 3), long, { ...views[0]!, id: 'wh_f', name: null }])
-  t.notMatch(text, /the-token|services/)
-  t.equal(
-    text,
-    `# Variables to set before it is applied:
+      env,
+    )
+    const views = applied(desired)
+    const long = { ...views[3]!, filter: { a: [2 ** 60] } as JsonObject }
+    const text = writeRegistryFile([...views.slice(0, 3), long, { ...views[0]!, id: 'wh_f', name: null }])
+    t.notMatch(text, /the-token|services/)
+    t.equal(
+      text,
+      `# Variables to set before it is applied:
 #   A_B_HEADERS_X_KEY
 #   A_B_AUTH_TOKEN
 #   A_B_AUTH_TOKEN_2
@@ -351,9 +353,10 @@ webhooks:
   #     type: bearer
   #     token: \${env:WH_F_AUTH_TOKEN}
 `,
-  )
-  t.equal(writeRegistryFile([]), 'webhooks: []\n')
-})
+    )
+    t.equal(writeRegistryFile([]), 'webhooks: []\n')
+  },
+)
 
 t.test('certificates are compared by their fingerprints', async (t) => {
   const pem = async () => {

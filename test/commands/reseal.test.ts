@@ -14,20 +14,20 @@ import { createReceiver, type Receiver } from '../helpers/receiver.js'
 
 const newKey = () => randomBytes(32).toString('base64')
 
-/** Where a relay's data is, for several starts of it. */
-async function place(t: Test) {
+/** The database and DATA_DIR of a relay, for several starts. */
+async function dataLocation(t: Test) {
   const DATABASE_URL = await createTestDatabaseUrl(t)
   return { DATA_DIR: await createTestDataDir(t), ...(DATABASE_URL ? { DATABASE_URL } : {}) }
 }
 
 async function run(args: string[], env: Record<string, string>) {
-  const [printed, told]: [string[], string[]] = [[], []]
-  const io = { env, print: (line: string) => printed.push(line), tell: (line: string) => told.push(line) }
+  const [printed, notes]: [string[], string[]] = [[], []]
+  const io = { env, print: (line: string) => printed.push(line), note: (line: string) => notes.push(line) }
   t.equal(await resealCommand.run(args, io), 0)
-  return { printed, told }
+  return { printed, notes }
 }
 
-/** A webhook with everything that is sealed, and one without; the receiver knows its secret from now on. */
+/** Creates a webhook with every sealed field and one without, and gives the receiver the signing secret. */
 async function register(app: TestApp, receiver: Receiver): Promise<string> {
   const fields = { url: receiver.url, headers: { 'x-team': 'blue' }, auth: { type: 'bearer', token: 'tk-1' } }
   const made = await app.api('POST', '/v1/webhooks', fields)
@@ -44,10 +44,10 @@ async function checkDelivery(t: Test, app: TestApp, receiver: Receiver, id: stri
   t.match(last.headers, { 'x-team': 'blue', authorization: 'Bearer tk-1' })
 }
 
-t.test('what was sealed with the old key opens with the new one alone', async (t) => {
+t.test('values sealed with the old key open only with the new one', async (t) => {
   const receiver = await createReceiver()
   t.teardown(() => receiver.close())
-  const [where, oldKey, key] = [await place(t), newKey(), newKey()]
+  const [where, oldKey, key] = [await dataLocation(t), newKey(), newKey()]
   const before = await createTestApp(t, { ...where, ENCRYPTION_KEY: oldKey })
   const id = await register(before, receiver)
   await checkDelivery(t, before, receiver, id)
@@ -65,21 +65,21 @@ t.test('what was sealed with the old key opens with the new one alone', async (t
   t.equal(receiver.received.length, 2)
 })
 
-t.test('a key in DATA_DIR is replaced, and the one before it kept', async (t) => {
+t.test('a key in DATA_DIR is replaced, and the old one is kept', async (t) => {
   const receiver = await createReceiver()
   t.teardown(() => receiver.close())
-  const where = await place(t)
+  const where = await dataLocation(t)
   const before = await createTestApp(t, where)
   const id = await register(before, receiver)
   await before.close()
   const path = join(where.DATA_DIR, 'encryption-key')
   const oldKey = await readFile(path, 'utf8')
 
-  const { printed, told } = await run(['--generate'], where)
+  const { printed, notes } = await run(['--generate'], where)
   t.same(printed, [`resealed values: 3; the new key in ${path} alone opens them`])
   const kept = (await readdir(where.DATA_DIR)).filter((name) => name.startsWith('encryption-key'))
   t.match(kept.sort(), ['encryption-key', /^encryption-key\.old-\d{8}T\d{9}Z$/])
-  t.match(told, [new RegExp(`kept in .*/${kept[1]}: backups`)])
+  t.match(notes, [new RegExp(`kept in .*/${kept[1]}: backups`)])
   t.equal(await readFile(join(where.DATA_DIR, kept[1]!), 'utf8'), oldKey)
   t.not(await readFile(path, 'utf8'), oldKey)
 
@@ -87,7 +87,7 @@ t.test('a key in DATA_DIR is replaced, and the one before it kept', async (t) =>
   await checkDelivery(t, after, receiver, id)
   await after.close()
 
-  // as if it had died between the commit and the files
+  // as after a crash between the commit and the renames
   await rename(path, `${path}.new`)
   await rename(join(where.DATA_DIR, kept[1]!), path)
   await t.rejects(createTestApp(t, where), { name: 'SettingError' })
@@ -96,7 +96,7 @@ t.test('a key in DATA_DIR is replaced, and the one before it kept', async (t) =>
   ])
   await (await createTestApp(t, where)).close()
 
-  // as if it had died before the commit
+  // as after a crash before the commit
   await writeFile(`${path}.new`, newKey())
   t.match((await run(['--generate'], where)).printed, [/^resealed values: 3;/])
   const last = await createTestApp(t, where)
@@ -104,10 +104,10 @@ t.test('a key in DATA_DIR is replaced, and the one before it kept', async (t) =>
   await last.close()
 })
 
-t.test('a reseal that fails in the middle leaves everything to the old key', async (t) => {
+t.test('after a reseal that fails half-way the old key opens every value', async (t) => {
   const receiver = await createReceiver()
   t.teardown(() => receiver.close())
-  const [where, oldKey, key] = [await place(t), newKey(), newKey()]
+  const [where, oldKey, key] = [await dataLocation(t), newKey(), newKey()]
   const env = { ...where, ENCRYPTION_KEY: oldKey }
   const before = await createTestApp(t, env)
   const id = await register(before, receiver)
@@ -122,7 +122,7 @@ t.test('a reseal that fails in the middle leaves everything to the old key', asy
     const targets = await listTargets(database, createSealer(from))
     t.equal(targets.length, 2, 'every value opens with the old key')
   }
-  // a value that another key sealed, as of a restored backup
+  // a value that another key sealed, as from a restored backup
   const { rows } = await database.query<{ secrets: Buffer }>('select secrets from webhooks where id > $1', [id])
   await database.query('update webhooks set secrets = $2 where id > $1', [id, createSealer(to).seal('[]', 'x')])
   await t.rejects(reseal(database, from, to), { name: 'CommandError', message: /^nothing is resealed: .* of wh_/ })
@@ -134,15 +134,15 @@ t.test('a reseal that fails in the middle leaves everything to the old key', asy
   await after.close()
 })
 
-/** The database, whose transactions fail at the nth statement of a kind. */
+/** Wraps a database: a transaction fails at the nth statement that matches. */
 function failingAt(database: Database, sql: RegExp, count: number): Database {
   return interrupted(database, sql, count, () => {
     throw new Error('it died here')
   })
 }
 
-/** The database; before the nth statement of a kind in its transactions something happens. */
-function interrupted(database: Database, sql: RegExp, count: number, happens: () => unknown): Database {
+/** Wraps a database: `interrupt` is called before the nth statement that matches in a transaction. */
+function interrupted(database: Database, sql: RegExp, count: number, interrupt: () => unknown): Database {
   let seen = 0
   return {
     ...database,
@@ -150,7 +150,7 @@ function interrupted(database: Database, sql: RegExp, count: number, happens: ()
       database.transaction((tx) =>
         work({
           async query(text, params) {
-            if (sql.test(text) && ++seen === count) await happens()
+            if (sql.test(text) && ++seen === count) await interrupt()
             return tx.query(text, params)
           },
         }),
@@ -158,8 +158,8 @@ function interrupted(database: Database, sql: RegExp, count: number, happens: ()
   }
 }
 
-t.test('a relay that is leaving is waited for', async (t) => {
-  const { DATABASE_URL } = await place(t)
+t.test('reseal waits for a relay that is disconnecting', async (t) => {
+  const { DATABASE_URL } = await dataLocation(t)
   if (!DATABASE_URL) return
   const database = await openDatabase({ databaseUrl: DATABASE_URL, dataDir: '' })
   t.teardown(() => database.close())
@@ -174,14 +174,14 @@ t.test('a relay that is leaving is waited for', async (t) => {
   )
 })
 
-t.test('what cannot be resealed is refused, and says how to mend it', async (t) => {
-  const [where, oldKey] = [await place(t), newKey()]
+t.test('a reseal that cannot be done is refused, with its remedy', async (t) => {
+  const [where, oldKey] = [await dataLocation(t), newKey()]
   const env = { ...where, ENCRYPTION_KEY: oldKey }
   const refused = (args: string[], settings: Record<string, string>, message: RegExp) =>
     t.rejects(run(args, settings), { message }, String(message))
   await refused([], { ...env, NEW_ENCRYPTION_KEY: newKey() }, /^nothing is sealed in this database/)
   const app = await createTestApp(t, env)
-  // the embedded database has a lock instead, which its own process takes over
+  // the embedded database has a lock file instead, which the same process takes over
   if (where.DATABASE_URL) await refused([], { ...env, NEW_ENCRYPTION_KEY: newKey() }, /^a relay is connected to this/)
   await app.close()
   await refused([], { ...env, NEW_ENCRYPTION_KEY: 'short' }, /^NEW_ENCRYPTION_KEY must be 32 bytes in base64/)
@@ -201,7 +201,7 @@ t.test('what cannot be resealed is refused, and says how to mend it', async (t) 
   await t.rejects(run([], env), { name: 'UsageError', message: 'reseal needs NEW_ENCRYPTION_KEY or --generate' })
 })
 
-t.test('every sealed column is known to reseal', async (t) => {
+t.test('reseal covers every sealed column', async (t) => {
   const database = await openTestDatabase(t)
   const { rows } = await database.query<{ name: string }>(
     `select table_name || '.' || column_name as name from information_schema.columns
@@ -213,6 +213,6 @@ t.test('every sealed column is known to reseal', async (t) => {
   t.same(
     rows.map(({ name }) => name),
     [...digests, ...keys, ...sealed].sort(),
-    'a column that is new here is to be resealed too, if it is sealed',
+    'a new binary column is listed here; if it is sealed, reseal covers it',
   )
 })

@@ -19,7 +19,7 @@ import { startRelay } from '../helpers/relay.js'
 const embedded = !process.env.TEST_DATABASE_URL && 'an embedded database is for one process'
 const CLI = join(import.meta.dirname, '../../src/cli.js')
 
-t.test('kill -9 between 200 and delivery, then start: delivered', async (t) => {
+t.test('an event is delivered after SIGKILL between the 200 and its delivery', async (t) => {
   const publisher = await publisherFor(t)
   const relay = await relayFor(t, publisher, { API_KEYS: 'a-key-for-the-kill-test' })
   const { receiver } = await receiverFor(t, relay, () => ({ status: 200, hang: true }))
@@ -34,7 +34,7 @@ t.test('kill -9 between 200 and delivery, then start: delivered', async (t) => {
   t.equal(received[1]!.id, body.event_id)
 })
 
-t.test('SIGTERM with an attempt under way lets it finish', async (t) => {
+t.test('SIGTERM lets a running attempt finish', async (t) => {
   const publisher = await publisherFor(t)
   const relay = await relayFor(t, publisher, { API_KEYS: 'a-key-for-the-drain-test' })
   let finish!: () => void
@@ -55,7 +55,7 @@ t.test('SIGTERM with an attempt under way lets it finish', async (t) => {
 })
 
 t.test(
-  'a flush of Redis between 200 and delivery: delivered',
+  'an event is delivered after a flush of Redis between the 200 and its delivery',
   { skip: !relayRedisUrl && 'no Redis here' },
   async (t) => {
     const publisher = await publisherFor(t)
@@ -73,29 +73,33 @@ t.test(
   },
 )
 
-t.test('API and workers apart: a worker that is killed leaves its work to the other', { skip: embedded }, async (t) => {
-  const publisher = await publisherFor(t)
-  const shared = {
-    DATABASE_URL: (await createTestDatabaseUrl(t))!,
-    API_KEYS: 'a-key-for-all-roles',
-    ENCRYPTION_KEY: Buffer.alloc(32, 3).toString('base64'),
-  }
-  const api = await relayFor(t, publisher, { ...shared, ROLE: 'api' })
-  const first = await startRelay(t, { ...shared, ROLE: 'worker' })
-  const { receiver } = await receiverFor(t, api, () => ({ status: 200, hang: true }))
-  t.equal((await fetch(`${first.url}/v1/webhooks`)).status, 404, 'a worker has no API')
-  t.equal((await fetch(`${first.url}/readyz`)).status, 200)
-  const { body } = await api.sns(publisher.notification({ message: seed }))
-  await receiver.waitFor(1)
-  await first.kill()
-  receiver.respond = () => ({ status: 204 })
-  await startRelay(t, { ...shared, ROLE: 'worker' })
-  const received = await receiver.waitFor(2, { timeoutMs: 60_000 })
-  t.equal(received[1]!.id, body.event_id)
-  t.ok(received[1]!.verified)
-})
+t.test(
+  'with separate API and workers the work of a killed worker is done by another',
+  { skip: embedded },
+  async (t) => {
+    const publisher = await publisherFor(t)
+    const shared = {
+      DATABASE_URL: (await createTestDatabaseUrl(t))!,
+      API_KEYS: 'a-key-for-all-roles',
+      ENCRYPTION_KEY: Buffer.alloc(32, 3).toString('base64'),
+    }
+    const api = await relayFor(t, publisher, { ...shared, ROLE: 'api' })
+    const first = await startRelay(t, { ...shared, ROLE: 'worker' })
+    const { receiver } = await receiverFor(t, api, () => ({ status: 200, hang: true }))
+    t.equal((await fetch(`${first.url}/v1/webhooks`)).status, 404, 'a worker has no API')
+    t.equal((await fetch(`${first.url}/readyz`)).status, 200)
+    const { body } = await api.sns(publisher.notification({ message: seed }))
+    await receiver.waitFor(1)
+    await first.kill()
+    receiver.respond = () => ({ status: 204 })
+    await startRelay(t, { ...shared, ROLE: 'worker' })
+    const received = await receiver.waitFor(2, { timeoutMs: 60_000 })
+    t.equal(received[1]!.id, body.event_id)
+    t.ok(received[1]!.verified)
+  },
+)
 
-t.test('a wrong setting stops the process with one line', async (t) => {
+t.test('an invalid setting stops the process with one line', async (t) => {
   for (const [settings, line] of [
     [{ PORT: 'eighty' }, 'alert-relay: PORT must be integer\n'],
     [{ REDIS_URL: 'redis://127.0.0.1' }, /^alert-relay: REDIS_URL needs DATABASE_URL too: .*\n$/],
@@ -112,7 +116,7 @@ t.test('a wrong setting stops the process with one line', async (t) => {
   }
 })
 
-t.test('one DATA_DIR is for one process, and its keys belong to its database', async (t) => {
+t.test('one process at a time may use a DATA_DIR, and its keys belong to its database', async (t) => {
   const dataDir = await createTestDataDir(t)
   await writeFile(join(dataDir, 'lock'), String(process.pid))
   const used = await runCli({ DATA_DIR: dataDir })

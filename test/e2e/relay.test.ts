@@ -12,7 +12,7 @@ import {
 import { createReceiver } from '../helpers/receiver.js'
 import { TEST_TOPIC } from '../helpers/sns-publisher.js'
 
-t.test('SNS subscribes and publishes; the webhook receives every change, signed', async (t) => {
+t.test('a webhook receives every change that SNS publishes, signed', async (t) => {
   const publisher = await publisherFor(t)
   const relay = await relayFor(t, publisher)
   const { receiver, webhookId } = await receiverFor(t, relay)
@@ -61,7 +61,7 @@ t.test('SNS subscribes and publishes; the webhook receives every change, signed'
   for (const line of relay.lines) t.notMatch(line, receiver.secrets[0]!, 'no log line holds the secret')
 })
 
-t.test('the same MessageId 50 times at once is one event, 50 times 200', async (t) => {
+t.test('the same MessageId sent 50 times at once makes one event, and each request gets 200', async (t) => {
   const publisher = await publisherFor(t)
   const relay = await relayFor(t, publisher)
   const { receiver } = await receiverFor(t, relay)
@@ -76,7 +76,7 @@ t.test('the same MessageId 50 times at once is one event, 50 times 200', async (
   t.equal(body.data.length, 2)
 })
 
-t.test('one event to 100 webhooks of which one is down: 99 receive once, the one by its retry', async (t) => {
+t.test('of 100 webhooks 99 receive an event once, and the failing one by its retry', async (t) => {
   const publisher = await publisherFor(t)
   const relay = await relayFor(t, publisher)
   const up = await createReceiver()
@@ -103,7 +103,7 @@ t.test('one event to 100 webhooks of which one is down: 99 receive once, the one
   )
   const { started_at: startedAt, duration_ms: durationMs } = delivery.attempts[0]!
   const waits = Date.parse(retry!.next_attempt_at!) - Date.parse(startedAt) - durationMs
-  // 10 s and up to a fifth; a duration is rounded
+  // 10 s plus up to a fifth; durations are rounded
   t.ok(waits > 9_990 && waits < 14_000, `twice 5 s after an attempt that nobody answered: ${waits} ms`)
   const back = await createReceiver({ port: down.port, secret: secrets[42]! })
   t.teardown(() => back.close())
@@ -117,7 +117,7 @@ t.test('one event to 100 webhooks of which one is down: 99 receive once, the one
   t.ok(up.received.every(({ verified }) => verified))
 })
 
-t.test('a deleted webhook gets nothing more, and its waiting delivery says so', async (t) => {
+t.test('a deleted webhook receives nothing more, and its pending delivery has that reason', async (t) => {
   const publisher = await publisherFor(t)
   const relay = await relayFor(t, publisher)
   const { receiver, webhookId } = await receiverFor(t, relay, () => ({ status: 500, body: 'no\u0000 <b>' }))
@@ -136,7 +136,7 @@ t.test('a deleted webhook gets nothing more, and its waiting delivery says so', 
   t.match(retry, { status: 409, body: { type: 'urn:alert-relay:problem:conflict' } })
 })
 
-t.test('a retry by hand, a replay, and a disabled webhook that is enabled again', async (t) => {
+t.test('a manual retry, a replay, and enabling a disabled webhook deliver the event', async (t) => {
   const publisher = await publisherFor(t)
   const relay = await relayFor(t, publisher)
   const { receiver, webhookId } = await receiverFor(t, relay, (_request, count) => ({
@@ -161,10 +161,10 @@ t.test('a retry by hand, a replay, and a disabled webhook that is enabled again'
   await receiver.waitFor(4)
   await relay.api('PATCH', `/v1/webhooks/${webhookId}`, { status: 'disabled' })
   receiver.respond = () => ({ status: 200 })
-  const held = `/v1/events/${String(second.event_id)}/deliveries`
+  const deliveriesPath = `/v1/events/${String(second.event_id)}/deliveries`
   const [delivery] = await deliveriesOnce(
     relay,
-    held,
+    deliveriesPath,
     ([delivery]) => delivery?.reason === 'held: the webhook is disabled',
   )
   t.match(delivery, { status: 'pending', next_attempt_at: null, attempt_count: 1 })
@@ -174,7 +174,7 @@ t.test('a retry by hand, a replay, and a disabled webhook that is enabled again'
   t.equal(receiver.received[4]!.id, second.event_id)
 })
 
-t.test('without SNS_TOPICS a topic waits for approval', async (t) => {
+t.test('without SNS_TOPICS a topic needs approval', async (t) => {
   const publisher = await publisherFor(t)
   const relay = await relayFor(t, publisher, { SNS_TOPICS: '' })
   const notAllowed = { status: 403, body: { type: 'urn:alert-relay:problem:topic_not_allowed' } }

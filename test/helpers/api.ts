@@ -1,4 +1,4 @@
-/** The API alone, over a database that the test holds in its hand: as many instances as it likes, and a log to look at. */
+/** The API without workers, in one or more instances on a database of the test, with their log. */
 import type { FastifyInstance, InjectOptions, LightMyRequestResponse } from 'fastify'
 import { pino } from 'pino'
 import type { Test } from 'tap'
@@ -16,7 +16,7 @@ import { until } from './until.js'
 export const FULL_KEY = 'a-key-with-full-rights'
 
 export type Method = 'GET' | 'POST' | 'PATCH' | 'DELETE'
-/** A request to one instance of the API. */
+/** Sends a request to one instance of the API. */
 export type Call = (
   key: string | undefined,
   method: Method,
@@ -27,17 +27,17 @@ export type Call = (
 
 export interface TestApi {
   database: Database
-  /** Every line of the log, of every instance. */
+  /** The log lines of all instances. */
   lines: string[]
-  /** Another process, as it were. @param through what it makes of the database */
+  /** Opens another instance, like another process. @param through wraps its database */
   startInstance(through?: (database: Database) => Database): Promise<Call>
   call: Call
-  /** The first instance itself, for what needs a socket. */
+  /** The HTTP server of the first instance, for tests that need a socket. */
   http: FastifyInstance
-  /** Asks the first instance. */
+  /** Sends a request to the first instance. */
   inject(request: InjectOptions): Promise<LightMyRequestResponse>
   makeKey(fields: Partial<ApiKeyCreate> & Pick<ApiKeyCreate, 'scope'>): Promise<ApiKey & { key: string }>
-  /** The audit log's entries, the newest first. */
+  /** The entries of the audit log, newest first. */
   entries(query?: string): Promise<AuditEntry[]>
 }
 
@@ -69,7 +69,7 @@ export async function openTestApi(t: Test, now: () => Date = () => new Date()): 
   function callTo(http: FastifyInstance): Call {
     return (key, method, url, payload, headers = {}) => {
       const authorization: Record<string, string> = key === undefined ? {} : { authorization: `Bearer ${key}` }
-      return askUntilAnswered(http, { method, url, payload, headers: { ...authorization, ...headers } })
+      return injectUntilAccepted(http, { method, url, payload, headers: { ...authorization, ...headers } })
     }
   }
 
@@ -77,7 +77,7 @@ export async function openTestApi(t: Test, now: () => Date = () => new Date()): 
   const call = callTo(http)
   return {
     ...{ database: shared, lines, http, call },
-    inject: (request) => askUntilAnswered(http, request),
+    inject: (request) => injectUntilAccepted(http, request),
     startInstance: async (through = (same) => same) => callTo(await start(through)),
     async makeKey(fields) {
       const answer = await call(FULL_KEY, 'POST', '/v1/keys', { name: 'a key of the tests', ...fields })
@@ -92,8 +92,8 @@ export async function openTestApi(t: Test, now: () => Date = () => new Date()): 
   }
 }
 
-/** On a busy machine the process that tests may lag for seconds: it says 503 then, and when to come again. */
-function askUntilAnswered(http: FastifyInstance, request: InjectOptions): Promise<LightMyRequestResponse> {
+/** Repeats a request that gets 503 with Retry-After: on a busy machine the test's process may lag for seconds. */
+function injectUntilAccepted(http: FastifyInstance, request: InjectOptions): Promise<LightMyRequestResponse> {
   return until(
     () => http.inject(request),
     ({ headers }) => headers['retry-after'] === undefined,

@@ -1,4 +1,4 @@
-/** The application in this process, without a socket: requests are injected; the backend is the environment's. */
+/** The application in this process, without a socket: requests are injected. The environment selects the backend. */
 import type { LightMyRequestResponse } from 'fastify'
 import type { Logger } from 'pino'
 import type { Test } from 'tap'
@@ -10,13 +10,13 @@ import { createTestDatabaseUrl, createTestDataDir, relayRedisUrl } from './backe
 export const TEST_KEY = 'a-key-for-the-tests'
 
 export interface TestApp extends App {
-  /** A request to the API with the key. */
+  /** Sends a request to the API with the key. */
   api(method: 'GET' | 'POST' | 'PATCH' | 'DELETE', url: string, payload?: object): Promise<LightMyRequestResponse>
-  /** A message from SNS: an object goes as JSON, a text or bytes as they are. */
+  /** Posts an SNS message: an object is sent as JSON, a string or bytes unchanged. */
   sns(body: object | string | Buffer, headers?: Record<string, string>): Promise<LightMyRequestResponse>
 }
 
-/** Builds it; the workers start only when the test starts them. */
+/** Creates the application; the test starts its workers. */
 export async function createTestApp(
   t: Test,
   settings: Record<string, string> = {},

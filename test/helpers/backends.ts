@@ -1,9 +1,9 @@
 /**
- * Databases and queues for tests, on the backend that the environment names: TEST_DATABASE_URL (a postgres:// URL that may
- * make databases) and TEST_REDIS_URL; without them the embedded default.
+ * Databases and queues for tests, on the backend of the environment: TEST_DATABASE_URL (a postgres:// URL whose role may
+ * create databases) and TEST_REDIS_URL; the embedded default without them.
  *
- * Promise: a test finds its database and its queues as new and has them to itself; whatever is opened is closed and gone when
- * the test ends, or its file, also when it fails.
+ * Guarantee: each test has its own empty database and queues. Everything opened is closed and deleted when the test or its
+ * file ends, also after a failure.
  */
 import { createHash, randomBytes } from 'node:crypto'
 import { cpSync, existsSync } from 'node:fs'
@@ -16,20 +16,20 @@ import { openDatabase, type Database } from '../../src/core/platform/database.js
 import { openQueues, type Queues } from '../../src/core/platform/queues.js'
 import { ROOT } from '../../src/core/platform/root.js'
 
-/** That a Redis has, unless it is told otherwise. */
+/** The default of Redis. */
 const REDIS_DATABASES = 16
 
 const adminUrl = process.env.TEST_DATABASE_URL
 export const testRedisUrl = adminUrl ? process.env.TEST_REDIS_URL : undefined
-/** A Redis database that relays run as processes use, one for each test file at work, so that a test may flush it. */
+/** The Redis database of relays that run as processes: one for each running test file, so that a test may flush it. */
 export const relayRedisUrl = testRedisUrl && `${testRedisUrl}/${await claimRedisDatabase()}`
 
-/** Databases of this test file that no test has now. */
+/** Databases of this test file that no test uses. */
 const idle: Database[] = []
 
 /**
- * A database as new, with the schema in it, for tests that leave the schema alone and no work under way: that of an earlier test
- * of the file, emptied, since opening one for each test takes longer than the test.
+ * An empty database with the schema, for tests that neither change the schema nor leave work running. It is the emptied
+ * database of an earlier test of the file if there is one, since opening one takes longer than a test.
  */
 export async function borrowTestDatabase(t: Test): Promise<Database> {
   const database = idle.pop() ?? (await openTestDatabase(root))
@@ -49,7 +49,7 @@ async function empty(database: Database): Promise<void> {
   await database.query('update registry set version = default')
 }
 
-/** A database of the test's own, with the schema in it. */
+/** A new database with the schema. */
 export async function openTestDatabase(t: Test): Promise<Database> {
   const databaseUrl = await createTestDatabaseUrl(t)
   const database = await openDatabase({ databaseUrl, dataDir: databaseUrl ? '' : await createTestDataDir(t) })
@@ -57,7 +57,7 @@ export async function openTestDatabase(t: Test): Promise<Database> {
   return database
 }
 
-/** Queues on the database, or in Redis under a prefix of their own; `errors` is what they told in the background. */
+/** Queues in the database, or in Redis under their own prefix; `errors` are those that they reported in the background. */
 export async function openTestQueues(t: Test, database: Database): Promise<Queues & { errors: unknown[] }> {
   const errors: unknown[] = []
   const queues = await openQueues({
@@ -71,8 +71,8 @@ export async function openTestQueues(t: Test, database: Database): Promise<Queue
 }
 
 /**
- * The URL of a database with the schema in it; undefined on the embedded default. It is a copy of one that is made once: the
- * migrations, ours and the queue's, take ten times as long as a copy.
+ * The URL of a database with the schema; undefined on the embedded default. It is a copy of a template that is created once,
+ * since the migrations of the relay and of the queue take ten times as long as a copy.
  */
 export async function createTestDatabaseUrl(t: Test): Promise<string | undefined> {
   if (!adminUrl) return undefined
@@ -92,7 +92,7 @@ async function templateDatabase(): Promise<string> {
   const draft = `draft_${randomBytes(6).toString('hex')}`
   await admin(`create database ${draft}`)
   await makeSchema({ databaseUrl: urlOf(draft), dataDir: '' })
-  // Of two test files that make it at once, one is first; the other's draft goes.
+  // two test files may create the template at once: the first one renames its draft, the other deletes its own
   await admin(`alter database ${draft} rename to ${name}`).catch(() => admin(`drop database ${draft} with (force)`))
   return name
 }
@@ -101,7 +101,7 @@ function urlOf(database: string): string {
   return Object.assign(new URL(adminUrl!), { pathname: `/${database}` }).href
 }
 
-/** Its number, claimed by a lock in PostgreSQL that is held until the process ends, however it ends. */
+/** Claims the number of a Redis database by a lock in PostgreSQL, which is released however the process ends. */
 async function claimRedisDatabase(): Promise<number> {
   const holder = new pg.Pool({ connectionString: adminUrl, max: 1, idleTimeoutMillis: 0, allowExitOnIdle: true })
   for (let number = 1; number < REDIS_DATABASES; number++) {
@@ -121,11 +121,11 @@ async function admin(sql: string): Promise<pg.QueryResult> {
   }
 }
 
-/** A DATA_DIR with an embedded database in it: a copy of one that is made once, since making one takes seconds. */
+/** A DATA_DIR with an embedded database: a copy of a template that is created once, since that takes seconds. */
 export async function createTestDataDir(t: Test): Promise<string> {
   const dataDir = await mkdtemp(join(tmpdir(), 'alert-relay-'))
   t.teardown(() => rm(dataDir, { recursive: true, force: true }))
-  // Of a thousand small files; one by one through promises that takes a second.
+  // synchronous: the asynchronous copy of a thousand small files takes a second
   cpSync(await templateDataDir(), dataDir, { recursive: true })
   return dataDir
 }
@@ -137,12 +137,12 @@ async function templateDataDir(): Promise<string> {
   await mkdir(cache, { recursive: true })
   const draft = await mkdtemp(join(cache, 'draft-'))
   await makeSchema({ databaseUrl: undefined, dataDir: draft })
-  // Of two test files that make it at once, one is first; the other's draft goes.
+  // two test files may create the template at once: the first one renames its draft, the other deletes its own
   await rename(draft, template).catch(() => rm(draft, { recursive: true, force: true }))
   return template
 }
 
-/** Opens a database and the queues in it as a relay does, and closes them. */
+/** Opens a database and its queues as a relay does, which migrates them, and closes them. */
 async function makeSchema(options: Parameters<typeof openDatabase>[0]): Promise<void> {
   const database = await openDatabase(options)
   const queues = await openQueues({ database, redisUrls: [], onError: () => {} })

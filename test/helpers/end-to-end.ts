@@ -1,4 +1,4 @@
-/** What tests from end to end begin with: a publisher, a relay that takes what it signs, and receivers of its deliveries. */
+/** The setup of end-to-end tests: a publisher, a relay that accepts its messages, and receivers of the deliveries. */
 import type { Test } from 'tap'
 import { SAMPLE_CHANGE } from '../../src/core/event/sample.js'
 import { createReceiver, type Receiver, type Respond } from './receiver.js'
@@ -45,16 +45,16 @@ export async function receiverFor(
   return { receiver, webhookId: body.id }
 }
 
-/** What the API lists at the path, once it is right. */
+/** Polls a list of the API until the condition holds. */
 export async function deliveriesOnce(
   relay: Relay,
   path: string,
-  areRight: (deliveries: Delivery[]) => boolean,
+  areDone: (deliveries: Delivery[]) => boolean,
 ): Promise<Delivery[]> {
-  return until(async () => (await relay.api<{ data: Delivery[] }>('GET', path)).body.data, areRight)
+  return until(async () => (await relay.api<{ data: Delivery[] }>('GET', path)).body.data, areDone)
 }
 
-/** An attempt that takes long is recorded twice: when it is found to, and when it is over. */
+/** An attempt that takes long is recorded twice: when it exceeds its job, and when it ends. */
 export function wereTried(deliveries: Delivery[]): boolean {
   return deliveries.length > 0 && deliveries.every(({ attempt_count: count }) => count > 0)
 }

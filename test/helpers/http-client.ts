@@ -1,4 +1,4 @@
-/** HTTP clients and the servers that they post to. */
+/** HTTP clients and servers for their tests. */
 import { once } from 'node:events'
 import { createServer, type AddressInfo, type Server, type Socket } from 'node:net'
 import type { Test } from 'tap'
@@ -20,7 +20,7 @@ export async function receiver(t: Test, reply: Reply) {
   return created
 }
 
-/** A TCP server, for answers that no HTTP library would send. */
+/** A TCP server, for responses that no HTTP library would send. */
 export async function rawServer(t: Test, onRequest: (socket: Socket) => void, host = '127.0.0.1') {
   const sockets = new Set<Socket>()
   const server: Server = createServer((socket) => {
@@ -37,7 +37,7 @@ export async function rawServer(t: Test, onRequest: (socket: Socket) => void, ho
   return { url: `http://${host}:${port}/`, port, server, sockets }
 }
 
-/** A resolver that returns the listed answers in turn, and then the last one at every query; `queries` are its hostnames. */
+/** A resolver that returns the listed answers in order, then repeats the last; `queries` are the hostnames it received. */
 export function resolver(...turns: string[][]): { resolve: HttpClientOptions['resolve']; queries: string[] } {
   const queries: string[] = []
   const resolve = async (hostname: string) => {

@@ -1,6 +1,6 @@
 /**
- * For tests of delivery queues: a process that works them, with receivers in memory that the test answers for; the
- * statements that a database executes; rows as tests read and change them.
+ * Helpers for tests of delivery queues: a process that works them with receivers in memory, a database that reports its
+ * statements, and functions that read and change rows.
  */
 import { createDeliver } from '../../src/core/delivery/deliver.js'
 import type { AttemptInput, SendAttempt } from '../../src/core/delivery/attempt.js'
@@ -16,10 +16,10 @@ import { log, type TestWorkers } from './workers.js'
 
 type Parts = Pick<TestWorkers, 'database' | 'queues' | 'registry' | 'renderer' | 'authorizer'>
 
-/** The status that a receiver answers an attempt with. */
+/** Returns the response status of a receiver to an attempt. */
 export type Answer = (input: AttemptInput) => number | Promise<number>
 
-/** @param answer may throw: then the worker fails before the attempt is recorded, as if the process died */
+/** @param answer may throw: the worker then fails before it records the attempt, as if the process had crashed */
 export function queueProcess(parts: Parts, holder: string, answer: Answer, database: Database = parts.database) {
   const sendAttempt: SendAttempt = async (input) => {
     const startedAt = new Date()
@@ -62,7 +62,7 @@ export function queueProcess(parts: Parts, holder: string, answer: Answer, datab
   }
 }
 
-/** The database, with `before` called before each statement is executed, in transactions too. */
+/** Wraps a database: `before` is called before each statement, also in transactions. */
 export function watched(
   database: Database,
   before: (sql: string, values: readonly unknown[]) => Promise<void> | void,
@@ -80,7 +80,7 @@ export function watched(
   }
 }
 
-/** Changes columns of a webhook, as an operator would. */
+/** Changes columns of a webhook. */
 export async function editWebhook(db: Queryable, id: string, columns: Record<string, unknown>): Promise<void> {
   const set = Object.keys(columns).map((column, i) => `${column} = $${i + 2}`)
   await db.query(
@@ -107,7 +107,7 @@ export async function readHealth(db: Queryable, id: string): Promise<StoredHealt
   return rows[0]
 }
 
-/** The process that holds the lease of a delivery queue; null: none does; undefined: there is no such delivery queue. */
+/** The process that has the lease of a delivery queue; null when none has; undefined when there is no such queue. */
 export async function leaseHolderOf(db: Queryable, webhookId: string): Promise<string | null | undefined> {
   const { rows } = await db.query<{ holder: string | null }>(
     'select holder from delivery_queues where webhook_id = $1',
@@ -124,7 +124,7 @@ export async function countByStatus(db: Queryable): Promise<Record<string, numbe
   return Object.fromEntries(rows.map(({ status, count }) => [status, Number(count)]))
 }
 
-/** Deletes everything that a test has made, for the next one with the same workers. */
+/** Deletes all rows of a test, for the next test with the same workers. */
 export async function deleteAll({ database, dispatches, wakes }: TestWorkers): Promise<void> {
   const { rows } = await database.query<{ id: string }>('select id from webhooks')
   for (const { id } of rows) await deleteWebhook(database, id)

@@ -5,7 +5,7 @@ function post(url: string, body: string, headers: Record<string, string> = {}): 
   return fetch(url, { method: 'POST', body, headers })
 }
 
-t.test('what was received is kept in order, and answers follow the test', async (t) => {
+t.test('requests are recorded in order, and responses are those of the test', async (t) => {
   const receiver = await createReceiver({
     respond: (_, count) => ({ status: count === 1 ? 500 : 201, body: `no. ${count}` }),
   })
@@ -21,7 +21,7 @@ t.test('what was received is kept in order, and answers follow the test', async 
   ])
 })
 
-t.test('waitFor resolves on a number, on a predicate, and at once for what is there', async (t) => {
+t.test('waitFor resolves on a number, on a predicate, and at once for requests received before', async (t) => {
   const receiver = await createReceiver()
   t.teardown(() => receiver.close())
   const two = receiver.waitFor(2)
@@ -33,7 +33,7 @@ t.test('waitFor resolves on a number, on a predicate, and at once for what is th
   t.equal((await receiver.waitFor(1)).length, 2)
 })
 
-t.test('waitFor that waits in vain says what came in', async (t) => {
+t.test('the timeout error of waitFor lists the received requests', async (t) => {
   const receiver = await createReceiver()
   await post(receiver.url, 'a', { 'webhook-id': 'evt_1', 'x-alert-relay-attempt': '1' })
   await t.rejects(receiver.waitFor(2, { timeoutMs: 10 }), { message: 'after 10 ms: 1 requests: evt_1 #1 unverified' })
@@ -42,7 +42,7 @@ t.test('waitFor that waits in vain says what came in', async (t) => {
   await waiting
 })
 
-t.test('a closed receiver is down, and comes back on its port', async (t) => {
+t.test('a closed receiver refuses connections, and can be reopened on its port', async (t) => {
   const first = await createReceiver({ respond: () => ({ status: 200, hang: true }) })
   const hanging = t.rejects(post(first.url, 'a'))
   await first.waitFor(1)

@@ -1,8 +1,8 @@
 /**
- * A webhook receiver on loopback, for every test that delivers something.
+ * A webhook receiver on loopback, for tests of deliveries.
  *
- * Promise: it keeps every request it got, verified by the `standardwebhooks` library (not by our own code), answers what
- * the test says, and `waitFor` resolves on the request itself: no polling, no sleeps.
+ * Guarantee: it records every request, verified by the `standardwebhooks` library (not by the relay's code), and responds as
+ * the test specifies. `waitFor` resolves on the request itself, without polling.
  *
  *   const receiver = await createReceiver({ secret, respond: (_request, count) => ({ status: count < 3 ? 500 : 204 }) })
  *   t.teardown(() => receiver.close())
@@ -14,7 +14,7 @@
  *   request, and is decided when the request comes in.
  * - `respond` may be replaced at any time. It may be async: the request is in `received` before `respond` is called, so a
  *   test can hold an answer back with a promise of its own. `hang: true` never answers.
- * - A receiver that is closed is down: connections are refused. `createReceiver({ port: old.port })` brings it back.
+ * - A closed receiver refuses connections. `createReceiver({ port: old.port })` starts a new one on its port.
  */
 import { once } from 'node:events'
 import { createServer, type IncomingHttpHeaders, type IncomingMessage, type ServerResponse } from 'node:http'
@@ -40,28 +40,28 @@ export interface Reply {
   status: number
   body?: string | Buffer
   headers?: Record<string, string>
-  /** True: no answer at all, until `close`. */
+  /** When true, no response is sent until `close`. */
   hang?: boolean
 }
 
-/** @param count which request this is, from 1 */
+/** @param count the number of this request, from 1 */
 export type Respond = (request: ReceivedRequest, count: number) => Reply | Promise<Reply>
 
 export interface Receiver {
   readonly url: string
   readonly port: number
-  /** In the order they came in. */
+  /** In order of arrival. */
   readonly received: readonly ReceivedRequest[]
   /** TCP connections accepted so far. */
   readonly connectionCount: number
   secrets: string[]
   respond: Respond
   /**
-   * Resolves to `received` once there are that many requests, or once the predicate holds of them.
-   * Rejects after `timeoutMs` (10 s), saying what came in, and when the receiver closes.
+   * Resolves to `received` once it has that many requests, or once the predicate is true of it.
+   * Rejects after `timeoutMs` (10 s), with the received requests in the message, and when the receiver closes.
    */
   waitFor(
-    wanted: number | ((received: readonly ReceivedRequest[]) => boolean),
+    condition: number | ((received: readonly ReceivedRequest[]) => boolean),
     options?: { timeoutMs?: number },
   ): Promise<readonly ReceivedRequest[]>
   /** Stops listening and destroys every connection. */
@@ -100,8 +100,8 @@ export async function createReceiver(
     },
     secrets: options.secret === undefined ? [] : [options.secret],
     respond: options.respond ?? (() => ({ status: 204 })),
-    waitFor(wanted, { timeoutMs = 10_000 } = {}) {
-      const holds = typeof wanted === 'number' ? () => received.length >= wanted : () => wanted(received)
+    waitFor(condition, { timeoutMs = 10_000 } = {}) {
+      const holds = typeof condition === 'number' ? () => received.length >= condition : () => condition(received)
       return new Promise((resolve, reject) => {
         const end = (settle: () => void) => {
           clearTimeout(timer)

@@ -1,4 +1,4 @@
-/** A relay with a PostgreSQL, a Redis, a publisher and a receiver of its own, all of which a test may stop. */
+/** A relay with its own PostgreSQL, Redis, publisher and receiver, which a test may stop. */
 import type { Test } from 'tap'
 import { createReceiver } from './receiver.js'
 import { startRelay } from './relay.js'

@@ -1,8 +1,8 @@
 /**
- * The relay as a process of its own, for tests that kill it: the built command, on a free port, on the backend that
- * TEST_DATABASE_URL and TEST_REDIS_URL name (absent: the embedded default).
+ * The relay as a separate process, for tests that kill it: the built command, on a free port, on the backend of
+ * TEST_DATABASE_URL and TEST_REDIS_URL (the embedded default without them).
  *
- * Promise: `start` resolves when it answers /readyz; what a test starts is gone, with its data, when the test ends.
+ * Guarantee: `start` resolves when /readyz succeeds. The process and its data are removed when the test ends.
  */
 import { spawn, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
@@ -15,22 +15,22 @@ import { createTestDatabaseUrl, createTestDataDir, relayRedisUrl } from './backe
 export interface Relay {
   readonly url: string
   readonly dataDir: string
-  /** Every line it logged, of every start. */
+  /** The log lines of all starts. */
   readonly lines: string[]
   start(): Promise<void>
-  /** SIGTERM, and its exit code. */
+  /** Sends SIGTERM. @returns the exit code */
   stop(): Promise<number | null>
-  /** kill -9. */
+  /** Sends SIGKILL. */
   kill(): Promise<void>
-  /** A request to the API with the key; a body goes as JSON. */
+  /** Sends a request to the API with the key; a body is sent as JSON. */
   api<T = Record<string, unknown>>(method: string, path: string, body?: unknown): Promise<{ status: number; body: T }>
-  /** A message from SNS. */
+  /** Posts an SNS message. */
   sns(message: unknown, headers?: Record<string, string>): Promise<{ status: number; body: Record<string, unknown> }>
 }
 
 const CLI = join(import.meta.dirname, '../../src/cli.js')
 
-/** Starts a relay; `environment` adds to its settings. */
+/** Starts a relay. @param environment additional settings */
 export async function startRelay(t: Test, environment: Record<string, string> = {}): Promise<Relay> {
   const databaseUrl = environment.DATABASE_URL ?? (await createTestDatabaseUrl(t))
   const dataDir = environment.DATA_DIR ?? (await createTestDataDir(t))

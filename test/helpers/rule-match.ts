@@ -1,4 +1,4 @@
-/** A rule match as the validator leaves it: defaults filled in. */
+/** A rule match as the validator returns it, with defaults. */
 import type { RuleMatch } from '../../src/core/alert/rule-match.js'
 import type { JsonObject } from '../../src/core/platform/json.js'
 

@@ -1,6 +1,6 @@
 /**
- * Servers of a test's own, which it may freeze, stop and start: PostgreSQL and Redis on spare ports of loopback, with
- * their data in a temporary folder, durable as in production. Needs their programs on this machine.
+ * PostgreSQL and Redis servers that a test may freeze, stop and start: on free loopback ports, with their data in a
+ * temporary folder, durable as in production. Their programs must be installed.
  */
 import { execFile, spawn } from 'node:child_process'
 import { once } from 'node:events'
@@ -17,10 +17,10 @@ const run = promisify(execFile)
 
 export interface TestServer {
   url: string
-  /** SIGSTOP: connections stay, nothing answers. */
+  /** Sends SIGSTOP: connections stay open without responses. */
   freeze(): Promise<void>
   thaw(): Promise<void>
-  /** kill -9, and gone. */
+  /** Sends SIGKILL, and resolves when the server has ended. */
   kill(): Promise<void>
   start(): Promise<void>
 }
@@ -34,7 +34,7 @@ async function sparePort(): Promise<number> {
   return port
 }
 
-/** PostgreSQL with one empty database. It refuses to run as root: then it runs as `postgres`. */
+/** PostgreSQL with one empty database. It refuses to run as root, so root starts it as `postgres`. */
 export async function startPostgres(t: Pick<Test, 'teardown'>): Promise<TestServer> {
   const versions = (await readdir('/usr/lib/postgresql')).sort((a, b) => Number(a) - Number(b))
   const bin = `/usr/lib/postgresql/${versions.at(-1)}/bin`
@@ -50,7 +50,7 @@ export async function startPostgres(t: Pick<Test, 'teardown'>): Promise<TestServ
   const data = join(dir, 'data')
   const options = `-p ${port} -c listen_addresses=127.0.0.1 -c unix_socket_directories=''`
   const control = (...args: string[]) => command('pg_ctl', ['-D', data, '-w', '-l', join(dir, 'log'), ...args])
-  /** Every process of the server: the postmaster alone would leave its children answering. */
+  /** Signals every process of the server: the children of a frozen postmaster would still respond. */
   const signal = async (name: NodeJS.Signals) => {
     const [postmaster] = (await readFile(join(data, 'postmaster.pid'), 'utf8')).split('\n')
     const { stdout } = await run('ps', ['-o', 'pid=', '--ppid', postmaster!])
@@ -58,7 +58,7 @@ export async function startPostgres(t: Pick<Test, 'teardown'>): Promise<TestServ
       try {
         process.kill(pid, name)
       } catch (error) {
-        // a child may have ended since it was listed
+        // a child may have ended since the list was made
         if ((error as { code?: string }).code !== 'ESRCH') throw error
       }
     }
@@ -80,7 +80,7 @@ export async function startPostgres(t: Pick<Test, 'teardown'>): Promise<TestServ
   }
 }
 
-/** Redis that writes every command to disk before it answers. */
+/** Redis that writes every command to disk before it responds. */
 export async function startRedis(t: Pick<Test, 'teardown'>): Promise<TestServer> {
   const dir = await mkdtemp(join(tmpdir(), 'alert-relay-redis-'))
   const port = await sparePort()

@@ -1,7 +1,7 @@
 /**
- * The publishing side of SNS on loopback: takes what the AWS SDK posts (the query protocol) and answers as AWS does.
+ * The Publish API of SNS on loopback: accepts requests of the AWS SDK (the query protocol) and responds as AWS does.
  *
- * Set AWS_ENDPOINT_URL_SNS to its `url` and any AWS credentials before the client is made: `environment` is that.
+ * AWS_ENDPOINT_URL_SNS must be its `url`, with any AWS credentials, before the client is created: `environment` has both.
  */
 import { once } from 'node:events'
 import { createServer, type RequestListener } from 'node:http'
@@ -21,7 +21,7 @@ export async function createSnsEndpoint(t: Test) {
     url: '',
     published,
     environment: {} as Record<string, string>,
-    /** Replace it to misbehave; undefined: publish. */
+    /** Replace it to send other responses; undefined: publish. */
     respond: undefined as RequestListener | undefined,
   }
   const server = createServer(async (request, response) => {
@@ -64,7 +64,7 @@ export async function createSnsEndpoint(t: Test) {
   return endpoint
 }
 
-/** The SDK reads the environment of the process: sets it for one test. */
+/** Sets environment variables for one test, since the SDK reads them from the process. */
 export function setEnvironment(t: Test, environment: Record<string, string>): void {
   const before = { ...process.env }
   Object.assign(process.env, environment)

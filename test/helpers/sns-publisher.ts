@@ -1,15 +1,15 @@
 /**
- * A stand-in for SNS, for every test that sends a message: it signs as SNS does, with a key and certificate of its own.
+ * A substitute for SNS in tests: it signs messages as SNS does, with its own key and certificate.
  *
- * Promise: what it makes is signed over the very fields that AWS documents, by code that shares nothing with the relay's
- * verifier. Without `serve` its URLs point at AWS's host of the topic's region; after `serve` at a loopback server that
- * hands out the certificate and answers ConfirmSubscription, as an emulator does (settings: SNS_EMULATOR).
+ * Guarantee: messages are signed over the fields that AWS documents, by code that is independent of the relay's verifier.
+ * Without `serve` its URLs have the AWS host of the topic's region; after `serve`, that of a loopback server that serves the
+ * certificate and ConfirmSubscription, as an emulator does (setting: SNS_EMULATOR).
  *
  *   const publisher = await createSnsPublisher({ topicArn })
  *   await publisher.serve()                       // optional; then publisher.origin is SNS_EMULATOR
  *   t.teardown(() => publisher.close())
  *   const envelope = publisher.notification({ message: '{...}', version: '2' })
- *   publisher.respond = (request, response) => {} // misbehave: this one hangs
+ *   publisher.respond = (request, response) => {} // replaces the responses: this one hangs
  */
 import { createPrivateKey, createSign, randomUUID } from 'node:crypto'
 import { createServer, type RequestListener, type Server } from 'node:http'
@@ -31,7 +31,7 @@ export interface Envelope {
 
 export interface PublisherOptions {
   topicArn?: string
-  /** The certificate's common name, one more name (2: DNS, 6: URI; the common name without), dates and key. */
+  /** The certificate: common name, one alternative name (2: DNS, 6: URI; default: the common name), dates and key. */
   commonName?: string
   altName?: { type: 2 | 6; value: string }
   notBefore?: Date
@@ -39,7 +39,7 @@ export interface PublisherOptions {
   keySize?: number
 }
 
-/** What a message is made of; `set` adds or replaces fields before they are signed. */
+/** The parts of a message; `set` adds or replaces fields before they are signed. */
 export interface MessageOptions {
   message?: string
   subject?: string
@@ -85,7 +85,7 @@ export async function createSnsPublisher(options: PublisherOptions = {}) {
     } else response.writeHead(404).end('<ErrorResponse/>')
   }
 
-  /** Signs the fields that this type signs, those of them that are there. */
+  /** Signs the fields that AWS lists for the message's type, if they are present. */
   function sign(fields: Record<string, unknown>, version: '1' | '2'): Envelope {
     const isNotification = fields.Type === 'Notification'
     const text = SIGNED.filter((key) => key in fields && (isNotification || key !== 'Subject'))
@@ -121,7 +121,7 @@ export async function createSnsPublisher(options: PublisherOptions = {}) {
   const publisher = {
     topicArn,
     certificate,
-    /** What the loopback server answers; replace it to misbehave. */
+    /** The responses of the loopback server; replace it to send others. */
     respond,
     get origin() {
       return origin

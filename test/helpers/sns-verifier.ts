@@ -1,4 +1,4 @@
-/** Verifiers of SNS messages on certificates that a test provides. */
+/** Verifiers of SNS messages, with certificates of the test. */
 import type { Test } from 'tap'
 import { createCertificateStore } from '../../src/core/sns/certificate.js'
 import { parseSnsMessage } from '../../src/core/sns/message.js'
@@ -7,7 +7,7 @@ import { createSnsPublisher, type PublisherOptions } from './sns-publisher.js'
 
 export const MAX_AGE_S = 4200
 
-/** A verifier that gets this certificate from every URL; `fetched` are the URLs that it requested. */
+/** A verifier for which every URL has this certificate; `fetched` are the requested URLs. */
 export function verifierWith(certificate: string, now?: () => number) {
   const fetched: string[] = []
   const certificates = createCertificateStore({
@@ -22,7 +22,7 @@ export function verifierWith(certificate: string, now?: () => number) {
   return { verify, fetched }
 }
 
-/** A verifier that trusts the publisher's loopback server, as with SNS_EMULATOR. */
+/** A verifier that trusts the loopback server of the publisher, as with SNS_EMULATOR. */
 export async function verifierOfEmulator(t: Test, options: PublisherOptions = {}, now?: () => number) {
   const emulator = await createSnsPublisher(options)
   await emulator.serve()

@@ -1,4 +1,4 @@
-/** Certificates, and an HTTPS server that requests them. */
+/** Certificates, and an HTTPS server that requests client certificates. */
 import { once } from 'node:events'
 import { createServer, type ServerOptions } from 'node:https'
 import type { AddressInfo } from 'node:net'
@@ -11,7 +11,7 @@ interface Pair {
   key: string
 }
 
-/** A certificate from an authority, or of an authority. */
+/** A certificate that is issued by an authority, or is one. */
 export async function certificate(commonName: string, options: { ca?: Pair; host?: string; isCa?: boolean } = {}) {
   const { ca, host, isCa = false } = options
   const { cert, private: key } = await generate([{ name: 'commonName', value: commonName }], {
@@ -26,7 +26,7 @@ export async function certificate(commonName: string, options: { ca?: Pair; host
   return { cert, key }
 }
 
-/** An HTTPS server that answers with the common name of the client; `resumed` counts connections that resumed a TLS session. */
+/** An HTTPS server that responds with the client's common name; `resumed` counts connections that resumed a TLS session. */
 export async function tlsReceiver(t: Test, options: ServerOptions) {
   const counts = { connections: 0, resumed: 0, requests: 0 }
   const server = createServer(options, (request, response) => {

@@ -4,14 +4,14 @@ const TRIES = 1200
 const EVERY_MS = 25
 
 /**
- * Asks again and again until the answer is right: what a receiver got is recorded a moment later.
- * @throws Error with the last answer, after half a minute
+ * Polls until the condition holds: an attempt is recorded a moment after the receiver has responded.
+ * @throws Error with the last value, after 30 s
  */
-export async function until<T>(ask: () => Promise<T>, isRight: (answer: T) => boolean): Promise<T> {
+export async function until<T>(read: () => Promise<T>, isDone: (answer: T) => boolean): Promise<T> {
   for (let tries = 1; ; tries++) {
-    const answer = await ask()
-    if (isRight(answer)) return answer
-    if (tries === TRIES) throw new Error(`it stays ${JSON.stringify(answer)}`)
+    const answer = await read()
+    if (isDone(answer)) return answer
+    if (tries === TRIES) throw new Error(`the condition does not hold: ${JSON.stringify(answer)}`)
     await pause(EVERY_MS)
   }
 }

@@ -1,4 +1,4 @@
-/** The workers on a real database and real receivers. Jobs are listed instead of run: the test does what they would. */
+/** The workers on a real database and real receivers. Jobs are recorded instead of run: the test runs their work. */
 import type { Test } from 'tap'
 import { healthFields } from '../../src/core/circuit/health-report.js'
 import { createAttempt } from '../../src/core/delivery/attempt.js'
@@ -59,13 +59,13 @@ export async function createTestWorkers(t: Test, settings: { disableAfterMs?: nu
   const registry = createRegistry({ database, sealer })
   const { disableAfterMs = 5 * 86_400_000 } = settings
   const parts = { database, queues, registry, deliver, metrics, log, limiter: createLimiter() }
-  /** The webhooks whose delivery queues a dispatch has woken. */
+  /** The webhooks for whose delivery queues a dispatch added a job. */
   const woken: string[] = []
   const process = (holder: string) => {
     const circuit = createCircuitTransitions({ database, disableAfterMs, random: () => 0 })
     const dispatcher = createDispatcher({ ...parts, circuit, deliveryQueues: { wake: (id) => void woken.push(id) } })
     return {
-      /** Dispatches the batch of an event, and waits for the attempts that outlast its job too. */
+      /** Dispatches the batch of an event, and waits also for attempts that take longer than its job. */
       async dispatch({ eventId }: { eventId: string }) {
         const { batchId } = (await findEvent(database, eventId))!
         await dispatcher.dispatch({ batchId, size: 1 })
@@ -76,7 +76,7 @@ export async function createTestWorkers(t: Test, settings: { disableAfterMs?: nu
         workQueue({ ...parts, circuit, holder, isClosing }, { webhookId, signal: createSignal() }),
     }
   }
-  /** Makes every pending delivery and every probe due, and ends the waits that receivers asked for. */
+  /** Makes every pending delivery and every probe due, and clears the Retry-After of webhooks. */
   const makeDue = async () => {
     await database.query(`update deliveries set next_attempt_at = now() - interval '1 second' where status = 'pending'`)
     await database.query(`update delivery_queues set probe_at = now() - interval '1 second' where probe_at is not null`)
@@ -84,7 +84,7 @@ export async function createTestWorkers(t: Test, settings: { disableAfterMs?: nu
       `update delivery_queues set resume_at = now() - interval '1 second' where resume_at is not null`,
     )
   }
-  /** Runs two rounds of upkeep: the second sees what the first has repaired. @param now milliseconds since 1970 */
+  /** Runs two rounds of upkeep: the second continues from the repairs of the first. @param now milliseconds since 1970 */
   const runUpkeep = async (now = Date.now) => {
     const upkeep = startUpkeep({ database, queues, registry, retentionDays: 30, log, intervalMs: 3600_000, now })
     await upkeep.runOnce()

@@ -1,7 +1,7 @@
 import t from 'tap'
 import { scopeOf } from '../../src/routes/access.js'
 
-t.test('a path needs the scope admin by its whole segments, so a similar name does not', async (t) => {
+t.test('a path needs the scope admin by whole segments, so a path with the same prefix does not', async (t) => {
   t.equal(scopeOf('GET', '/v1/keys'), 'admin')
   t.equal(scopeOf('DELETE', '/v1/keys/:id'), 'admin')
   t.equal(scopeOf('GET', '/v1/keystones'), 'read')

@@ -15,7 +15,7 @@ interface MatchedAlert {
 const record = (sha256: string, extra: object = {}) => ({ file: { hash: { sha256 } }, ...extra })
 
 t.test(
-  'three rule matches tell the story: create, update with the diff, and a hash for the scanner once',
+  'three rule matches create an alert, update it with the diff, and send a hash to the scanner once',
   async (t) => {
     const app = await createTestApp(t)
     app.startWorkers()
@@ -78,7 +78,7 @@ t.test(
   },
 )
 
-t.test('a wrong rule match is refused, naming its field, and an Idempotency-Key is honoured', async (t) => {
+t.test('an invalid rule match is refused with its field, and an Idempotency-Key is honoured', async (t) => {
   const app = await createTestApp(t)
   const good = { rule: 'r', context: { a: 1 } }
   for (const [body, path, detail] of [
@@ -126,7 +126,7 @@ t.test('a wrong rule match is refused, naming its field, and an Idempotency-Key 
   )
 })
 
-t.test('alerts are found by severity, table, title, status and time, a page at a time', async (t) => {
+t.test('alerts are filtered by severity, table, title, status and time, and listed in pages', async (t) => {
   const app = await createTestApp(t)
   for (const [rule, severity, table] of [
     ['Root login', 'high', 'aws_cloudtrail'],
@@ -154,7 +154,7 @@ t.test('alerts are found by severity, table, title, status and time, a page at a
   t.equal((await app.api('GET', '/v1/alerts/none')).statusCode, 404)
 })
 
-t.test('an alert without changes goes quiet, once, and a change makes it active again', async (t) => {
+t.test('an alert without changes becomes quiet once, and a change makes it active again', async (t) => {
   const app = await createTestApp(t, { ALERT_QUIET_AFTER: '1s' })
   app.startWorkers()
   const receiver = await createReceiver()
@@ -176,7 +176,7 @@ t.test('an alert without changes goes quiet, once, and a change makes it active 
   t.equal(receiver.received.length, 1)
 })
 
-t.test('a webhook may be an SNS topic; what came from a topic never goes back to it', async (t) => {
+t.test('a webhook may be an SNS topic; an event from a topic is never published to it again', async (t) => {
   const endpoint = await createSnsEndpoint(t)
   setEnvironment(t, endpoint.environment)
   const publisher = await createSnsPublisher()

@@ -10,7 +10,7 @@ interface Problem {
   errors?: { path: string; detail: string }[]
 }
 
-t.test('everything under /v1 needs a key; the document, its pages and health do not', async (t) => {
+t.test('every path under /v1 needs a key; the OpenAPI document, its pages and health checks do not', async (t) => {
   const app = await createTestApp(t)
   for (const authorization of [undefined, 'Bearer wrong', 'Basic YTpi', 'Bearer ', 'a-key-for-the-tests']) {
     const answer = await app.http.inject({ url: '/v1/webhooks', headers: authorization ? { authorization } : {} })
@@ -27,42 +27,39 @@ t.test('everything under /v1 needs a key; the document, its pages and health do 
   t.match((await app.http.inject({ url: '/readyz' })).json(), { status: 'ready', database: 'ok', queue: 'ok' })
 })
 
-t.test(
-  'a webhook is made with its URL alone; its secret is shown when it is made and at /secret, nowhere else',
-  async (t) => {
-    const app = await createTestApp(t)
-    const made = await app.api('POST', '/v1/webhooks', { url: 'https://example.com/hook' })
-    t.equal(made.statusCode, 201)
-    const { secret, public_key: publicKey, ...webhook } = made.json<{ id: string; secret: string; public_key: null }>()
-    t.equal(publicKey, null)
-    t.match(secret, /^whsec_[A-Za-z0-9+/]{32,}={0,2}$/)
-    t.match(webhook, {
-      id: /^wh_[0-9a-f]{32}$/,
-      url: 'https://example.com/hook',
-      description: '',
-      status: 'enabled',
-      disabled_reason: null,
-      event_types: [],
-      topics: [],
-      timeout_ms: 15000,
-    })
-    t.equal(made.headers.location, `/v1/webhooks/${webhook.id}`)
-    t.same((await app.api('GET', `/v1/webhooks/${webhook.id}/secret`)).json(), { secret, public_key: null })
-    for (const url of ['/v1/webhooks', `/v1/webhooks/${webhook.id}`]) {
-      t.notMatch((await app.api('GET', url)).body, secret, url)
-    }
-    t.same((await app.api('GET', `/v1/webhooks/${webhook.id}`)).json(), webhook)
-    const changed = await app.api('PATCH', `/v1/webhooks/${webhook.id}`, { status: 'disabled', topics: [TEST_TOPIC] })
-    t.match(changed.json(), { status: 'disabled', disabled_reason: 'disabled by an operator', topics: [TEST_TOPIC] })
-    t.match((await app.api('GET', '/v1/webhooks?status=disabled')).json(), { data: [{ id: webhook.id }] })
-    t.match((await app.api('GET', '/v1/webhooks?status=enabled')).json(), { data: [] })
-    t.equal((await app.api('DELETE', `/v1/webhooks/${webhook.id}`)).statusCode, 204)
-    t.equal((await app.api('GET', `/v1/webhooks/${webhook.id}`)).statusCode, 404)
-    t.equal((await app.api('DELETE', `/v1/webhooks/${webhook.id}`)).statusCode, 404)
-  },
-)
+t.test('a webhook needs only a URL; its secret is shown at creation and at /secret, nowhere else', async (t) => {
+  const app = await createTestApp(t)
+  const made = await app.api('POST', '/v1/webhooks', { url: 'https://example.com/hook' })
+  t.equal(made.statusCode, 201)
+  const { secret, public_key: publicKey, ...webhook } = made.json<{ id: string; secret: string; public_key: null }>()
+  t.equal(publicKey, null)
+  t.match(secret, /^whsec_[A-Za-z0-9+/]{32,}={0,2}$/)
+  t.match(webhook, {
+    id: /^wh_[0-9a-f]{32}$/,
+    url: 'https://example.com/hook',
+    description: '',
+    status: 'enabled',
+    disabled_reason: null,
+    event_types: [],
+    topics: [],
+    timeout_ms: 15000,
+  })
+  t.equal(made.headers.location, `/v1/webhooks/${webhook.id}`)
+  t.same((await app.api('GET', `/v1/webhooks/${webhook.id}/secret`)).json(), { secret, public_key: null })
+  for (const url of ['/v1/webhooks', `/v1/webhooks/${webhook.id}`]) {
+    t.notMatch((await app.api('GET', url)).body, secret, url)
+  }
+  t.same((await app.api('GET', `/v1/webhooks/${webhook.id}`)).json(), webhook)
+  const changed = await app.api('PATCH', `/v1/webhooks/${webhook.id}`, { status: 'disabled', topics: [TEST_TOPIC] })
+  t.match(changed.json(), { status: 'disabled', disabled_reason: 'disabled by an operator', topics: [TEST_TOPIC] })
+  t.match((await app.api('GET', '/v1/webhooks?status=disabled')).json(), { data: [{ id: webhook.id }] })
+  t.match((await app.api('GET', '/v1/webhooks?status=enabled')).json(), { data: [] })
+  t.equal((await app.api('DELETE', `/v1/webhooks/${webhook.id}`)).statusCode, 204)
+  t.equal((await app.api('GET', `/v1/webhooks/${webhook.id}`)).statusCode, 404)
+  t.equal((await app.api('DELETE', `/v1/webhooks/${webhook.id}`)).statusCode, 404)
+})
 
-t.test('a wrong body is refused, naming the field', async (t) => {
+t.test('an invalid body is refused with its field', async (t) => {
   const app = await createTestApp(t)
   const url = 'https://example.com/hook'
   const cases: [object, string, RegExp][] = [
@@ -103,7 +100,7 @@ t.test('a wrong body is refused, naming the field', async (t) => {
   t.equal((await app.api('PATCH', `/v1/webhooks/${id}`, {})).statusCode, 400, 'an empty change says nothing')
 })
 
-t.test('what is no request of ours is a problem, never a 500', async (t) => {
+t.test('an invalid request gets a problem document, never a 500', async (t) => {
   const app = await createTestApp(t)
   const key = { authorization: 'Bearer a-key-for-the-tests' }
   const json = { ...key, 'content-type': 'application/json' }
@@ -144,7 +141,7 @@ t.test('what is no request of ours is a problem, never a 500', async (t) => {
   }
 })
 
-t.test('metrics count messages, attempts and backlog, with labels from fixed lists alone', async (t) => {
+t.test('metrics count messages, attempts and backlog, and their labels are from fixed lists', async (t) => {
   const publisher = await createSnsPublisher()
   await publisher.serve()
   t.teardown(() => publisher.close())
@@ -175,7 +172,7 @@ t.test('metrics count messages, attempts and backlog, with labels from fixed lis
   t.notMatch(answer.body, TEST_TOPIC)
 })
 
-t.test('lists are pages: each entry once, newest first', async (t) => {
+t.test('lists are paged: each entry once, newest first', async (t) => {
   const app = await createTestApp(t)
   const made: string[] = []
   for (let i = 0; i < 5; i++) {
@@ -197,7 +194,7 @@ t.test('lists are pages: each entry once, newest first', async (t) => {
   t.equal(pages, 3)
 })
 
-t.test('events are found by type, topic, alert, severity and time, with every digit of their numbers', async (t) => {
+t.test('events are filtered by type, topic, alert, severity and time, and keep every digit of numbers', async (t) => {
   const publisher = await createSnsPublisher()
   await publisher.serve()
   t.teardown(() => publisher.close())
@@ -223,7 +220,7 @@ t.test('events are found by type, topic, alert, severity and time, with every di
   t.ok(answer.body.includes(`"payload":${large}`))
 })
 
-t.test('a test goes to that webhook alone, at once and once', async (t) => {
+t.test('a test is sent to that webhook only, at once and once', async (t) => {
   const app = await createTestApp(t)
   const receiver = await createReceiver()
   t.teardown(() => receiver.close())
@@ -246,7 +243,7 @@ t.test('a test goes to that webhook alone, at once and once', async (t) => {
   t.equal(receiver.received.length, 2, 'the redirect is not followed')
 })
 
-t.test('a target that is not public is refused when it is connected to', async (t) => {
+t.test('a target with a private address is refused on connection', async (t) => {
   const app = await createTestApp(t, { ALLOW_PRIVATE_TARGETS: '' })
   const receiver = await createReceiver()
   t.teardown(() => receiver.close())
@@ -264,7 +261,7 @@ t.test('a target that is not public is refused when it is connected to', async (
   t.equal(receiver.connectionCount, 0)
 })
 
-t.test('after a rotation receivers with the old and with the new secret both verify', async (t) => {
+t.test('after a rotation receivers with the old and the new secret both verify', async (t) => {
   const app = await createTestApp(t)
   const receiver = await createReceiver()
   t.teardown(() => receiver.close())

@@ -14,7 +14,7 @@ import { log } from '../helpers/workers.js'
 const ARN = 'arn:aws:sns:us-east-1:123456789012:alerts'
 const UNKNOWN = '0'.repeat(32)
 
-t.test('every change is written down with who made it, and what it was before and is now', async (t) => {
+t.test('every change is recorded with its actor and the values before and after', async (t) => {
   const { call, makeKey, entries } = await openTestApi(t)
   const { key, id: actor } = await makeKey({ scope: 'admin', name: 'terraform', expires_at: '2999-01-01T00:00:00Z' })
   const make = { url: 'https://user.example.com/hook?token=hush', description: 'one' }
@@ -57,7 +57,7 @@ t.test('every change is written down with who made it, and what it was before an
   for (const hidden of [secret, rotated.secret, 'hush', 'token']) t.notMatch(JSON.stringify(all), hidden)
 })
 
-t.test('topics: approval and deletion are written down', async (t) => {
+t.test('approval and deletion of topics are recorded', async (t) => {
   const { call, database, entries } = await openTestApi(t)
   const subscribeUrl = `https://sns.us-east-1.amazonaws.com/?Action=ConfirmSubscription&TopicArn=${ARN}&Token=abc`
   t.ok(await keepPending(database, ARN, subscribeUrl, new Date()))
@@ -69,7 +69,7 @@ t.test('topics: approval and deletion are written down', async (t) => {
   ])
 })
 
-t.test('what the relay does by itself has the actor relay', async (t) => {
+t.test('changes by the relay itself have the actor relay', async (t) => {
   const { call, database, entries } = await openTestApi(t)
   const url = 'https://example.com/hook'
   const { id } = (await call(FULL_KEY, 'POST', '/v1/webhooks', { url })).json<{ id: string }>()
@@ -90,7 +90,7 @@ t.test('what the relay does by itself has the actor relay', async (t) => {
   t.equal((await entries('actor=relay')).length, 1, 'once')
 })
 
-t.test('what was refused, or changed nothing, leaves no entry', async (t) => {
+t.test('a request that is refused or changes nothing is not recorded', async (t) => {
   const { call, entries } = await openTestApi(t)
   for (const [method, url, body, status] of [
     ['POST', '/v1/webhooks', { url: 'nowhere' }, 400],
@@ -110,7 +110,7 @@ t.test('what was refused, or changed nothing, leaves no entry', async (t) => {
   t.same(await entries(), [])
 })
 
-/** A database that refuses the statements of which `broken()` is part. */
+/** Wraps a database: statements that contain `broken()` fail. */
 function breaking(database: Database, broken: () => string): Database {
   const on = <Q extends Queryable>(target: Q): Q => ({
     ...target,
@@ -122,7 +122,7 @@ function breaking(database: Database, broken: () => string): Database {
   return { ...on(database), transaction: (work) => database.transaction((tx) => work(on(tx))) }
 }
 
-t.test('an entry and its change are one: when either fails, neither is there', async (t) => {
+t.test('an entry and its change are committed together: when either fails, neither is stored', async (t) => {
   const { call, startInstance, database, entries } = await openTestApi(t)
   const url = 'https://example.com/hook'
   const { id } = (await call(FULL_KEY, 'POST', '/v1/webhooks', { url })).json<{ id: string }>()
@@ -188,7 +188,7 @@ t.test('an entry and its change are one: when either fails, neither is there', a
   )
 })
 
-t.test('entries are found by actor, action, target and time, in pages', async (t) => {
+t.test('entries are filtered by actor, action, target and time, and listed in pages', async (t) => {
   const { database, call, entries } = await openTestApi(t)
   const day = (n: number) => new Date(Date.UTC(2026, 0, n))
   const write = (actor: string, action: AuditEntry['action'], target: string | null, at: Date) =>
@@ -211,7 +211,7 @@ t.test('entries are found by actor, action, target and time, in pages', async (t
   }
 })
 
-t.test('entries are kept for a year, and deleted in bounded batches, the oldest first', async (t) => {
+t.test('entries are kept for a year, and deleted in bounded batches, oldest first', async (t) => {
   const { database, entries } = await openTestApi(t)
   const now = Date.UTC(2027, 0, 1)
   for (const age of [AUDIT_KEPT_MS + 2, AUDIT_KEPT_MS + 1, AUDIT_KEPT_MS]) {

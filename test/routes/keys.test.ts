@@ -6,7 +6,7 @@ import { FULL_KEY, openTestApi, type Method } from '../helpers/api.js'
 const MINUTE_MS = 60_000
 const WEBHOOK = { url: 'https://example.com/hook' }
 
-/** What needs more than reading and writing; all else is read when it is a GET, and write otherwise. */
+/** Operations that need the scope admin; of the others GET needs read, and other methods need write. */
 const ADMIN_OPERATIONS = [
   'getWebhookSecret',
   'rotateWebhookSecret',
@@ -32,7 +32,7 @@ async function operations() {
     )
 }
 
-t.test('every operation needs a key with its scope, and the document says which', async (t) => {
+t.test('every operation needs a key with its scope, which the OpenAPI document states', async (t) => {
   const { call, makeKey, entries } = await openTestApi(t)
   const [read, write, admin] = [
     await makeKey({ scope: 'read' }),
@@ -70,7 +70,7 @@ t.test('every operation needs a key with its scope, and the document says which'
   t.equal((await entries()).length, 3, 'what was refused left no entry: there are those of the three keys')
 })
 
-t.test('HEAD asks for the same scope as GET', async (t) => {
+t.test('HEAD needs the same scope as GET', async (t) => {
   const { makeKey, call } = await openTestApi(t)
   const { key } = await makeKey({ scope: 'read' })
   const head = 'HEAD' as Method
@@ -79,7 +79,7 @@ t.test('HEAD asks for the same scope as GET', async (t) => {
   t.equal((await call(key, head, `/v1/webhooks/wh_${'0'.repeat(32)}/secret`)).statusCode, 403)
 })
 
-t.test('a key is shown once; neither lists, nor the log, nor the database, nor the audit log hold it', async (t) => {
+t.test('a key is shown once, and is in no list, log, database or audit log', async (t) => {
   const { call, makeKey, database, lines, entries } = await openTestApi(t)
   const made = await makeKey({ scope: 'write', name: 'the SOAR' })
   const { key, ...shown } = made
@@ -93,20 +93,20 @@ t.test('a key is shown once; neither lists, nor the log, nor the database, nor t
   t.match(list.json(), { data: [shown.id].map((id) => ({ id, last_used_at: String })), next_cursor: null })
   const { rows } = await database.query<{ digest: Buffer }>('select * from api_keys')
   t.equal(rows[0]!.digest.length, 32)
-  const places = {
+  const texts = {
     list: list.body,
     rows: JSON.stringify(rows),
     log: lines.join(''),
     audit: JSON.stringify(await entries()),
   }
-  for (const [place, text] of Object.entries(places)) {
+  for (const [source, text] of Object.entries(texts)) {
     t.ok(text.length > 0)
-    for (const hidden of [secret, FULL_KEY, rows[0]!.digest.toString('hex')]) t.notOk(text.includes(hidden), place)
+    for (const hidden of [secret, FULL_KEY, rows[0]!.digest.toString('hex')]) t.notOk(text.includes(hidden), source)
   }
   t.notOk(list.body.includes('digest'))
 })
 
-t.test('what is revoked is refused at once, in every instance, and tells nothing', async (t) => {
+t.test('a revoked key is refused at once in every instance, without details', async (t) => {
   const { call, startInstance, makeKey, entries } = await openTestApi(t)
   const other = await startInstance()
   const { key, id } = await makeKey({ scope: 'admin' })
@@ -132,7 +132,7 @@ t.test('what is revoked is refused at once, in every instance, and tells nothing
   t.match((await call(FULL_KEY, 'GET', '/v1/keys')).json(), { data: [{ id, revoked_at: String }] })
 })
 
-t.test('a key ends when it expires, and says so', async (t) => {
+t.test('an expired key is refused, with that reason', async (t) => {
   let now = new Date()
   const { call, makeKey } = await openTestApi(t, () => now)
   const expires = new Date(now.getTime() + 10 * MINUTE_MS)
@@ -146,7 +146,7 @@ t.test('a key ends when it expires, and says so', async (t) => {
   t.match(answer.json(), { detail: /^This key has expired\./ })
 })
 
-t.test('the last use is noted once a minute, and a refused request is no use', async (t) => {
+t.test('the last use is recorded once a minute, and a refused request does not count', async (t) => {
   let now = new Date()
   const { call, makeKey } = await openTestApi(t, () => now)
   const { key } = await makeKey({ scope: 'read' })
@@ -164,7 +164,7 @@ t.test('the last use is noted once a minute, and a refused request is no use', a
   t.equal(await lastUse(), now.toISOString())
 })
 
-t.test('a wrong wish for a key is refused, naming the field', async (t) => {
+t.test('an invalid request for a key is refused with its field', async (t) => {
   const { call } = await openTestApi(t)
   const good = { name: 'x', scope: 'read' }
   for (const [body, path] of [
@@ -188,7 +188,7 @@ t.test('a wrong wish for a key is refused, naming the field', async (t) => {
   t.match((await call(FULL_KEY, 'GET', '/v1/keys')).json(), { data: [] })
 })
 
-t.test('keys are listed in pages, the newest first', async (t) => {
+t.test('keys are listed in pages, newest first', async (t) => {
   const { call, makeKey } = await openTestApi(t)
   const made = [await makeKey({ scope: 'read' }), await makeKey({ scope: 'write' }), await makeKey({ scope: 'admin' })]
   const first = (await call(FULL_KEY, 'GET', '/v1/keys?limit=2')).json<{ data: ApiKey[]; next_cursor: string }>()

@@ -26,7 +26,7 @@ function client(t: Test, app: TestApp) {
       receiver.secrets = [secret]
       return { receiver, id }
     },
-    /** Makes an event. @returns its id */
+    /** Creates an event. @returns its id */
     async match(rule: string) {
       const answer = await api('POST', '/v1/rule-matches', { rule_matches: [{ rule, context: { rule: [rule] } }] })
       return answer.json<{ alerts: { event_id: string }[] }>().alerts[0]!.event_id
@@ -36,7 +36,7 @@ function client(t: Test, app: TestApp) {
   }
 }
 
-t.test('recoveries and retries over the API', async (t) => {
+t.test('recoveries and retries work over the API', async (t) => {
   const app = await createTestApp(t)
   app.startWorkers()
   const { api, addWebhook, match, deliveries } = client(t, app)
@@ -47,7 +47,7 @@ t.test('recoveries and retries over the API', async (t) => {
     () => deliveries('status=dead'),
     (dead) => dead.length === 1,
   )
-  // its 410 is written with the delivery, and what it means for the webhook right after
+  // the 410 is recorded with the delivery; the webhook is disabled right after
   await until(
     async () => (await api('GET', `/v1/webhooks/${id}`)).json<{ status: string }>(),
     ({ status }) => status === 'disabled',
@@ -60,7 +60,7 @@ t.test('recoveries and retries over the API', async (t) => {
     t.match((await api('GET', `/v1/webhooks/${id}`)).json(), { disabled_reason: 'the receiver answered 410 Gone' })
   })
 
-  await t.test('a wrong request is refused, naming the field', async (t) => {
+  await t.test('an invalid request is refused with its field', async (t) => {
     await api('PATCH', `/v1/webhooks/${id}`, { status: 'enabled' })
     const cases: [object, string, RegExp][] = [
       [{}, '/since', /is required/],
@@ -93,7 +93,7 @@ t.test('recoveries and retries over the API', async (t) => {
   })
 
   await t.test(
-    'what failed and what was missed is delivered again in the background, and its progress shown',
+    'failed and missed deliveries are delivered again in the background, with visible progress',
     async (t) => {
       receiver.respond = () => ({ status: 200 })
       const later = await addWebhook(() => ({ status: 200 }))
@@ -140,7 +140,7 @@ t.test('recoveries and retries over the API', async (t) => {
     },
   )
 
-  await t.test('dead deliveries are listed, and retried in bulk by filter', async (t) => {
+  await t.test('dead deliveries are listed, and retried in bulk by a filter', async (t) => {
     receiver.respond = () => ({ status: 410 })
     events.push(await match('second'))
     const dead = await until(
@@ -176,7 +176,7 @@ t.test('recoveries and retries over the API', async (t) => {
     )
   })
 
-  await t.test('a bulk retry that is wrong is refused, naming the field', async (t) => {
+  await t.test('an invalid bulk retry is refused with its field', async (t) => {
     const cases: [object, string][] = [
       [{ status: 'succeeded' }, '/status'],
       [{ webhook_id: 'wh_1' }, '/webhook_id'],
@@ -192,7 +192,7 @@ t.test('recoveries and retries over the API', async (t) => {
     t.equal((await api('GET', '/v1/deliveries?status=lost')).statusCode, 400)
   })
 
-  await t.test('a replay and a retry by hand while a retry waits are one attempt', async (t) => {
+  await t.test('a replay and a manual retry while a retry is pending make one attempt', async (t) => {
     const { receiver, id } = await addWebhook((_request, count) => ({ status: count === 1 ? 500 : 200 }))
     const event = await match('third')
     const [waiting] = await until(
@@ -218,7 +218,7 @@ t.test('recoveries and retries over the API', async (t) => {
     t.equal(receiver.received.length, 2)
   })
 
-  await t.test('what waits for a failing webhook says so, and a retry by hand is the probe', async (t) => {
+  await t.test('a delivery to a failing webhook shows why it waits, and a manual retry is the probe', async (t) => {
     const { receiver, id } = await addWebhook(() => ({ status: 500 }))
     const last = []
     for (let i = 0; i < 6; i++) {

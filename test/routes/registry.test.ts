@@ -23,7 +23,7 @@ async function register(app: TestApp, fields: object) {
   return app.api('POST', '/v1/webhooks', { url: 'https://example.com/hook', ...fields })
 }
 
-t.test('a wrong filter, format or name is refused with the place at fault', async (t) => {
+t.test('an invalid filter, format or name is refused with its path', async (t) => {
   const app = await createTestApp(t)
   const refused = async (fields: object, path: string, detail: RegExp) => {
     const { statusCode, body } = await register(app, fields)
@@ -55,7 +55,7 @@ t.test('a wrong filter, format or name is refused with the place at fault', asyn
   await refused({ url: topic, success: { body_excludes: ['x'] } }, '/success', /SNS topic/)
 })
 
-t.test('a name is that of one webhook', async (t) => {
+t.test('names of webhooks are unique', async (t) => {
   const app = await createTestApp(t)
   t.equal((await register(app, { name: 'soar' })).statusCode, 201)
   const second = await register(app, { name: 'soar' })
@@ -69,7 +69,7 @@ t.test('a name is that of one webhook', async (t) => {
   t.same(both.map(({ statusCode }) => statusCode).sort(), [201, 409])
 })
 
-t.test('a PATCH that would leave a webhook that cannot be delivered to is refused', async (t) => {
+t.test('a PATCH that would make a webhook undeliverable is refused', async (t) => {
   const app = await createTestApp(t)
   const { id } = (await register(app, { format: 'pagerduty', format_options: { routing_key: ROUTING_KEY } })).json<{
     id: string
@@ -83,7 +83,7 @@ t.test('a PATCH that would leave a webhook that cannot be delivered to is refuse
   t.match((await patch({ format: 'slack', format_options: {} })).json(), { format: 'slack', format_options: {} })
 })
 
-t.test('a routing key is stored sealed and never shown; what is shown can be sent back', async (t) => {
+t.test('a routing key is stored sealed and never shown; its mask can be sent back', async (t) => {
   const app = await createTestApp(t)
   const made = await register(app, { format: 'pagerduty', format_options: { routing_key: ROUTING_KEY } })
   const { id, format_options: options } = made.json<{ id: string; format_options: object }>()
@@ -102,7 +102,7 @@ t.test('a routing key is stored sealed and never shown; what is shown can be sen
   t.match(receiver.received[0]!.json, { routing_key: ROUTING_KEY }, 'the receiver gets it')
 })
 
-t.test('success is kept with every digit, can be changed and removed', async (t) => {
+t.test('success keeps every digit, and can be changed and removed', async (t) => {
   const app = await createTestApp(t)
   const success = { body: { errcode: [0] }, body_excludes: ['HTTP error'] }
   const made = (await register(app, { success })).json<{ id: string; success: object }>()
@@ -120,7 +120,7 @@ t.test('success is kept with every digit, can be changed and removed', async (t)
   t.match((await app.api('GET', url)).json(), { success: null })
 })
 
-t.test('a 200 that says that it failed is a rejection, with the status and the reason', async (t) => {
+t.test('a 200 whose body reports a failure is a rejection, with the status and the reason', async (t) => {
   const app = await createTestApp(t)
   const answer = 'Webhook message delivery failed with error: Microsoft Teams endpoint returned HTTP error 429'
   const receiver = await createReceiver({ respond: () => ({ status: 200, body: answer }) })
@@ -171,7 +171,7 @@ t.test('a filter can be tested against a body or a stored event', async (t) => {
   t.match(await ask({ filter, event_id: `evt_${'0'.repeat(32)}` }), { status: 404 })
 })
 
-/** Receivers, one a webhook, on an app whose workers run. */
+/** An application with running workers, and a receiver for each webhook. */
 async function relayTo(t: Test, webhooks: Record<string, object>) {
   const app = await createTestApp(t)
   const receivers = new Map<string, Awaited<ReturnType<typeof createReceiver>>>()
@@ -232,7 +232,7 @@ t.test('every format is delivered signed, with its content type', async (t) => {
   t.same(of('template').received[0]!.json, { title: MATCH.title })
   t.match(of('pagerduty').received[0]!.json, { event_action: 'trigger', routing_key: ROUTING_KEY })
   t.equal(of('broken').received.length, 0)
-  // the first template starts a process, so its attempt may end after the dispatch was written
+  // the first template starts a process, so its attempt may end after the dispatch is recorded
   const attempts = await until(
     async () => {
       const deliveries = await app.api('GET', `/v1/events/${id}/deliveries?status=pending`)
@@ -244,7 +244,7 @@ t.test('every format is delivered signed, with its content type', async (t) => {
   t.match(attempts, [{ outcome: 'not_sent', error: String }], 'a template that fails says so')
 })
 
-t.test('a preview shows headers and body of an event without sending it', async (t) => {
+t.test('a preview shows the headers and body of an event without sending it', async (t) => {
   const app = await createTestApp(t)
   const { id } = (await register(app, { format: 'slack', filter: { updated_alert: { severity: ['low'] } } })).json<{
     id: string
@@ -259,7 +259,7 @@ t.test('a preview shows headers and body of an event without sending it', async 
   t.equal((await app.api('GET', `/v1/events/${eventId}/deliveries`)).json<{ data: [] }>().data.length, 0)
 })
 
-t.test('credentials go to the receiver and are never shown; what is shown can be sent back', async (t) => {
+t.test('credentials are sent to the receiver and never shown; their masks can be sent back', async (t) => {
   const tokens = await createReceiver({
     respond: () => ({
       status: 200,
@@ -293,7 +293,7 @@ t.test('credentials go to the receiver and are never shown; what is shown can be
   t.match((await register(app, { auth: { type: 'bearer', token: '********' } })).json(), { status: 400 })
 })
 
-t.test('with ed25519 the public key alone is shown, and it verifies; a rotation signs with both', async (t) => {
+t.test('with ed25519 only the public key is shown, and it verifies; a rotation signs with both', async (t) => {
   const { app, ids, of } = await relayTo(t, { signed: { signing: 'ed25519' } })
   const id = ids.get('signed')!
   t.match((await app.api('GET', `/v1/webhooks/${id}/secret`)).json(), { secret: null, public_key: /^whpk_/ })
@@ -324,7 +324,7 @@ t.test('with ed25519 the public key alone is shown, and it verifies; a rotation 
   })
 })
 
-/** Standard Webhooks, asymmetric: ed25519 over id.timestamp.body. */
+/** Verifies the asymmetric signature of Standard Webhooks: ed25519 over id.timestamp.body. */
 function verifies(publicKey: string, { headers, body }: ReceivedRequest): boolean {
   const raw = Buffer.from(publicKey.slice('whpk_'.length), 'base64')
   const key = createPublicKey({ key: { kty: 'OKP', crv: 'Ed25519', x: raw.toString('base64url') }, format: 'jwk' })

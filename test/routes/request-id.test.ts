@@ -7,7 +7,7 @@ import { TEST_TOPIC } from '../helpers/sns-publisher.js'
 
 const MADE = /^req_[0-9a-f]{32}$/
 
-t.test('every answer has an id of its request: the one it came with if that is usable, else a new one', async (t) => {
+t.test('every response has a request id: that of the request if it is valid, else a new one', async (t) => {
   const { inject } = await openTestApi(t)
   const ask = async (url: string, given?: string, method: 'GET' | 'POST' | 'PUT' = 'GET') => {
     const headers = { authorization: `Bearer ${FULL_KEY}`, ...(given === undefined ? {} : { 'x-request-id': given }) }
@@ -41,7 +41,7 @@ t.test('every answer has an id of its request: the one it came with if that is u
   t.match(unknown, { statusCode: 401, headers: { 'x-request-id': 'mine' } })
 })
 
-t.test('every line that the log has of a request names it', async (t) => {
+t.test('every log line of a request has its id', async (t) => {
   const lines: string[] = []
   const log = pino({ level: 'trace' }, { write: (line: string) => void lines.push(line) })
   const app = await createTestApp(t, {}, log)
@@ -62,7 +62,7 @@ t.test('every line that the log has of a request names it', async (t) => {
   )
 })
 
-t.test('the confirmation of a topic is logged with the request that asked for it', async (t) => {
+t.test('the confirmation of a topic is logged with the id of the request that caused it', async (t) => {
   const { call, database, lines } = await openTestApi(t)
   const url = `https://sns.us-east-1.amazonaws.com/?Action=ConfirmSubscription&TopicArn=${TEST_TOPIC}&Token=t`
   await database.query(
@@ -78,7 +78,7 @@ t.test('the confirmation of a topic is logged with the request that asked for it
   )
 })
 
-t.test('the audit log says in which request something was changed', async (t) => {
+t.test('an entry of the audit log has the id of its request', async (t) => {
   const { call, entries } = await openTestApi(t)
   const body = { url: 'https://example.com/' }
   await call(FULL_KEY, 'POST', '/v1/webhooks', body, { 'x-request-id': 'mine' })
@@ -86,7 +86,7 @@ t.test('the audit log says in which request something was changed', async (t) =>
   t.match(await entries(), [{ request_id: headers['x-request-id'] }, { request_id: 'mine' }])
 })
 
-t.test('what Node would answer by itself is a problem with an id too', async (t) => {
+t.test('errors that Node would answer itself are problem documents with an id', async (t) => {
   const { http } = await openTestApi(t)
   await http.listen({ host: '127.0.0.1', port: 0 })
   const ask = (text: string) => exchange(t, http.server.address(), text)
@@ -109,26 +109,23 @@ t.test('what Node would answer by itself is a problem with an id too', async (t)
   t.match(idOf(expecting), MADE)
 })
 
-t.test(
-  'a process that stops answers what still comes in on an open connection with a problem: come again',
-  async (t) => {
-    const { http } = await openTestApi(t)
-    await http.listen({ host: '127.0.0.1', port: 0 })
-    const socket = connect((http.server.address() as { port: number }).port, '127.0.0.1')
-    t.teardown(() => socket.destroy())
-    const answers = socket.setEncoding('latin1')[Symbol.asyncIterator]()
-    socket.write('GET /healthz HTTP/1.1\r\nhost: a\r\n\r\nPOST /nothing HTTP/1.1\r\nhost: a\r\n')
-    t.match((await answers.next()).value, /^HTTP\/1\.1 200 /)
-    const closed = http.close()
-    socket.write('\r\n')
-    const { value } = (await answers.next()) as { value: string }
-    t.match(value, /^HTTP\/1\.1 503 [^]*connection: close[^]*problem:undecided/i)
-    t.match(idOf(value), MADE)
-    await closed
-  },
-)
+t.test('a stopping process answers requests on open connections with a 503 and Retry-After', async (t) => {
+  const { http } = await openTestApi(t)
+  await http.listen({ host: '127.0.0.1', port: 0 })
+  const socket = connect((http.server.address() as { port: number }).port, '127.0.0.1')
+  t.teardown(() => socket.destroy())
+  const answers = socket.setEncoding('latin1')[Symbol.asyncIterator]()
+  socket.write('GET /healthz HTTP/1.1\r\nhost: a\r\n\r\nPOST /nothing HTTP/1.1\r\nhost: a\r\n')
+  t.match((await answers.next()).value, /^HTTP\/1\.1 200 /)
+  const closed = http.close()
+  socket.write('\r\n')
+  const { value } = (await answers.next()) as { value: string }
+  t.match(value, /^HTTP\/1\.1 503 [^]*connection: close[^]*problem:undecided/i)
+  t.match(idOf(value), MADE)
+  await closed
+})
 
-/** Everything that a server answers until it closes the connection. */
+/** Reads the response of a server until it closes the connection. */
 async function exchange(t: Test, address: unknown, text: string): Promise<string> {
   const socket = connect((address as { port: number }).port, '127.0.0.1')
   t.teardown(() => socket.destroy())

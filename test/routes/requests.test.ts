@@ -15,7 +15,7 @@ interface Operation {
   requestBody?: { required: boolean; content: Record<string, { example?: object }> }
 }
 
-/** The kinds of ids, by the resource that a path begins with. */
+/** The prefix of ids, by the first segment of a path. */
 const KINDS: Record<string, string> = {
   webhooks: 'wh',
   events: 'evt',
@@ -25,7 +25,7 @@ const KINDS: Record<string, string> = {
 }
 
 const { paths } = (await createDocument()) as { paths: Record<string, Record<string, Operation>> }
-/** Every operation under /v1, at a path that may be there. */
+/** Every operation under /v1, with a valid path. */
 const OPERATIONS = Object.entries(paths)
   .filter(([path]) => path.startsWith('/v1/'))
   .flatMap(([path, operations]) =>
@@ -43,7 +43,7 @@ function urlOf(path: string): string {
 const messagesAt = ({ errors = [] }: Problem, path: string) =>
   errors.filter((error) => error.path === path).map(({ message }) => message)
 
-t.test('a query parameter that an operation does not know is refused, naming those that it knows', async (t) => {
+t.test('an unknown query parameter is refused, and the message lists the known ones', async (t) => {
   const { call } = await openTestApi(t)
   for (const { url, method, queries } of OPERATIONS) {
     const answer = await call(FULL_KEY, method, `${url}?limt=5`)
@@ -53,7 +53,7 @@ t.test('a query parameter that an operation does not know is refused, naming tho
   }
 })
 
-t.test('a parameter that is there more than once is refused by name, and may always be left out', async (t) => {
+t.test('a repeated query parameter is refused by name, and every one is optional', async (t) => {
   const { call } = await openTestApi(t)
   for (const { url, method, queries } of OPERATIONS) {
     for (const { name, required } of queries) {
@@ -65,7 +65,7 @@ t.test('a parameter that is there more than once is refused by name, and may alw
   }
 })
 
-t.test('a cursor that the list never gave out is refused by name', async (t) => {
+t.test('a cursor that the list has not issued is refused by name', async (t) => {
   const { call } = await openTestApi(t)
   const alertCursor = (text: string) => Buffer.from(text).toString('base64url')
   const lists = OPERATIONS.filter(({ queries }) => queries.some(({ name }) => name === 'cursor'))
@@ -90,7 +90,7 @@ t.test('a cursor that the list never gave out is refused by name', async (t) => 
   }
 })
 
-t.test('every cursor that a list gives out leads on, however long the id it stands for', async (t) => {
+t.test('every cursor of a list is accepted, however long its id', async (t) => {
   const { call, database } = await openTestApi(t)
   const arns = ['a', 'b'].map((letter) => `arn:aws-us-gov:sns:us-gov-west-1:123456789012:${letter.repeat(256)}`)
   await database.query(`insert into topics (arn, status) select unnest($1::text[]), 'confirmed'`, [arns])
@@ -115,7 +115,7 @@ t.test('every cursor that a list gives out leads on, however long the id it stan
   }
 })
 
-t.test('a method that a known path does not take is 405 with Allow; an unknown path stays 404', async (t) => {
+t.test('an unknown method of a known path gets 405 with Allow; an unknown path gets 404', async (t) => {
   const { inject } = await openTestApi(t)
   for (const [path, operations] of Object.entries(paths)) {
     const taken = Object.keys(operations).map((method) => method.toUpperCase())
@@ -149,7 +149,7 @@ t.test('a method that a known path does not take is 405 with Allow; an unknown p
   }
 })
 
-t.test('a URL that is too long or cannot be decoded is a problem', async (t) => {
+t.test('a URL that is too long or cannot be decoded gets a problem document', async (t) => {
   const { call } = await openTestApi(t)
   for (const [url, status, code, detail] of [
     [`/v1/alerts/${'a'.repeat(601)}`, 414, 'uri_too_long', /shorten it/],
@@ -164,7 +164,7 @@ t.test('a URL that is too long or cannot be decoded is a problem', async (t) => 
   }
 })
 
-t.test('SNS may post to /sns with any query, and probes ask with any', async (t) => {
+t.test('/sns and the health checks accept any query', async (t) => {
   const publisher = await createSnsPublisher()
   await publisher.serve()
   t.teardown(() => publisher.close())
@@ -179,7 +179,7 @@ t.test('SNS may post to /sns with any query, and probes ask with any', async (t)
 })
 
 t.test(
-  'an empty body is no body, also one that says it is JSON: what may be left out is, what is missing is named',
+  'an empty body with a JSON content type counts as absent: required fields are reported as missing',
   async (t) => {
     const app = await createTestApp(t)
     const { id } = (await app.api('POST', '/v1/webhooks', { url: 'https://example.com/' })).json<{ id: string }>()
@@ -214,7 +214,7 @@ t.test(
   },
 )
 
-t.test('everything that is wrong is named at once, each with what would do', async (t) => {
+t.test('all errors of a request are reported at once, each with the accepted values', async (t) => {
   const { call } = await openTestApi(t)
   const create = async (body: object) => (await call(FULL_KEY, 'POST', '/v1/webhooks', body)).json<Problem>()
   const named = ({ errors = [] }: Problem) => errors.map(({ path, message }) => `${path} ${message}`).sort()
@@ -241,7 +241,7 @@ t.test('everything that is wrong is named at once, each with what would do', asy
   t.match(leap.json(), { errors: [{ path: '/since', message: /^is no time that can be compared with/ }] })
 })
 
-t.test('an answer names twenty errors at most, and of a huge body the first alone', async (t) => {
+t.test('a response lists at most twenty errors, and only the first of a huge body', async (t) => {
   const { call } = await openTestApi(t)
   const create = async (topics: unknown[]) => {
     const answer = await call(FULL_KEY, 'POST', '/v1/webhooks', { url: 'https://example.com/', event_types: topics })

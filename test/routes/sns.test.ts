@@ -11,7 +11,7 @@ async function intake(t: Test, settings: Record<string, string> = {}) {
   return { publisher, app, stored }
 }
 
-t.test('bad input has its status and problem, and nothing of it is stored', async (t) => {
+t.test('invalid input gets its status and problem document, and is not stored', async (t) => {
   const { publisher, app, stored } = await intake(t)
   const good = publisher.notification({ message: '{}' })
   const foreign = 'arn:aws:sns:us-east-1:999999999999:theirs'
@@ -48,7 +48,7 @@ t.test('bad input has its status and problem, and nothing of it is stored', asyn
   t.equal(await stored(), 1)
 })
 
-t.test('the content type does not matter, the body does', async (t) => {
+t.test('the body is parsed whatever its content type', async (t) => {
   const { publisher, app } = await intake(t)
   for (const type of ['text/plain; charset=UTF-8', 'application/json', 'application/octet-stream', 'image/png']) {
     const answer = await app.sns(publisher.notification(), { 'content-type': type })
@@ -56,28 +56,25 @@ t.test('the content type does not matter, the body does', async (t) => {
   }
 })
 
-t.test(
-  'a certificate host that hangs leaves SNS a 503 within 10 s, and the message is taken when it comes again',
-  async (t) => {
-    const { publisher, app, stored } = await intake(t)
-    const { respond } = publisher
-    publisher.respond = () => {}
-    const message = publisher.notification()
-    const before = performance.now()
-    const answer = await app.sns(message)
-    t.ok(performance.now() - before < 10_000)
-    t.equal(answer.statusCode, 503)
-    t.match(answer.json(), { type: 'urn:alert-relay:problem:undecided' })
-    t.equal(await stored(), 0)
-    publisher.respond = respond
-    // the cooldown after a failed fetch is 5 s: SNS comes again after 20
-    let again = answer
-    while (again.statusCode === 503) again = await app.sns(message)
-    t.equal(again.statusCode, 200)
-  },
-)
+t.test('while a certificate host hangs SNS gets 503 within 10 s, and a repeated message is accepted', async (t) => {
+  const { publisher, app, stored } = await intake(t)
+  const { respond } = publisher
+  publisher.respond = () => {}
+  const message = publisher.notification()
+  const before = performance.now()
+  const answer = await app.sns(message)
+  t.ok(performance.now() - before < 10_000)
+  t.equal(answer.statusCode, 503)
+  t.match(answer.json(), { type: 'urn:alert-relay:problem:undecided' })
+  t.equal(await stored(), 0)
+  publisher.respond = respond
+  // the cooldown after a failed fetch is 5 s: SNS retries after 20 s
+  let again = answer
+  while (again.statusCode === 503) again = await app.sns(message)
+  t.equal(again.statusCode, 200)
+})
 
-t.test('a topic that refuses to confirm is asked again when SNS repeats it', async (t) => {
+t.test('a failed confirmation of a topic is repeated when SNS repeats its message', async (t) => {
   const { publisher, app } = await intake(t)
   const { respond } = publisher
   publisher.respond = (request, response) =>
@@ -92,7 +89,7 @@ t.test('a topic that refuses to confirm is asked again when SNS repeats it', asy
   t.match((await app.sns(message)).json(), { result: 'confirmed' })
 })
 
-t.test('at most 100 topics wait for approval, and one that waits can come again', async (t) => {
+t.test('at most 100 topics wait for approval, and a waiting one may be repeated', async (t) => {
   const publisher = await createSnsPublisher()
   await publisher.serve()
   t.teardown(() => publisher.close())
