@@ -25,7 +25,7 @@ export interface TestServer {
   start(): Promise<void>
 }
 
-async function sparePort(): Promise<number> {
+export async function sparePort(): Promise<number> {
   const server = createServer().listen(0, '127.0.0.1')
   await once(server, 'listening')
   const { port } = server.address() as AddressInfo
@@ -34,8 +34,27 @@ async function sparePort(): Promise<number> {
   return port
 }
 
-/** PostgreSQL with one empty database. It refuses to run as root, so root starts it as `postgres`. */
-export async function startPostgres(t: Pick<Test, 'teardown'>): Promise<TestServer> {
+export interface PostgresOptions {
+  /** The URL of the server that it is a standby of. */
+  standbyOf?: string
+  /** As in postgresql.conf: name=value. */
+  settings?: readonly string[]
+}
+
+export interface PostgresServer extends TestServer {
+  /** A standby takes writes from now on. */
+  promote(): Promise<void>
+  /** Ends sessions and stops, as an operator does it; what was committed is sent to the standbys first. */
+  stop(): Promise<void>
+  /** Gives the server's account the folder. */
+  own(folder: string): Promise<void>
+}
+
+/** PostgreSQL with one empty database. It refuses to run as root: then it runs as `postgres`. */
+export async function startPostgres(
+  t: Pick<Test, 'teardown'>,
+  { standbyOf, settings = [] }: PostgresOptions = {},
+): Promise<PostgresServer> {
   const versions = (await readdir('/usr/lib/postgresql')).sort((a, b) => Number(a) - Number(b))
   const bin = `/usr/lib/postgresql/${versions.at(-1)}/bin`
   const dir = await mkdtemp(join(tmpdir(), 'alert-relay-postgres-'))
@@ -43,12 +62,12 @@ export async function startPostgres(t: Pick<Test, 'teardown'>): Promise<TestServ
   const isRoot = process.getuid?.() === 0
   const command = (program: string, args: string[]) =>
     isRoot ? run('runuser', ['-u', 'postgres', '--', `${bin}/${program}`, ...args]) : run(`${bin}/${program}`, args)
-  if (isRoot) {
-    const { stdout } = await run('id', ['-u', 'postgres'])
-    chownSync(dir, Number(stdout), 0)
+  const own = async (folder: string) => {
+    if (isRoot) chownSync(folder, Number((await run('id', ['-u', 'postgres'])).stdout), 0)
   }
+  await own(dir)
   const data = join(dir, 'data')
-  const options = `-p ${port} -c listen_addresses=127.0.0.1 -c unix_socket_directories=''`
+  const options = [`-p ${port}`, 'listen_addresses=127.0.0.1', "unix_socket_directories=''", ...settings].join(' -c ')
   const control = (...args: string[]) => command('pg_ctl', ['-D', data, '-w', '-l', join(dir, 'log'), ...args])
   /** Signals every process of the server: the children of a frozen postmaster would still respond. */
   const signal = async (name: NodeJS.Signals) => {
@@ -68,7 +87,8 @@ export async function startPostgres(t: Pick<Test, 'teardown'>): Promise<TestServ
     await control('-m', 'immediate', 'stop').catch(() => {})
     await rm(dir, { recursive: true, force: true })
   })
-  await command('initdb', ['-D', data, '-U', 'postgres', '-A', 'trust'])
+  if (standbyOf) await command('pg_basebackup', ['-D', data, '-d', standbyOf, '-R', '-X', 'stream', '-c', 'fast'])
+  else await command('initdb', ['-D', data, '-U', 'postgres', '-A', 'trust'])
   const start = async () => void (await control('-o', options, 'start'))
   await start()
   return {
@@ -77,6 +97,9 @@ export async function startPostgres(t: Pick<Test, 'teardown'>): Promise<TestServ
     thaw: () => signal('SIGCONT'),
     kill: async () => void (await control('-m', 'immediate', 'stop')),
     start,
+    promote: async () => void (await control('promote')),
+    stop: async () => void (await control('-m', 'fast', 'stop')),
+    own,
   }
 }
 

@@ -3,9 +3,11 @@ import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { PGlite, types as pglite, type Transaction as PgliteTransaction } from '@electric-sql/pglite'
 import { acquireDataDir } from './data-dir.js'
+import { throwUnlessNotNow } from './database-errors.js'
 import { messageOf, SettingError } from './errors.js'
 import { yieldToEventLoop } from './pglite-pool.js'
 import type { Database, Queryable } from './queryable.js'
+import { writePing } from './write-ping.js'
 
 /**
  * Opens the database in `dataDir`, which this process locks until `close`.
@@ -30,7 +32,7 @@ export async function openPglite(dataDir: string): Promise<Database> {
 function embeddedDatabase(db: PGlite, release: () => Promise<void>): Database {
   const on = (target: PGlite | PgliteTransaction): Queryable => ({
     async query<Row>(sql: string, params: readonly unknown[] = []) {
-      const { rows, affectedRows } = await target.query<Row>(sql, [...params])
+      const { rows, affectedRows } = await target.query<Row>(sql, [...params]).catch(throwUnlessNotNow)
       await yieldToEventLoop()
       for (const row of rows) asBuffers(row as Record<string, unknown>)
       return { rows, rowCount: rows.length || (affectedRows ?? 0) }
@@ -40,11 +42,10 @@ function embeddedDatabase(db: PGlite, release: () => Promise<void>): Database {
     kind: 'embedded',
     url: undefined,
     embedded: db,
+    isPooled: false,
     ...on(db),
     transaction: (work) => db.transaction((tx) => work(on(tx))),
-    async ping() {
-      await db.query('select 1')
-    },
+    ping: () => writePing(on(db)),
     async close() {
       await db.close()
       await release()

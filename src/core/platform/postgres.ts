@@ -5,8 +5,11 @@
  * closed.
  */
 import pg from 'pg'
+import { createConnections, hasOwnSession, type Connection } from './connections.js'
+import { throwUnlessUnavailable } from './database-errors.js'
 import { messageOf, Refusal, SettingError } from './errors.js'
-import type { Database, Queryable } from './queryable.js'
+import type { Database, Queryable, Transaction } from './queryable.js'
+import { writePing } from './write-ping.js'
 
 /** A query on a frozen or unreachable server fails within this time, so that SNS is answered 503 within 10 s. */
 const QUERY_TIMEOUT_MS = 7000
@@ -39,24 +42,25 @@ export async function openPostgres(databaseUrl: string): Promise<Database> {
         oid === pg.types.builtins.INT8 ? BigInt : pg.types.getTypeParser(oid, format)) as typeof pg.types.getTypeParser,
     },
   })
-  // Without a listener, an idle connection that the server closes would end the process; the next query opens another.
+  // Without a listener, a connection that the server closes would end the process, whether it is idle, in use or given up.
   pool.on('error', () => {})
+  pool.on('connect', (client) => client.on('error', () => {}))
   try {
-    await checkServer(pool)
+    const isPooled = await checkServer(pool)
+    return serverDatabase(pool, { url: databaseUrl, isPooled })
   } catch (error) {
     await pool.end()
     throw error
   }
-  return serverDatabase(pool, databaseUrl)
 }
 
-async function checkServer(pool: pg.Pool): Promise<void> {
+/** @returns whether a pooler is in between */
+async function checkServer(pool: pg.Pool): Promise<boolean> {
   const deadline = Date.now() + START_TIMEOUT_MS
   for (;;) {
     try {
-      const { rows } = await pool.query<{ server_version_num: string }>('show server_version_num')
-      const major = Math.floor(Number(rows[0]!.server_version_num) / 10_000)
-      if (major >= MIN_SERVER_VERSION) return
+      const { major, isPooled } = await askServer(pool)
+      if (major >= MIN_SERVER_VERSION) return isPooled
       throw new SettingError(`DATABASE_URL is PostgreSQL ${major}: version ${MIN_SERVER_VERSION} or later is needed`)
     } catch (error) {
       if (error instanceof SettingError) throw error
@@ -65,6 +69,17 @@ async function checkServer(pool: pg.Pool): Promise<void> {
       }
       await new Promise((resolve) => setTimeout(resolve, START_RETRY_MS))
     }
+  }
+}
+
+async function askServer(pool: pg.Pool): Promise<{ major: number; isPooled: boolean }> {
+  const client = await pool.connect()
+  try {
+    const { rows } = await client.query<{ server_version_num: string }>('show server_version_num')
+    const major = Math.floor(Number(rows[0]!.server_version_num) / 10_000)
+    return { major, isPooled: !(await hasOwnSession(client)) }
+  } finally {
+    client.release()
   }
 }
 
@@ -81,11 +96,13 @@ function prepared(text: string, params: readonly unknown[]): pg.QueryConfig {
   return { name, text, values: [...params] }
 }
 
-function serverDatabase(pool: pg.Pool, url: string): Database {
+function serverDatabase(pool: pg.Pool, { url, isPooled }: { url: string; isPooled: boolean }): Database {
   const replan = createReplanning()
-  const on = (client: pg.PoolClient): Queryable => ({
+  const connections = createConnections<pg.PoolClient>(pool)
+  const on = ({ client, hasSession }: Connection<pg.PoolClient>): Queryable => ({
     async query<Row>(sql: string, params: readonly unknown[] = []) {
-      const { rows, rowCount } = await client.query(prepared(sql, params)).catch(unavailable)
+      const query = hasSession ? prepared(sql, params) : { text: sql, values: [...params] }
+      const { rows, rowCount } = await client.query(query).catch(throwUnlessUnavailable)
       return { rows: rows as Row[], rowCount: rowCount ?? 0 }
     },
   })
@@ -94,45 +111,47 @@ function serverDatabase(pool: pg.Pool, url: string): Database {
    * Runs the work on a connection of its own. A connection that broke, or whose clean-up failed, is closed, not reused.
    */
   async function withConnection<T>(
-    work: (client: pg.PoolClient) => Promise<T>,
+    work: (db: Queryable, client: pg.PoolClient) => Promise<T>,
     cleanUp?: (client: pg.PoolClient) => Promise<unknown>,
   ): Promise<T> {
-    const client = await pool.connect().catch(unavailable)
+    const connection = await connections.take()
+    const { client, hasSession } = connection
     let broken: Error | undefined
-    // A connection that breaks also emits an error event, which would end the process without a listener.
     const onError = (error: Error) => void (broken = error)
     client.on('error', onError)
     try {
-      await replan(client).catch(unavailable)
-      return await work(client)
+      if (hasSession) await replan(client).catch(throwUnlessUnavailable)
+      return await work(on(connection), client)
     } catch (error) {
-      if (error instanceof Refusal && error.code === 'undecided') broken ??= error
+      if (error instanceof Refusal && error.code === 'undecided') broken = (error.cause ?? error) as Error
       else await cleanUp?.(client).catch(onError)
       throw error
     } finally {
       client.off('error', onError)
-      client.release(broken)
+      if (broken) connections.giveUp(client, broken)
+      else client.release()
     }
   }
 
+  const query: Queryable['query'] = (sql, params) => withConnection((db) => db.query(sql, params))
+  const transaction: Transaction = (work) =>
+    withConnection(
+      async (db, client) => {
+        await client.query('begin').catch(throwUnlessUnavailable)
+        const result = await work(db)
+        await client.query('commit').catch(throwUnlessUnavailable)
+        return result
+      },
+      (client) => client.query('rollback'),
+    )
   return {
     kind: 'server',
     url,
     embedded: undefined,
-    query: (sql, params) => withConnection((client) => on(client).query(sql, params)),
-    transaction: (work) =>
-      withConnection(
-        async (client) => {
-          await client.query('begin').catch(unavailable)
-          const result = await work(on(client))
-          await client.query('commit').catch(unavailable)
-          return result
-        },
-        (client) => client.query('rollback'),
-      ),
-    async ping() {
-      await pool.query('select 1')
-    },
+    isPooled,
+    query,
+    transaction,
+    ping: () => writePing({ query }),
     close: () => pool.end(),
   }
 }
@@ -161,15 +180,4 @@ export function createReplanning(
     plan.dueMs = nowMs + Math.min(nowMs - plan.openedMs, MAX_REPLAN_MS)
     await client.query('discard plans')
   }
-}
-
-/** SQLSTATE codes of a server that cannot serve now: connection (08), resources (53), shutdown (57P01 to 57P05). */
-const UNAVAILABLE = /^(08...|53...|57P0[1-5])$/
-
-/** Throws 'undecided' for an error without SQLSTATE too: the connection failed, and the statement may be repeated. */
-function unavailable(error: unknown): never {
-  const { code } = error as { code?: unknown }
-  const hasSqlState = typeof code === 'string' && /^[0-9A-Z]{5}$/.test(code)
-  if (hasSqlState && !UNAVAILABLE.test(code)) throw error
-  throw new Refusal('undecided', 'The database does not answer; try again.', { cause: error })
 }

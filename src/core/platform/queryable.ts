@@ -20,7 +20,9 @@ export interface Database extends Queryable {
   readonly embedded: PGlite | undefined
   /** Uses one connection from BEGIN to COMMIT; no other query runs on it in between. */
   transaction: Transaction
-  /** Rejects when the database does not answer. */
+  /** Whether a pooler such as PgBouncer is in between: then a session may change from one transaction to the next. */
+  readonly isPooled: boolean
+  /** Rejects when the database does not take a write now. */
   ping(): Promise<void>
   close(): Promise<void>
 }
