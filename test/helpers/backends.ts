@@ -14,6 +14,7 @@ import pg from 'pg'
 import root, { type Test } from 'tap'
 import { openDatabase, type Database } from '../../src/core/platform/database.js'
 import { openQueues, type Queues } from '../../src/core/platform/queues.js'
+import { redisUrls } from '../../src/core/platform/redis-url.js'
 import { ROOT } from '../../src/core/platform/root.js'
 
 /** The default of Redis. */
@@ -62,7 +63,7 @@ export async function openTestQueues(t: Test, database: Database): Promise<Queue
   const errors: unknown[] = []
   const queues = await openQueues({
     database,
-    redisUrls: testRedisUrl ? [testRedisUrl] : [],
+    redisUrls: redisUrls(testRedisUrl ?? ''),
     prefix: `{test-${randomBytes(6).toString('hex')}}`,
     onError: (error) => errors.push(error),
   })

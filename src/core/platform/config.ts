@@ -9,6 +9,7 @@ import ipaddr from 'ipaddr.js'
 import { Type, type Static } from 'typebox'
 import { durationMs } from './duration.js'
 import { messageOf, SettingError } from './errors.js'
+import { redisUrls } from './redis-url.js'
 
 export const ROLES = ['all', 'api', 'worker'] as const
 export type Role = (typeof ROLES)[number]
@@ -44,7 +45,7 @@ export interface Config {
   dataDir: string
   /** A postgres:// URL; undefined: the embedded database in `dataDir` is used. */
   databaseUrl: string | undefined
-  /** redis:// or rediss:// URLs; none: the queue is in the database; several: the nodes of a cluster. */
+  /** None: the queue is in the database; several: the nodes of a cluster; one: a server, or redis+sentinel://. */
   redisUrls: string[]
   role: Role
   /** Patterns of topic ARNs, `*` allowed inside a part; none: topics need approval. */
@@ -83,7 +84,7 @@ export function loadConfig(environment: Record<string, string | undefined>): Con
     port: env.PORT,
     dataDir: env.DATA_DIR,
     databaseUrl: databaseUrl(env.DATABASE_URL),
-    redisUrls: list(env.REDIS_URL).map(redisUrl),
+    redisUrls: redisUrls(env.REDIS_URL),
     role: env.ROLE,
     snsTopics: list(env.SNS_TOPICS).map(topicPattern),
     snsEmulator: emulatorOrigin(env.SNS_EMULATOR),
@@ -140,11 +141,6 @@ function parseUrl(name: string, text: string, protocols: string[]): URL {
 function databaseUrl(text: string): string | undefined {
   if (text === '') return undefined
   parseUrl('DATABASE_URL', text, ['postgres:', 'postgresql:'])
-  return text
-}
-
-function redisUrl(text: string): string {
-  parseUrl('REDIS_URL', text, ['redis:', 'rediss:'])
   return text
 }
 

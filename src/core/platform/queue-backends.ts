@@ -12,9 +12,9 @@ import {
   type Processor,
   type WorkerOptions,
 } from 'bullmq'
-import { Cluster, Redis, type RedisOptions } from 'ioredis'
 import { messageOf, SettingError } from './errors.js'
 import { createPglitePool, type PGlite } from './pglite-pool.js'
+import { connectRedis, type RedisClient } from './redis-client.js'
 import { queueTelemetry } from './tracing.js'
 
 export type Tuning = Omit<WorkerOptions, 'connection' | 'prefix'>
@@ -22,7 +22,7 @@ export type Tuning = Omit<WorkerOptions, 'connection' | 'prefix'>
 export interface QueueBackend {
   queue(name: string): Queue
   worker<Job>(name: string, processor: Processor<Job>, tuning: Tuning): Worker<Job>
-  /** Rejects when the store does not answer. */
+  /** Rejects when the store takes no job now: it writes, since a store that refuses writes still answers reads. */
   ping(): Promise<void>
   /** Closes the connections, after the queues and workers on them. */
   close(): Promise<void>
@@ -32,7 +32,8 @@ export interface QueueBackend {
 export const PRODUCER_TIMEOUT_MS = 2000
 /** How long a connection is retried at start, so that the store and the relay may be started together. */
 const START_TIMEOUT_MS = 10_000
-const RECONNECT_MAX_MS = 2000
+/** How long Redis keeps what a ping wrote. */
+const PING_KEPT_MS = 60_000
 const SCHEMA = 'bullmq'
 
 /** The queues in the embedded database, on the same engine. */
@@ -96,7 +97,7 @@ function postgresConstructors(producer: PostgresConnection, consumer: PostgresCo
 
 /**
  * The queues in Redis.
- * @param urls one node, or the nodes of a cluster
+ * @param urls one server, the nodes of a cluster, or the Sentinels of a primary
  * @param prefix in braces (a hash tag), so that a cluster keeps a queue's keys on one node
  * @throws SettingError when Redis cannot be reached
  */
@@ -105,12 +106,9 @@ export async function redisBackend(
   prefix: string,
   onError: (error: unknown) => void,
 ): Promise<QueueBackend> {
-  const producer = connect(urls, {
-    enableOfflineQueue: false,
-    maxRetriesPerRequest: 1,
-    commandTimeout: PRODUCER_TIMEOUT_MS,
-  })
-  const consumer = connect(urls, { maxRetriesPerRequest: null })
+  const use = { producerTimeoutMs: PRODUCER_TIMEOUT_MS }
+  const producer = connectRedis(urls, { ...use, kind: 'producer' })
+  const consumer = connectRedis(urls, { ...use, kind: 'consumer' })
   const telemetry = queueTelemetry()
   const connections = [producer, consumer]
   for (const connection of connections) connection.on('error', onError)
@@ -127,51 +125,33 @@ export async function redisBackend(
     worker: (name, processor, tuning) =>
       new Worker(name, processor, { ...tuning, connection: consumer, prefix, ...telemetry }),
     async ping() {
-      await producer.ping()
+      await producer.set(`${prefix}:ping`, '', 'PX', PING_KEPT_MS)
     },
     close,
   }
 }
 
-function connect(urls: string[], options: RedisOptions): Redis | Cluster {
-  const [first] = urls
-  const redisOptions: RedisOptions = {
-    ...options,
-    keepAlive: 10_000,
-    retryStrategy: (times) => Math.min(times * 100, RECONNECT_MAX_MS),
-  }
-  if (urls.length === 1) return new Redis(first!, redisOptions)
-  const { username, password, protocol } = new URL(first!)
-  const account = {
-    ...(username ? { username: decodeURIComponent(username) } : {}),
-    ...(password ? { password: decodeURIComponent(password) } : {}),
-    ...(protocol === 'rediss:' ? { tls: {} } : {}),
-  }
-  const nodes = urls.map((url) => ({ host: new URL(url).hostname, port: Number(new URL(url).port || 6379) }))
-  return new Cluster(nodes, {
-    enableOfflineQueue: options.enableOfflineQueue,
-    redisOptions: { ...redisOptions, ...account },
-    clusterRetryStrategy: (times) => Math.min(times * 100, RECONNECT_MAX_MS),
-  })
-}
-
 /** @throws SettingError when there is no connection within START_TIMEOUT_MS */
-async function ready(connection: Redis | Cluster): Promise<void> {
+async function ready(connection: RedisClient): Promise<void> {
   if (connection.status === 'ready') return
   let last: unknown = new Error('no answer')
+  let lastOfSentinel: unknown
   let timer: NodeJS.Timeout | undefined
   const onError = (error: unknown) => (last = error)
+  const onSentinelError = (error: unknown) => (lastOfSentinel = error)
   connection.on('error', onError)
+  connection.on('sentinelError', onSentinelError)
   try {
     await new Promise<void>((resolve, reject) => {
       connection.once('ready', () => resolve())
-      timer = setTimeout(() => reject(last), START_TIMEOUT_MS)
+      timer = setTimeout(() => reject(lastOfSentinel ?? last), START_TIMEOUT_MS)
     })
   } catch (error) {
     throw new SettingError(`REDIS_URL cannot be reached: ${messageOf(error)}`, { cause: error })
   } finally {
     clearTimeout(timer)
     connection.off('error', onError)
+    connection.off('sentinelError', onSentinelError)
   }
 }
 
@@ -179,7 +159,7 @@ async function ready(connection: Redis | Cluster): Promise<void> {
  * Redis that is out of memory must refuse writes, not evict keys. Managed services forbid CONFIG: then there is no
  * warning.
  */
-async function warnOfEviction(connection: Redis | Cluster, onError: (error: unknown) => void): Promise<void> {
+async function warnOfEviction(connection: RedisClient, onError: (error: unknown) => void): Promise<void> {
   const answer = await connection.config('GET', 'maxmemory-policy').catch(() => undefined)
   const policy = Array.isArray(answer) ? answer[1] : undefined
   if (policy !== undefined && policy !== 'noeviction') {

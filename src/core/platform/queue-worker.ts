@@ -27,6 +27,8 @@ const TUNING: Tuning = {
   stalledInterval: 5000,
   // An idle worker polls every second, in case a notification was lost.
   drainDelay: 1,
+  // After a failure of the store a worker asks again this soon; BullMQ's default is 15 s.
+  runRetryDelay: 1000,
   maxStalledCount: 1_000_000,
   removeOnComplete: { count: 0 },
   removeOnFail: { count: 0 },

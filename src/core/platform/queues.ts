@@ -54,7 +54,7 @@ export interface Queues {
   startWake(handler: Handler<WakeJob>, concurrency: number): QueueWorker
   /** How many jobs are in each queue, by state. */
   counts(): Promise<{ queue: string; state: string; count: number }[]>
-  /** Rejects within seconds when the queues' store does not answer. */
+  /** Rejects within seconds when the queues' store takes no job now. */
   ping(): Promise<void>
   /** Closes the producers, after the workers were closed. */
   close(): Promise<void>
@@ -146,9 +146,13 @@ async function countJobs(queue: Queue) {
 function openBackend({ database, redisUrls, prefix = '{alert-relay}', onError }: QueuesOptions) {
   if (redisUrls.length > 0) return redisBackend(redisUrls, prefix, onError)
   if (database.embedded) return embeddedBackend(database.embedded)
+  if (database.isPooled) throw new SettingError(NEEDS_SESSIONS)
   if (database.url !== undefined) return postgresBackend(database.url)
   throw new Error('a database is a server or embedded')
 }
+
+const NEEDS_SESSIONS =
+  'DATABASE_URL leads through a pooler (PgBouncer), where a queue cannot listen: set REDIS_URL, or let DATABASE_URL lead to PostgreSQL itself'
 
 interface NewJob {
   name: string
