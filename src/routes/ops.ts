@@ -1,11 +1,13 @@
 /** /healthz, /readyz and /metrics: liveness, readiness and Prometheus metrics of the process. */
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { Type } from 'typebox'
+import { checkStorable } from '../core/event/storable.js'
 import type { Database } from '../core/platform/database.js'
 import { withDeadline } from '../core/platform/deadline.js'
 import { messageOf } from '../core/platform/errors.js'
 import type { Metrics } from '../core/platform/metrics.js'
 import type { Queues } from '../core/platform/queues.js'
+import { shareAnswer } from '../core/platform/share-answer.js'
 import { answer } from './answers.js'
 
 export interface OpsRouteOptions {
@@ -15,6 +17,8 @@ export interface OpsRouteOptions {
 }
 
 const CHECK_DEADLINE_MS = 3000
+/** Anybody may ask, and a check writes: who asks within this time of its beginning gets the same answer. */
+const CHECK_KEPT_MS = 1000
 const Health = Type.Object({ status: Type.Literal('ok') })
 const Readiness = Type.Object({
   status: Type.Unsafe<'ready' | 'not_ready'>({ type: 'string', enum: ['ready', 'not_ready'] }),
@@ -24,6 +28,9 @@ const Readiness = Type.Object({
 const tags = ['operations']
 
 export const opsRoutes: FastifyPluginAsyncTypebox<OpsRouteOptions> = async (http, { database, queues, metrics }) => {
+  const checkDatabase = shareAnswer(() => check(checkStorable(database)), CHECK_KEPT_MS)
+  const checkQueue = shareAnswer(() => check(queues.ping()), CHECK_KEPT_MS)
+
   http.get(
     '/healthz',
     {
@@ -46,16 +53,16 @@ export const opsRoutes: FastifyPluginAsyncTypebox<OpsRouteOptions> = async (http
       schema: {
         operationId: 'getReadiness',
         tags,
-        summary: 'Can it take and deliver messages',
+        summary: 'Can it take and deliver messages: it stores one, and takes it back',
         security: [],
         response: {
-          200: answer('The database and the queue answer.', Readiness),
-          503: answer('The database or the queue does not answer.', Readiness),
+          200: answer('The database and the queue take what a message needs.', Readiness),
+          503: answer('The database or the queue does not take it now.', Readiness),
         },
       },
     },
     async (_request, reply) => {
-      const [databaseState, queue] = await Promise.all([check(database.ping()), check(queues.ping())])
+      const [databaseState, queue] = await Promise.all([checkDatabase(), checkQueue()])
       const ready = databaseState === 'ok' && queue === 'ok'
       return reply
         .code(ready ? 200 : 503)
@@ -87,10 +94,10 @@ export const opsRoutes: FastifyPluginAsyncTypebox<OpsRouteOptions> = async (http
   )
 }
 
-/** 'ok', or the message of the error. */
-async function check(ping: Promise<void>): Promise<string> {
-  return withDeadline(ping, CHECK_DEADLINE_MS, 'the check').then(
+/** 'ok', or the message of the error; a refusal's cause says more than the refusal, which is for who sent a message. */
+async function check(work: Promise<void>): Promise<string> {
+  return withDeadline(work, CHECK_DEADLINE_MS, 'the check').then(
     () => 'ok',
-    (error: unknown) => messageOf(error),
+    (error: unknown) => messageOf((error as Error).cause ?? error),
   )
 }
