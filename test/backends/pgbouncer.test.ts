@@ -55,8 +55,8 @@ t.test('PgBouncer in transaction mode, the queue in Redis: everything is taken a
 
 t.test('PgBouncer in transaction mode: the conformance suite of the database', async (t) => {
   const postgres = await startPostgres(t)
-  const url = await startPgbouncer(t, postgres.url)
-  const { code, output } = await runTests('test/core/platform/database.test.ts', { TEST_DATABASE_URL: url })
+  const servers = { TEST_DATABASE_URL: postgres.url, TEST_POOLER_URL: await startPgbouncer(t, postgres.url) }
+  const { code, output } = await runTests('test/core/platform/database.test.ts', servers)
   t.equal(code, 0, output)
 })
 

@@ -1,6 +1,6 @@
 /**
  * Databases and queues for tests, on the backend of the environment: TEST_DATABASE_URL (a postgres:// URL whose role may
- * create databases) and TEST_REDIS_URL; the embedded default without them.
+ * create databases; TEST_POOLER_URL is a pooler in front of it) and TEST_REDIS_URL; the embedded default without them.
  *
  * Guarantee: each test has its own empty database and queues. Everything opened is closed and deleted when the test or its
  * file ends, also after a failure.
@@ -81,7 +81,7 @@ export async function createTestDatabaseUrl(t: Test): Promise<string | undefined
   template ??= templateDatabase()
   await admin(`create database ${name} template ${await template}`)
   t.teardown(() => admin(`drop database ${name} with (force)`))
-  return urlOf(name)
+  return urlOf(name, process.env.TEST_POOLER_URL)
 }
 
 let template: Promise<string> | undefined
@@ -98,8 +98,8 @@ async function templateDatabase(): Promise<string> {
   return name
 }
 
-function urlOf(database: string): string {
-  return Object.assign(new URL(adminUrl!), { pathname: `/${database}` }).href
+function urlOf(database: string, server = adminUrl!): string {
+  return Object.assign(new URL(server), { pathname: `/${database}` }).href
 }
 
 /** Claims the number of a Redis database by a lock in PostgreSQL, which is released however the process ends. */

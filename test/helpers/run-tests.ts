@@ -6,6 +6,7 @@ import { ROOT } from '../../src/core/platform/root.js'
 
 export interface TestServers {
   TEST_DATABASE_URL: string
+  TEST_POOLER_URL?: string
   TEST_REDIS_URL?: string
 }
 
