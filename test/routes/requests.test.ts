@@ -256,7 +256,7 @@ t.test('a response lists at most twenty errors, and only the first of a huge bod
 async function addAlerts(database: Database, ids: readonly string[]): Promise<void> {
   await database.query(
     `insert into alerts (id, sequence, title, severity, first_seen_at, last_seen_at)
-     select unnest($1::text[]), 1, 'title', 'low', now(), now()`,
+     select unnest($1::text[]), 1, 'title', 'low', at, at from date_trunc('milliseconds', now()) as at`,
     [ids],
   )
 }

@@ -74,7 +74,8 @@ t.test('an event that cannot be read waits alone, longer each time, and delays n
   const ids = ['good-1', 'bad', 'good-2', 'good-3']
   const events = await Promise.all(ids.map((id) => workers.publish(change(id, 'v'))))
   await workers.database.query(`update alert_values set value = 'no JSON' where alert_id = 'bad'`)
-  await Promise.all(events.map(({ id }) => workers.dispatch({ eventId: id })))
+  const batches = new Map(events.map(({ id, batchId }) => [batchId, id]))
+  await Promise.all([...batches.values()].map((eventId) => workers.dispatch({ eventId })))
   t.same(receiver.received.map(({ id }) => id).sort(), [events[0]!.id, events[2]!.id, events[3]!.id].sort())
   const waiting = async () => {
     const { rows } = await workers.database.query<{ event_id: string; failures: number; wait_s: number }>(

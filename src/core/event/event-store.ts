@@ -109,7 +109,8 @@ const LAST_POSTPONEMENT_S = 600
 
 /**
  * Postpones events whose dispatch failed for a reason of their own, each longer with every failure, by the database's clock.
- * @returns the seconds that each waits, by its id
+ * Rounds that fail beside each other count as one failure.
+ * @returns the seconds that each waits, by its id; without those that another round has postponed
  */
 export async function postponeEvents(
   db: Queryable,
@@ -119,7 +120,8 @@ export async function postponeEvents(
     `update undispatched u set failures = u.failures + 1,
        not_before = now() + least(${LAST_POSTPONEMENT_S}, ${FIRST_POSTPONEMENT_S} * 2 ^ least(u.failures, 20)) * interval '1 second'
      from unnest($1::text[], $2::text[]) as f (event_id, batch_id)
-     where u.batch_id = f.batch_id and u.event_id = f.event_id returning u.event_id, u.failures`,
+     where u.batch_id = f.batch_id and u.event_id = f.event_id and (u.not_before is null or u.not_before <= now())
+     returning u.event_id, u.failures`,
     [events.map(({ id }) => id), events.map(({ batchId }) => batchId)],
   )
   return new Map(
