@@ -26,7 +26,14 @@ import { wantsBody } from '../core/webhook/selection.js'
 import { formatEvent } from '../core/format/body.js'
 import type { CircuitTransitions } from '../core/circuit/transitions.js'
 import type { Registry } from '../core/webhook/registry.js'
-import { loadEvents, loadMemories, postpone, splitIntoSteps, weightOf, type EventDispatch } from './event-dispatch.js'
+import {
+  leaveUndispatched,
+  loadEvents,
+  loadMemories,
+  splitIntoSteps,
+  weightOf,
+  type EventDispatch,
+} from './event-dispatch.js'
 import { dispatchToTarget, recordOf, type TargetDispatch } from './target-dispatch.js'
 
 export interface DispatchOptions {
@@ -147,7 +154,7 @@ export function createDispatcher(options: DispatchOptions): Dispatcher {
       })
       return { event, dispatches }
     } catch (error) {
-      await postpone(options, event, error)
+      await leaveUndispatched(options, event, error)
       return undefined
     }
   }

@@ -5,6 +5,7 @@ import { changeOf, needsWhole } from '../core/delivery/content.js'
 import type { StoredEvent } from '../core/event/event.js'
 import { findUndispatched, postponeEvents } from '../core/event/event-store.js'
 import type { Database } from '../core/platform/database.js'
+import { isUndecided } from '../core/platform/errors.js'
 import type { Registry } from '../core/webhook/registry.js'
 import { wantsEvent } from '../core/webhook/selection.js'
 import type { Target } from '../core/webhook/webhook.js'
@@ -33,13 +34,14 @@ export async function loadEvents(
 }
 
 /**
- * Reads what the events' alerts held. Events that cannot be read together are read in halves; one that cannot be read alone is
- * postponed and left out.
+ * Reads what the events' alerts held. Events that cannot be read together are read in halves; one that cannot be read alone,
+ * though the database answers, is postponed and left out.
  * @throws what the database threw when it does not answer at all
  */
 export async function loadMemories(
   options: { database: Database; log: FastifyBaseLogger },
   dispatches: readonly EventDispatch[],
+  { isRepeated = false } = {},
 ): Promise<EventDispatch[]> {
   const { database } = options
   const changes = dispatches.flatMap((dispatch) => changeFor(dispatch) ?? [])
@@ -51,6 +53,8 @@ export async function loadMemories(
     await database.ping()
     const [first] = dispatches
     if (dispatches.length === 1) {
+      // The database answers now; it may not have when it was asked, which says nothing of the event.
+      if (isUndecided(error) && !isRepeated) return loadMemories(options, dispatches, { isRepeated: true })
       await postpone(options, first!.event, error)
       return []
     }
@@ -65,13 +69,27 @@ function changeFor({ event, wanted, whole }: EventDispatch) {
 }
 
 /** Has an event wait that cannot be dispatched for a reason of its own, longer each time. */
-export async function postpone(
+async function postpone(
   { database, log }: { database: Database; log: FastifyBaseLogger },
   event: StoredEvent,
   error: unknown,
 ): Promise<void> {
   const waits = await postponeEvents(database, [event])
   log.warn({ err: error, event_id: event.id, retry_in_s: waits.get(event.id) }, 'not dispatched; tried again later')
+}
+
+/**
+ * Leaves an event whose dispatch failed to upkeep, which queues it again: within seconds when the database was away, and later
+ * each time when the event itself is the reason.
+ */
+export async function leaveUndispatched(
+  options: { database: Database; log: FastifyBaseLogger },
+  event: StoredEvent,
+  error: unknown,
+): Promise<void> {
+  if (isUndecided(error))
+    options.log.warn({ err: error, event_id: event.id }, 'not dispatched now; upkeep queues it again')
+  else await postpone(options, event, error)
 }
 
 /** Bounds of a step: deliveries that may be made, and bytes of events and of what their alerts held. */

@@ -2,7 +2,9 @@
 import t from 'tap'
 import { contextKey } from '../../src/core/alert/context.js'
 import type { Database } from '../../src/core/platform/database.js'
-import { createTestWorkers } from '../helpers/workers.js'
+import { Refusal } from '../../src/core/platform/errors.js'
+import { loadEvents, loadMemories } from '../../src/workers/event-dispatch.js'
+import { createTestWorkers, log } from '../helpers/workers.js'
 
 const HELD = 30_000
 
@@ -102,6 +104,24 @@ t.test('an event that cannot be read waits alone, longer each time, and delays n
   t.same(await waiting(), [])
 })
 
+t.test('what failed while the database was away says nothing of the event', async (t) => {
+  const workers = await createTestWorkers(t)
+  await workers.addWebhook(() => ({ status: 200 }))
+  const { batchId } = await workers.publish(change('a', 'v'))
+  const dispatches = await loadEvents(workers, [batchId])
+  /** A database whose first queries find no server. */
+  const away = (queries: number): Database => ({
+    ...workers.database,
+    query: (sql, params) =>
+      queries-- > 0
+        ? Promise.reject(new Refusal('undecided', 'The database does not answer; try again.'))
+        : workers.database.query(sql, params),
+  })
+  t.match(await loadMemories({ database: away(1), log }, dispatches), [{ memory: { diff: [{ value: 'v' }] } }])
+  t.same(await loadMemories({ database: away(2), log }, dispatches), [], 'it fails again while the database answers')
+  t.match(await workers.database.query('select failures from undispatched'), { rows: [{ failures: 1 }] })
+})
+
 t.test('a delivery whose body cannot be read pays by its own schedule; the others of its queue go on', async (t) => {
   const workers = await createTestWorkers(t)
   // with a limit of its own everything goes through the delivery queue
@@ -150,4 +170,19 @@ t.test('after a 413 the next attempt is cut, and then cut to counts', async (t) 
   }
   t.match(receiver.received.at(-1)!.json, { context_diff: {}, relay: { cut: true, new_values: 50 } })
   t.match(await workers.deliveriesOf(second), [{ status: 'succeeded', attempt_count: 3 }])
+})
+
+t.test('a 413 to a body that was cut from the start is followed by one of counts', async (t) => {
+  const workers = await createTestWorkers(t)
+  await makeHugeAlert(workers.database, 'huge')
+  const { receiver, webhook } = await workers.addWebhook(({ json }) => ({
+    status: (json as Body).relay.new_values === undefined ? 413 : 200,
+  }))
+  const { id: eventId } = await workers.publish(change('huge', 'new'))
+  await workers.dispatch({ eventId })
+  await workers.makeDue()
+  await workers.work(webhook.id)
+  t.match(receiver.received[0]!.json, { context_diff: { related: { ip: ['new'] } }, relay: { cut: true } })
+  t.match(receiver.received[1]!.json, { context_diff: {}, relay: { cut: true, new_values: 1 } })
+  t.match(await workers.deliveriesOf(eventId), [{ status: 'succeeded', attempt_count: 2 }])
 })

@@ -71,6 +71,11 @@ const CUT_MESSAGE = [Infinity, 16_384, 1024] as const
 /** What is left of a text of the alert when only counts are. */
 const CUT_TEXT = 1024
 
+/** How much was left out of a body from `formatEvent`. */
+export function cutOf({ relay }: JsonObject): Cut {
+  return isJsonObject(relay) && relay.cut === true ? 1 : 0
+}
+
 /** A body with less in it, for a receiver that takes no more; `relay.cut` says so. */
 export function cutBody(body: JsonObject, cut: Cut): JsonObject {
   const { relay, updated_alert: alert, context_diff: diff, message, indicators } = body

@@ -5,7 +5,7 @@
  */
 import type { StoredEvent } from '../event/event.js'
 import { stringifyJson, type JsonObject } from '../platform/json.js'
-import { cutBody, type Cut } from './body.js'
+import { cutBody, cutOf, type Cut } from './body.js'
 import type { FormatName } from './format-names.js'
 import type { FormatInput } from './input.js'
 import type { FormatOptions } from './options.js'
@@ -73,7 +73,7 @@ export function createRenderer(): Renderer {
 
   return {
     async render({ format }, event, body, options, { maxBytes, cut: least }) {
-      for (const cut of CUTS.slice(least)) {
+      for (const cut of CUTS.slice(Math.max(least, cutOf(body)))) {
         const rendered = await renderCut(format, { event, body, options }, cut)
         if ('error' in rendered) return { ok: false, error: rendered.error }
         const { contentType, text } = rendered

@@ -6,7 +6,7 @@
  * calls of a batch that fails are repeated one by one, unless the error is 'undecided', which no call has caused.
  */
 import { setImmediate } from 'node:timers/promises'
-import { Refusal } from './errors.js'
+import { isUndecided } from './errors.js'
 
 export interface BatcherOptions<Input> {
   /** The weight of a full batch; without `weightOf`, its number of calls. */
@@ -67,8 +67,7 @@ export function createBatcher<Input, Output>(
       const outputs = await work(batch.map(({ input }) => input))
       batch.forEach(({ resolve }, i) => resolve(outputs[i]!))
     } catch (error) {
-      const isUnavailable = error instanceof Refusal && error.code === 'undecided'
-      if (isUnavailable || batch.length === 1) for (const { reject } of batch) reject(error)
+      if (isUndecided(error) || batch.length === 1) for (const { reject } of batch) reject(error)
       else for (const call of batch) await runBatch([call])
     }
   }

@@ -77,6 +77,11 @@ export class Refusal extends Error {
   }
 }
 
+/** True for an error that says nothing of the request: the database, the queue or another server could not be asked now. */
+export function isUndecided(error: unknown): error is Refusal {
+  return error instanceof Refusal && error.code === 'undecided'
+}
+
 /** An invalid setting, which stops the process at start; the message is printed as one line. */
 export class SettingError extends Error {
   override readonly name = 'SettingError'

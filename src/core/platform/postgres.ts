@@ -7,7 +7,7 @@
 import pg from 'pg'
 import { createConnections, hasOwnSession, type Connection } from './connections.js'
 import { throwUnlessUnavailable } from './database-errors.js'
-import { messageOf, Refusal, SettingError } from './errors.js'
+import { isUndecided, messageOf, SettingError } from './errors.js'
 import type { Database, Queryable, Transaction } from './queryable.js'
 import { writePing } from './write-ping.js'
 
@@ -123,7 +123,7 @@ function serverDatabase(pool: pg.Pool, { url, isPooled }: { url: string; isPoole
       if (hasSession) await replan(client).catch(throwUnlessUnavailable)
       return await work(on(connection), client)
     } catch (error) {
-      if (error instanceof Refusal && error.code === 'undecided') broken = (error.cause ?? error) as Error
+      if (isUndecided(error)) broken = (error.cause ?? error) as Error
       else await cleanUp?.(client).catch(onError)
       throw error
     } finally {

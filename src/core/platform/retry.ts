@@ -1,6 +1,6 @@
 /** Retries of statements while the database is unavailable: an outcome that is known must be recorded, not made again. */
 import pRetry from 'p-retry'
-import { Refusal } from './errors.js'
+import { isUndecided } from './errors.js'
 
 /** A server that restarts is back by then; what is not recorded by then is done again. */
 const MAX_RETRY_MS = 20_000
@@ -16,6 +16,6 @@ export function retryWhileUnavailable<T>(work: () => Promise<T>): Promise<T> {
     factor: 1,
     minTimeout: RETRY_MS,
     maxRetryTime: MAX_RETRY_MS,
-    shouldRetry: ({ error }) => error instanceof Refusal && error.code === 'undecided',
+    shouldRetry: ({ error }) => isUndecided(error),
   })
 }
