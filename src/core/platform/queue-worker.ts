@@ -19,12 +19,13 @@ export interface QueueWorker {
 export const REOPEN_DELAY_MS = 1000
 
 /**
- * A stalled job (its process died) is run again after about 20 s, however often it stalls. A failed job is not retried
- * by the queue: upkeep queues again what is not done.
+ * A stalled job (its process died) is run again within 9 s: its lock ends, the next check finds it without, the one after
+ * that moves it. It may stall any number of times. A failed job is not retried by the queue: upkeep queues again what is
+ * not done.
  */
 const TUNING: Tuning = {
-  lockDuration: 15_000,
-  stalledInterval: 5000,
+  lockDuration: 5000,
+  stalledInterval: 2000,
   // An idle worker polls every second, in case a notification was lost.
   drainDelay: 1,
   // After a failure of the store a worker asks again this soon; BullMQ's default is 15 s.
