@@ -12,13 +12,20 @@ export interface Exchange {
   random: Random
   /** Milliseconds since the receivers were started. */
   atMs: number
+  alertId: string | null
+  /** Of the body. */
+  bytes: number
   /** Counts the event as received. */
   accept(): void
+  /** Counts the event as one whose body was refused. */
+  refuse(): void
 }
 
 export type Behaviour = (exchange: Exchange) => void | Promise<void>
 export type BehaviourName = keyof typeof BEHAVIOURS
 
+/** A receiver with a limit answers 413 to bodies beyond it. */
+const BODY_LIMIT_BYTES = 256 * 1024
 const HUGE_BYTES = 100 * 1024 * 1024
 const CHUNK = Buffer.alloc(64 * 1024, 'x')
 
@@ -55,6 +62,18 @@ export const BEHAVIOURS = {
     exchange.response.writeHead(503).end()
   },
   drips,
+  /** Refuses long bodies always, and those of some alerts for half a minute. */
+  refuses: ({ response, alertId, bytes, atMs, accept, refuse }) => {
+    if (!isOpen(response)) return
+    const isOdd = alertId?.endsWith('7') === true && atMs % 60_000 < 30_000
+    if (bytes <= BODY_LIMIT_BYTES && !isOdd) {
+      accept()
+      response.writeHead(204).end()
+    } else {
+      refuse()
+      response.writeHead(bytes > BODY_LIMIT_BYTES ? 413 : 422).end()
+    }
+  },
   garbage: (exchange) => {
     if (exchange.random() < 0.65) return well(exchange)
     exchange.response.socket?.end(Buffer.from('\u0000\u0001 HTTP? 200 \r\n\r\n\u00ff'.repeat(10), 'latin1'))

@@ -1,6 +1,6 @@
 /** The checks of a run, which decide its exit code. */
-import { FAULT_KINDS } from './faults.js'
-import { inMegabytes, type Check } from './report.js'
+import { ON_TIME_MS } from './lateness.js'
+import { inMegabytes, inSeconds, type Check } from './report.js'
 import type { RunResult, WebhookResult } from './scenario.js'
 
 /** The memory limit of one process. */
@@ -19,19 +19,24 @@ function checkFlow({ flow, undispatched, faults, drainMs }: RunResult): Check[] 
     none('every other message is answered 200', flow.sent - flow.accepted - flow.rejected),
     none('a repeated message is the same event', flow.split),
     none('every event is dispatched', undispatched),
-    check('every kind of fault is injected', kinds === FAULT_KINDS, `${kinds} of ${FAULT_KINDS}`),
+    check('every kind of fault is injected', kinds === faults.kinds, `${kinds} of ${faults.kinds}`),
     none('no fault fails to be injected', faults.failures.length, faults.failures),
     check('everything drains in time', drainMs !== undefined, 'it does not'),
   ]
 }
 
-function checkWebhook({ name, supported, report, pending, dead, dropped }: WebhookResult): Check[] {
+function checkWebhook({ name, healthy, supported, report, pending, dead, dropped }: WebhookResult): Check[] {
   const checks = [
     none(`${name}: no event is lost`, report.missing, report.missingIds),
     none(`${name}: every delivery verifies`, report.unverified),
     none(`${name}: a value is new in its own event only`, report.misplaced),
     none(`${name}: no delivery stays pending, dead or dropped`, pending + dead + dropped),
   ]
+  if (healthy) {
+    const { latestMs } = report
+    const found = `${inSeconds(latestMs)} s`
+    checks.push(check(`${name}: at most ${inSeconds(ON_TIME_MS)} s late`, latestMs <= ON_TIME_MS, found))
+  }
   const { max_in_flight: limit, rate_per_second: rate, order } = supported
   if (limit !== undefined) {
     const { maxInFlight } = report

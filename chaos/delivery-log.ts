@@ -1,8 +1,9 @@
 /**
- * The deliveries that one receiver got, and what they show: losses, duplicates, wrong order. Pure.
+ * The deliveries that one receiver got, and what they show: losses, duplicates, wrong order, delays. Pure.
  *
  * Guarantee: an event counts as received only when its signature was verified and the receiver answered 2xx.
  */
+import { latenessOf, type Interval } from './lateness.js'
 
 /** A verified delivery. */
 export interface Delivery {
@@ -16,10 +17,13 @@ export interface Delivery {
   changes: number
 }
 
-/** An accepted message: its event, and the value that only this change brought; null when it is not an alert change. */
+/** An accepted message. */
 export interface Expected {
   eventId: string
+  /** The value that only this change brought; null when it is not an alert change. */
   value: string | null
+  /** Milliseconds since 1970. */
+  acceptedMs: number
 }
 
 export interface Summary {
@@ -37,6 +41,9 @@ export interface Summary {
   misplaced: number
   /** Changes carried by all deliveries. */
   changes: number
+  /** The greatest lateness, in milliseconds, of the events that came and whose body the receiver never refused; and its event. */
+  latestMs: number
+  latestId: string | undefined
 }
 
 export interface DeliveryLog {
@@ -44,18 +51,27 @@ export interface DeliveryLog {
   arrive(delivery: Delivery): void
   /** It is about to be answered 2xx. */
   accept(delivery: Delivery): void
+  /** Its body is about to be refused. */
+  refuse(delivery: Delivery): void
   /** A request failed verification. */
   reject(): void
-  summarize(expected: readonly Expected[]): Summary
+  summarize(expected: readonly Expected[], faults: readonly Interval[]): Summary
 }
 
 const MAX_EXAMPLES = 3
 
-/** @param options.coalesced true when a delivery may carry several changes: then every value must arrive, not every event */
-export function createDeliveryLog({ coalesced }: { coalesced: boolean }): DeliveryLog {
+interface DeliveryLogOptions {
+  /** True when a delivery may carry several changes: then every value must arrive, not every event. */
+  coalesced: boolean
+  /** Milliseconds since 1970. */
+  now?: () => number
+}
+
+export function createDeliveryLog({ coalesced, now = Date.now }: DeliveryLogOptions): DeliveryLog {
   const arrived = new Set<string>()
-  /** The number of changes that each accepted event carries. */
-  const accepted = new Map<string, number>()
+  /** The number of changes that each accepted event carries, and when it was accepted first. */
+  const accepted = new Map<string, { changes: number; receivedMs: number }>()
+  const refused = new Set<string>()
   /** The event in which each value was new first; and the values that were new in a second event. */
   const origins = new Map<string, string>()
   const repeated = new Set<string>()
@@ -69,6 +85,17 @@ export function createDeliveryLog({ coalesced }: { coalesced: boolean }): Delive
   const isMisplaced = ({ eventId, value }: Expected) =>
     value !== null && accepted.has(eventId) && (origins.get(value) !== eventId || repeated.has(value))
 
+  const latestOf = (expected: readonly Expected[], faults: readonly Interval[]) => {
+    let latest: Pick<Summary, 'latestMs' | 'latestId'> = { latestMs: 0, latestId: undefined }
+    for (const { eventId, acceptedMs } of expected) {
+      const { receivedMs } = accepted.get(eventId) ?? {}
+      if (receivedMs === undefined || refused.has(eventId)) continue
+      const latestMs = latenessOf({ acceptedMs, receivedMs }, faults)
+      if (latestMs > latest.latestMs) latest = { latestMs, latestId: eventId }
+    }
+    return latest
+  }
+
   return {
     arrive({ eventId, alertId, sequence }) {
       if (arrived.has(eventId)) return
@@ -81,16 +108,18 @@ export function createDeliveryLog({ coalesced }: { coalesced: boolean }): Delive
       alert.open.add(eventId)
     },
     accept({ eventId, alertId, values, changes }) {
-      if (accepted.has(eventId)) duplicates++
-      accepted.set(eventId, changes)
+      const earlier = accepted.get(eventId)
+      if (earlier) duplicates++
+      accepted.set(eventId, { changes, receivedMs: earlier?.receivedMs ?? now() })
       for (const value of values) {
         if (!origins.has(value)) origins.set(value, eventId)
         else if (origins.get(value) !== eventId) repeated.add(value)
       }
       if (alertId !== null) alerts.get(alertId)?.open.delete(eventId)
     },
+    refuse: ({ eventId }) => void refused.add(eventId),
     reject: () => void unverified++,
-    summarize(expected) {
+    summarize(expected, faults) {
       const missing = expected.filter((event) => !isReceived(event))
       return {
         received: accepted.size,
@@ -100,7 +129,8 @@ export function createDeliveryLog({ coalesced }: { coalesced: boolean }): Delive
         unverified,
         disordered,
         misplaced: coalesced ? 0 : expected.filter(isMisplaced).length,
-        changes: [...accepted.values()].reduce((sum, changes) => sum + changes, 0),
+        changes: [...accepted.values()].reduce((sum, { changes }) => sum + changes, 0),
+        ...latestOf(expected, faults),
       }
     },
   }

@@ -45,6 +45,8 @@ const REPEAT_SHARE = 0.03
 const ALERTS = 36
 /** After so many changes new alerts replace the old ones, since a body grows with its alert. */
 const CHANGES_OF_ALERTS = ALERTS * 400
+/** One alert holds more than a body may. Its first changes bring what it holds, later ones are a small part of the flow. */
+const HUGE_ALERT = { id: 'huge', changes: 16, values: 4000, share: 0.02 }
 
 interface Message {
   text: string
@@ -76,11 +78,20 @@ export function startFlow({ publisher, urls, random, ratePerSecond }: FlowOption
 
   function newMessage(): Message {
     const number = counts.sent++
-    const isPlain = random() < PLAIN_SHARE
-    const alert = `alert-${Math.floor(number / CHANGES_OF_ALERTS)}-${Math.floor(random() * ALERTS)}`
-    const value = isPlain ? null : `value-${number}`
-    const message = value === null ? plainMessage(number) : changeMessage(alert, value)
+    const { value, message } = number < HUGE_ALERT.changes ? hugeChange(number) : usualMessage(number)
     return { text: JSON.stringify(publisher.notification({ message, version: pick(random, ['1', '2']) })), value }
+  }
+
+  function hugeChange(number: number) {
+    const value = `value-${number}`
+    return { value, message: changeMessage(HUGE_ALERT.id, value, HUGE_ALERT.values) }
+  }
+
+  function usualMessage(number: number) {
+    if (random() < PLAIN_SHARE) return { value: null, message: plainMessage(number) }
+    const value = `value-${number}`
+    const alert = `alert-${Math.floor(number / CHANGES_OF_ALERTS)}-${Math.floor(random() * ALERTS)}`
+    return { value, message: changeMessage(random() < HUGE_ALERT.share ? HUGE_ALERT.id : alert, value) }
   }
 
   /** Posts a message until it is answered. @returns the id of its event; undefined when it was rejected */
@@ -104,7 +115,7 @@ export function startFlow({ publisher, urls, random, ratePerSecond }: FlowOption
     const eventId = await post(message)
     if (eventId === undefined) return
     counts.accepted++
-    accepted.push({ eventId, value: message.value })
+    accepted.push({ eventId, value: message.value, acceptedMs: Date.now() })
     if (random() >= REPEAT_SHARE) return
     await pause(between(random, 0, 3000))
     counts.repeated++

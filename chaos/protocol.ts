@@ -1,5 +1,6 @@
 /** The commands that the driver sends to the receivers' process; each gets one result. */
 import type { Expected, Summary } from './delivery-log.js'
+import type { Interval } from './lateness.js'
 
 export type Command =
   /** Starts the receivers. Result: the URL of each. */
@@ -8,8 +9,8 @@ export type Command =
   | { do: 'secrets'; secrets: Record<string, string> }
   /** Ends all misbehaviour. */
   | { do: 'recover' }
-  /** The events that every receiver is to get; replaces earlier ones. */
-  | { do: 'expect'; events: Expected[] }
+  /** The events that every receiver is to get, and the faults that excuse a delay; replaces earlier ones. */
+  | { do: 'expect'; events: Expected[]; faults: Interval[] }
   /** Result: the report of each receiver. */
   | { do: 'report' }
 

@@ -10,6 +10,7 @@ import type { AddressInfo } from 'node:net'
 import { Webhook } from 'standardwebhooks'
 import { BEHAVIOURS, type Behaviour } from './behaviours.js'
 import { createDeliveryLog, type Delivery, type Expected } from './delivery-log.js'
+import type { Interval } from './lateness.js'
 import { valuesIn } from './message.js'
 import type { Command, Report, Results } from './protocol.js'
 import { createRandom } from './random.js'
@@ -19,6 +20,7 @@ const receivers = new Map<string, Receiver>()
 const startedMs = Date.now()
 let recovered = false
 let expected: Expected[] = []
+let faults: Interval[] = []
 
 interface Receiver {
   url: string
@@ -57,6 +59,7 @@ async function run(command: Command): Promise<Results[Command['do']]> {
       return null
     case 'expect':
       expected = command.events
+      faults = command.faults
       return null
     case 'report':
       return Object.fromEntries([...receivers].map(([name, receiver]) => [name, receiver.report()]))
@@ -88,7 +91,9 @@ async function openReceiver({ name, behaviour, options }: WebhookSpec, seed: num
       log.accept(delivery)
       end()
     }
-    await answer({ response, random, atMs: Date.now() - startedMs, accept })
+    const refuse = () => log.refuse(delivery)
+    const { alertId } = delivery
+    await answer({ response, random, atMs: Date.now() - startedMs, alertId, bytes: text.length, accept, refuse })
   }
 
   const server = createServer((request, response) => void handle(request, response))
@@ -97,7 +102,7 @@ async function openReceiver({ name, behaviour, options }: WebhookSpec, seed: num
   const receiver: Receiver = {
     url: `http://127.0.0.1:${(server.address() as AddressInfo).port}/hook`,
     verifier: undefined,
-    report: () => ({ ...log.summarize(expected), ...meter.peaks() }),
+    report: () => ({ ...log.summarize(expected, faults), ...meter.peaks() }),
   }
   return receiver
 }

@@ -22,11 +22,12 @@ export function printTables({ flow, accepted, changes, webhooks, processes, faul
   ])
   printTable(
     'webhooks',
-    webhooks.map(({ name, options, supported, report }) => ({
+    webhooks.map(({ name, healthy, options, supported, report }) => ({
       webhook: name,
       expected: accepted,
       received: report.received,
       LOST: report.missing,
+      'late, s': `${inSeconds(report.latestMs)}${healthy ? '' : ' *'}`,
       duplicates: report.duplicates,
       unverified: report.unverified,
       'in flight': report.maxInFlight,
@@ -37,6 +38,8 @@ export function printTables({ flow, accepted, changes, webhooks, processes, faul
       options: optionsText(options, supported),
     })),
   )
+  print('late: the greatest time from 200, or from the end of the faults that it met, to arrival')
+  print('*: its receiver or its limits delay; never more than 10 s for the others')
   printTable(
     'processes',
     processes.map(({ name, starts, excused, peakBytes }) => ({
@@ -67,6 +70,10 @@ export function print(line: string): void {
 
 export function inMegabytes(bytes: number): number {
   return Math.round(bytes / 1024 / 1024)
+}
+
+export function inSeconds(ms: number): number {
+  return Math.round(ms / 100) / 10
 }
 
 function optionsText(options: WebhookResult['options'], supported: WebhookResult['options']): string {

@@ -12,6 +12,8 @@ export interface WebhookSpec {
   /** Fields of the webhook that decide what is checked. A relay that does not support them gets the webhook without. */
   options: WebhookOptions
   timeoutMs: number
+  /** True: alerts must be on time here, unless their bodies are refused. */
+  healthy: boolean
 }
 
 export interface WebhookOptions {
@@ -19,6 +21,7 @@ export interface WebhookOptions {
   rate_per_second?: number
   order?: 'alert'
   coalesce?: true
+  max_body_bytes?: number
 }
 
 /** Thirty short waits: no delivery is dead before the run is over. */
@@ -31,6 +34,7 @@ export const WEBHOOKS: readonly WebhookSpec[] = [
   webhook('well 1', 'well', LONG_MS),
   webhook('well 2', 'well', LONG_MS),
   webhook('well 3', 'well', LONG_MS),
+  webhook('refuses', 'refuses', LONG_MS),
   webhook('slow', 'slow', SHORT_MS),
   webhook('errors', 'errors', SHORT_MS),
   webhook('resets', 'resets', SHORT_MS),
@@ -40,9 +44,9 @@ export const WEBHOOKS: readonly WebhookSpec[] = [
   webhook('100 MB', 'huge', SHORT_MS),
   webhook('limited', 'steady', LONG_MS, { max_in_flight: 4, rate_per_second: 50 }),
   webhook('ordered', 'faltering', LONG_MS, { order: 'alert' }),
-  webhook('coalesced', 'outages', LONG_MS, { coalesce: true }),
+  webhook('coalesced', 'outages', LONG_MS, { coalesce: true, max_body_bytes: 4 * 1024 * 1024 }),
 ]
 
 function webhook(name: string, behaviour: BehaviourName, timeoutMs: number, options: WebhookOptions = {}): WebhookSpec {
-  return { name, behaviour, timeoutMs, options }
+  return { name, behaviour, timeoutMs, options, healthy: behaviour === 'well' || behaviour === 'refuses' }
 }

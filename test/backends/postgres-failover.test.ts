@@ -1,13 +1,9 @@
-import { execFile } from 'node:child_process'
-import { mkdtemp, rm, statfs, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
-import { promisify } from 'node:util'
 import pg from 'pg'
 import t, { type Test } from 'tap'
 import { createReceiver } from '../helpers/receiver.js'
 import { startRelay } from '../helpers/relay.js'
 import { startPostgres, startRedis } from '../helpers/servers.js'
+import { mountSmallDisk } from '../helpers/small-disk.js'
 import { createSnsPublisher, TEST_TOPIC } from '../helpers/sns-publisher.js'
 import { startProxy } from '../helpers/tcp-proxy.js'
 import { until } from '../helpers/until.js'
@@ -178,41 +174,23 @@ t.test('the server has no connection left', async (t) => {
   await recovers(t, shop)
 })
 
-async function smallDisk(t: Test, size: string): Promise<string | undefined> {
-  const dir = await mkdtemp(join(tmpdir(), 'alert-relay-disk-'))
-  t.teardown(() => rm(dir, { recursive: true, force: true }))
-  const run = promisify(execFile)
-  try {
-    await run('mount', ['-t', 'tmpfs', '-o', `size=${size}`, 'tmpfs', dir])
-  } catch {
-    return undefined
-  }
-  t.teardown(() => run('umount', ['-l', dir]))
-  return dir
-}
-
-const disk = await smallDisk(t, '24m')
+const disk = await mountSmallDisk(t, 24)
 
 t.test('the disk is full', { skip: !disk && 'a small disk cannot be mounted here' }, async (t) => {
   const postgres = await startPostgres(t)
-  await postgres.own(disk!)
+  await postgres.own(disk!.folder)
   const client = await connectTo(t, postgres.url)
-  await client.query(`create tablespace small location '${disk}'`)
+  await client.query(`create tablespace small location '${disk!.folder}'`)
   await client.query('alter system set default_tablespace = small')
   await client.query('select pg_reload_conf()')
   const shop = await start(t, postgres.url)
   t.same(await shop.ask(), ALL_TAKEN)
-  const { bavail, bsize } = await statfs(disk!)
-  const filler = join(disk!, 'filler')
-  // The server may take some of the room meanwhile.
-  await writeFile(filler, Buffer.alloc(bavail * bsize)).catch((error: NodeJS.ErrnoException) => {
-    if (error.code !== 'ENOSPC') throw error
-  })
+  await disk!.fill()
   const answers = await shop.ask()
   noneFailed(t, answers)
   t.notMatch(answers.messages, { 200: MANY })
   t.match(await shop.readiness(), { status: 503, body: { database: /No space left/ } })
-  await rm(filler)
+  await disk!.free()
   await recovers(t, shop)
 })
 

@@ -37,6 +37,8 @@ export async function sparePort(): Promise<number> {
 export interface PostgresOptions {
   /** The URL of the server that it is a standby of. */
   standbyOf?: string
+  /** For its data, which replace what is there; default: a folder of its own. */
+  folder?: string
   /** As in postgresql.conf: name=value. */
   settings?: readonly string[]
 }
@@ -46,6 +48,8 @@ export interface PostgresServer extends TestServer {
   promote(): Promise<void>
   /** Ends sessions and stops, as an operator does it; what was committed is sent to the standbys first. */
   stop(): Promise<void>
+  /** False when it has ended, be it by itself. */
+  isRunning(): Promise<boolean>
   /** Gives the server's account the folder. */
   own(folder: string): Promise<void>
 }
@@ -53,11 +57,11 @@ export interface PostgresServer extends TestServer {
 /** PostgreSQL with one empty database. It refuses to run as root: then it runs as `postgres`. */
 export async function startPostgres(
   t: Pick<Test, 'teardown'>,
-  { standbyOf, settings = [] }: PostgresOptions = {},
+  { standbyOf, folder, settings = [] }: PostgresOptions = {},
 ): Promise<PostgresServer> {
   const versions = (await readdir('/usr/lib/postgresql')).sort((a, b) => Number(a) - Number(b))
   const bin = `/usr/lib/postgresql/${versions.at(-1)}/bin`
-  const dir = await mkdtemp(join(tmpdir(), 'alert-relay-postgres-'))
+  const dir = folder ?? (await mkdtemp(join(tmpdir(), 'alert-relay-postgres-')))
   const port = await sparePort()
   const isRoot = process.getuid?.() === 0
   const command = (program: string, args: string[]) =>
@@ -67,6 +71,7 @@ export async function startPostgres(
   }
   await own(dir)
   const data = join(dir, 'data')
+  await rm(data, { recursive: true, force: true })
   const options = [`-p ${port}`, 'listen_addresses=127.0.0.1', "unix_socket_directories=''", ...settings].join(' -c ')
   const control = (...args: string[]) => command('pg_ctl', ['-D', data, '-w', '-l', join(dir, 'log'), ...args])
   /** Signals every process of the server: the children of a frozen postmaster would still respond. */
@@ -85,7 +90,7 @@ export async function startPostgres(
   t.teardown(async () => {
     await signal('SIGCONT').catch(() => {})
     await control('-m', 'immediate', 'stop').catch(() => {})
-    await rm(dir, { recursive: true, force: true })
+    if (folder === undefined) await rm(dir, { recursive: true, force: true })
   })
   if (standbyOf) await command('pg_basebackup', ['-D', data, '-d', standbyOf, '-R', '-X', 'stream', '-c', 'fast'])
   else await command('initdb', ['-D', data, '-U', 'postgres', '-A', 'trust'])
@@ -99,6 +104,11 @@ export async function startPostgres(
     start,
     promote: async () => void (await control('promote')),
     stop: async () => void (await control('-m', 'fast', 'stop')),
+    isRunning: () =>
+      control('status').then(
+        () => true,
+        () => false,
+      ),
     own,
   }
 }
