@@ -93,7 +93,7 @@ async function serve(config: Config): Promise<ExitCode> {
   const address = await listen(app, config)
   app.startWorkers()
   log.info({ address, role: config.role, version: VERSION }, 'listening')
-  if (config.role !== 'worker') greet(address, app.newApiKey, config)
+  if (config.role !== 'worker') greet(address, app.keyFile)
   return 0
 }
 
@@ -108,9 +108,14 @@ async function listen(app: App, { host, port }: Config): Promise<string> {
   }
 }
 
-function greet(address: string, newApiKey: string | undefined, config: Config): void {
+/** Says where to begin. The key itself is told only to somebody who sits there: what is not a terminal is kept by a log. */
+function greet(address: string, keyFile: App['keyFile']): void {
   print(`\n  Swagger UI  ${address}/docs`)
-  if (newApiKey) print(`  API key     ${newApiKey}   (kept in ${config.dataDir}/api-key; shown this once)`)
+  if (keyFile?.newKey !== undefined && process.stdout.isTTY) {
+    print(`  API key     ${keyFile.newKey}   (kept in ${keyFile.path}; shown this once)`)
+  } else if (keyFile) {
+    print(`  API key     in ${keyFile.path}`)
+  }
   print('')
 }
 

@@ -21,7 +21,7 @@ Every answer carries \`x-request-id\`: yours, if the request had one of up to 12
 one. The log and the audit log name it. What is refused is a problem (RFC 9457) that names every field and parameter at fault.
 A path that is known answers any other method with 405 and \`Allow\`.
 
-**Try it**: press *Authorize* and paste the key that the first start printed (it is kept in \`DATA_DIR/api-key\`), register a
+**Try it**: press *Authorize* and paste the key (the first start makes one, in \`DATA_DIR/api-key\`), register a
 webhook, send a test to it, and look at its deliveries.`
 
 const ORIGIN_EXAMPLE = {
@@ -32,7 +32,7 @@ const ORIGIN_EXAMPLE = {
 
 const KEY_DESCRIPTION =
   'An API key. Every operation names the scope that it needs (read, write or admin); admin takes in write, and write read. ' +
-  'The key that the first start printed and those of API_KEYS have full rights.'
+  'The key that the first start made and those of API_KEYS have full rights.'
 
 const RELAY_EXAMPLE = {
   ...ORIGIN_EXAMPLE,
