@@ -79,8 +79,9 @@ async function main(argv: string[]): Promise<void> {
 
 /** Resolves once the relay listens; from then on a signal ends the process with exit code 0. */
 async function serve(config: Config): Promise<ExitCode> {
-  const log = createLogger(config.logLevel, { pretty: process.stdout.isTTY })
-  const tracing = wantsTraces(process.env) ? await startTracing({ log }) : undefined
+  const traced = wantsTraces(process.env)
+  const log = createLogger(config.logLevel, { pretty: process.stdout.isTTY, traced })
+  const tracing = traced ? await startTracing({ log }) : undefined
   const { createApp } = await import('./app.js')
   const app = await createApp(config, log)
   closeWithGrace({ delay: GRACE_MS, logger: false }, async ({ signal, err }) => {
