@@ -102,7 +102,6 @@ async function compose(config: Config, log: Logger, closers: Closer[], close: Cl
     sendAttempt: createAttempt({ http: client, sns }),
     renderer,
     authorizer: createAuthorizer({ http: client }),
-    log,
     metrics,
   })
 
@@ -116,10 +115,11 @@ async function compose(config: Config, log: Logger, closers: Closer[], close: Cl
   const certificates = createCertificateStore({ emulatorOrigin, onFetch: metrics.countCertificateFetch })
   const verifier = createVerifier({ certificates, maxAgeS: config.snsMaxAgeS, emulatorOrigin })
   const registry = createRegistry({ database, sealer })
-  const accept = createAccept({ database, queues, audience: registry })
-  const acceptMatches = createAcceptMatches({ database, queues })
+  const { countEvent } = metrics
+  const accept = createAccept({ database, queues, audience: registry, countEvent })
+  const acceptMatches = createAcceptMatches({ database, queues, countEvent })
   const parts = {
-    ...{ database, queues, sealer, registry, deliver, renderer, metrics, log },
+    ...{ database, queues, sealer, registry, deliver, renderer, metrics, log, countEvent },
     ...{ subscriptions, verifier, accept, acceptMatches },
   }
   const http = await (role === 'worker'
@@ -150,8 +150,8 @@ type WorkOptions = Omit<DispatchOptions, 'limiter' | 'circuit' | 'deliveryQueues
   UpkeepOptions & { queues: Queues; disableAfterMs: number; closers: Closer[] }
 
 function startWork(options: WorkOptions): Upkeep {
-  const { database, queues, disableAfterMs, closers } = options
-  const circuit = createCircuitTransitions({ database, disableAfterMs })
+  const { database, queues, disableAfterMs, log, countEvent, closers } = options
+  const circuit = createCircuitTransitions({ database, disableAfterMs, log, countEvent })
   const limiter = createLimiter()
   const holder = randomUUID()
   const deliveryQueues = createDeliveryQueues({ ...options, circuit, limiter, holder })

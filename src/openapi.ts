@@ -7,7 +7,13 @@
 import type { FastifyDynamicSwaggerOptions } from '@fastify/swagger'
 import { SAMPLE_CHANGE } from './core/event/sample.js'
 import { VERSION } from './core/platform/version.js'
-import { AlertChange, SnsNotification, TestChange, WebhookNotice } from './core/format/body-schema.js'
+import {
+  AlertChange,
+  DeadDeliveriesNotice,
+  SnsNotification,
+  TestChange,
+  WebhookNotice,
+} from './core/format/body-schema.js'
 
 type OpenApiOptions = Pick<FastifyDynamicSwaggerOptions, 'openapi' | 'refResolver' | 'transformObject'>
 
@@ -55,6 +61,25 @@ const NOTICE_EXAMPLE = {
   relay: { ...ORIGIN_EXAMPLE, type: 'webhook.failing', topic_arn: null },
 }
 
+const DEAD_EXAMPLE = {
+  webhook: NOTICE_EXAMPLE.webhook,
+  deliveries: {
+    count: 1,
+    first: [
+      {
+        delivery_id: 'dlv_0192f3c8a7e07c1f8f0a5d2b9c3e4f12',
+        event_id: 'evt_0192f3c8a7e07c1f8f0a5d2b9c3e4f13',
+        event_type: 'alert.created',
+        attempts: 10,
+        reason: '10 attempts failed, the last one: rejected',
+        last_failure: 'rejected: status 503',
+        died_at: '2023-03-18T09:22:41.112Z',
+      },
+    ],
+  },
+  relay: { ...ORIGIN_EXAMPLE, type: 'delivery.dead', topic_arn: null },
+}
+
 const header = (name: string, description: string, example: string) => ({
   name,
   in: 'header' as const,
@@ -80,11 +105,15 @@ const RECEIVER_ANSWERS = {
 }
 
 /** The bodies that webhooks receive, by their schema names in the document. */
-const BODIES: Record<'AlertChange' | 'TestChange' | 'SnsNotification' | 'WebhookNotice', object> = {
+const BODIES: Record<
+  'AlertChange' | 'TestChange' | 'SnsNotification' | 'WebhookNotice' | 'DeadDeliveriesNotice',
+  object
+> = {
   AlertChange,
   TestChange,
   SnsNotification,
   WebhookNotice,
+  DeadDeliveriesNotice,
 }
 
 const webhookOperation = (operationId: string, summary: string, body: keyof typeof BODIES, example: unknown) => ({
@@ -150,6 +179,12 @@ export const openApiOptions: OpenApiOptions = {
         'webhook.failing, webhook.recovered, webhook.disabled',
         'WebhookNotice',
         NOTICE_EXAMPLE,
+      ),
+      deadDeliveries: webhookOperation(
+        'receiveDeadDeliveries',
+        'delivery.dead: deliveries that died, one notice a webhook and minute at most',
+        'DeadDeliveriesNotice',
+        DEAD_EXAMPLE,
       ),
       test: webhookOperation('receiveTest', 'webhook.test', 'TestChange', {
         ...SAMPLE_CHANGE,

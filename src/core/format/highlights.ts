@@ -42,6 +42,7 @@ const LABELS: ReadonlyMap<string, string> = new Map([
   ['webhook.failing', 'Webhook failing'],
   ['webhook.recovered', 'Webhook recovered'],
   ['webhook.disabled', 'Webhook disabled'],
+  ['delivery.dead', 'Dead deliveries'],
   ['webhook.test', 'Test'],
 ])
 
@@ -124,9 +125,10 @@ function ofAlert(alert: JsonObject & { id: string }, { event, body }: Source): U
 /** Any other SNS message, or a notice about a webhook. */
 function ofNotice({ event, body }: Source): Unlabelled {
   const { relay: _relay, message, subject, webhook, ...others } = body
-  const content = message ?? webhook ?? others
+  const content = message ?? (isJsonObject(webhook) ? { ...others, ...webhook } : others)
   const text = isJsonObject(content) ? '' : manyLines(display(content))
-  const title = textOf(subject) || event.webhookId || oneLine(text.split('\n', 1)[0]!)
+  const name = isJsonObject(webhook) ? textOf(webhook.name) : ''
+  const title = textOf(subject) || name || event.webhookId || oneLine(text.split('\n', 1)[0]!)
   return {
     title: fit(title, MAX_TITLE) || 'without a subject',
     severity: undefined,
