@@ -24,7 +24,14 @@ import { fetchText } from './core/platform/fetch-text.js'
 import { createHttpClient } from './core/platform/http-client.js'
 import { createMetrics } from './core/platform/metrics.js'
 import { openQueues, type Queues } from './core/platform/queues.js'
-import { createKeyCheck, createSealer, fingerprint, loadApiKeys, loadEncryptionKey } from './core/platform/secrets.js'
+import {
+  createKeyCheck,
+  createSealer,
+  fingerprint,
+  loadApiKeys,
+  loadEncryptionKey,
+  type KeyFile,
+} from './core/platform/secrets.js'
 import { createSnsClient } from './core/platform/sns-client.js'
 import { createCertificateStore } from './core/sns/certificate.js'
 import { createSubscriptions } from './core/sns/subscriptions.js'
@@ -38,8 +45,8 @@ import { startUpkeep, type Upkeep, type UpkeepOptions } from './workers/upkeep.j
 
 export interface App {
   http: FastifyInstance
-  /** The API key generated at this start, to be printed once; undefined when a key existed. */
-  newApiKey: string | undefined
+  /** The file with the API key that has full rights, to be told at each start; undefined: API_KEYS are used. */
+  keyFile: KeyFile | undefined
   /** Starts the workers, unless the role is `api`. */
   startWorkers(): void
   /** The upkeep of this process; undefined before the workers are started. */
@@ -78,7 +85,7 @@ async function compose(config: Config, log: Logger, closers: Closer[], close: Cl
   const encryptionKey = await loadEncryptionKey(config)
   await checkEncryptionKey(database, encryptionKey)
   const sealer = createSealer(encryptionKey)
-  const { keys, created } = await loadApiKeys(config)
+  const { keys, file: keyFile } = await loadApiKeys(config)
   const fullRightsActor = config.apiKeys.length > 0 ? 'API_KEYS' : 'first key'
 
   const onError = (error: unknown) => log.warn({ err: error }, 'queue error')
@@ -95,7 +102,6 @@ async function compose(config: Config, log: Logger, closers: Closer[], close: Cl
     sendAttempt: createAttempt({ http: client, sns }),
     renderer,
     authorizer: createAuthorizer({ http: client }),
-    log,
     metrics,
   })
 
@@ -109,10 +115,11 @@ async function compose(config: Config, log: Logger, closers: Closer[], close: Cl
   const certificates = createCertificateStore({ emulatorOrigin, onFetch: metrics.countCertificateFetch })
   const verifier = createVerifier({ certificates, maxAgeS: config.snsMaxAgeS, emulatorOrigin })
   const registry = createRegistry({ database, sealer })
-  const accept = createAccept({ database, queues, audience: registry })
-  const acceptMatches = createAcceptMatches({ database, queues })
+  const { countEvent } = metrics
+  const accept = createAccept({ database, queues, audience: registry, countEvent })
+  const acceptMatches = createAcceptMatches({ database, queues, countEvent })
   const parts = {
-    ...{ database, queues, sealer, registry, deliver, renderer, metrics, log },
+    ...{ database, queues, sealer, registry, deliver, renderer, metrics, log, countEvent },
     ...{ subscriptions, verifier, accept, acceptMatches },
   }
   const http = await (role === 'worker'
@@ -129,7 +136,7 @@ async function compose(config: Config, log: Logger, closers: Closer[], close: Cl
   }
   return {
     http,
-    newApiKey: created ? keys[0] : undefined,
+    keyFile,
     startWorkers,
     upkeep: () => upkeep,
     async close() {
@@ -143,8 +150,8 @@ type WorkOptions = Omit<DispatchOptions, 'limiter' | 'circuit' | 'deliveryQueues
   UpkeepOptions & { queues: Queues; disableAfterMs: number; closers: Closer[] }
 
 function startWork(options: WorkOptions): Upkeep {
-  const { database, queues, disableAfterMs, closers } = options
-  const circuit = createCircuitTransitions({ database, disableAfterMs })
+  const { database, queues, disableAfterMs, log, countEvent, closers } = options
+  const circuit = createCircuitTransitions({ database, disableAfterMs, log, countEvent })
   const limiter = createLimiter()
   const holder = randomUUID()
   const deliveryQueues = createDeliveryQueues({ ...options, circuit, limiter, holder })

@@ -79,8 +79,9 @@ async function main(argv: string[]): Promise<void> {
 
 /** Resolves once the relay listens; from then on a signal ends the process with exit code 0. */
 async function serve(config: Config): Promise<ExitCode> {
-  const log = createLogger(config.logLevel, { pretty: process.stdout.isTTY })
-  const tracing = wantsTraces(process.env) ? await startTracing({ log }) : undefined
+  const traced = wantsTraces(process.env)
+  const log = createLogger(config.logLevel, { pretty: process.stdout.isTTY, traced })
+  const tracing = traced ? await startTracing({ log }) : undefined
   const { createApp } = await import('./app.js')
   const app = await createApp(config, log)
   closeWithGrace({ delay: GRACE_MS, logger: false }, async ({ signal, err }) => {
@@ -93,7 +94,7 @@ async function serve(config: Config): Promise<ExitCode> {
   const address = await listen(app, config)
   app.startWorkers()
   log.info({ address, role: config.role, version: VERSION }, 'listening')
-  if (config.role !== 'worker') greet(address, app.newApiKey, config)
+  if (config.role !== 'worker') greet(address, app.keyFile)
   return 0
 }
 
@@ -108,9 +109,14 @@ async function listen(app: App, { host, port }: Config): Promise<string> {
   }
 }
 
-function greet(address: string, newApiKey: string | undefined, config: Config): void {
+/** Says where to begin. The key itself is told only to somebody who sits there: what is not a terminal is kept by a log. */
+function greet(address: string, keyFile: App['keyFile']): void {
   print(`\n  Swagger UI  ${address}/docs`)
-  if (newApiKey) print(`  API key     ${newApiKey}   (kept in ${config.dataDir}/api-key; shown this once)`)
+  if (keyFile?.newKey !== undefined && process.stdout.isTTY) {
+    print(`  API key     ${keyFile.newKey}   (kept in ${keyFile.path}; shown this once)`)
+  } else if (keyFile) {
+    print(`  API key     in ${keyFile.path}`)
+  }
   print('')
 }
 

@@ -163,7 +163,7 @@ export async function createDocument(): Promise<object> {
 
 /** Builds a server with what every process has: problem documents, request ids, request logging and security headers. */
 async function createBareHttp(
-  { log, access }: Pick<HttpOptions, 'log'> & Partial<Pick<HttpOptions, 'access'>>,
+  { log, access, metrics }: Pick<HttpOptions, 'log'> & Partial<Pick<HttpOptions, 'access' | 'metrics'>>,
   addRoutes: (http: FastifyInstance) => Promise<void>,
 ): Promise<FastifyInstance> {
   const http = fastify({
@@ -185,7 +185,8 @@ async function createBareHttp(
     done()
   })
   await traceRequests(http, async ({ headers }) => access !== undefined && hasValidKey(access, headers.authorization))
-  http.addHook('onResponse', async ({ method, url, log: requestLog }, reply) => {
+  http.addHook('onResponse', async ({ method, url, routeOptions, log: requestLog }, reply) => {
+    metrics?.countRequest({ method, route: routeOptions.url, statusCode: reply.statusCode })
     const line = { method, url, status_code: reply.statusCode, duration_ms: Math.round(reply.elapsedTime) }
     requestLog.debug(line, 'request')
   })

@@ -7,7 +7,13 @@
 import type { FastifyDynamicSwaggerOptions } from '@fastify/swagger'
 import { SAMPLE_CHANGE } from './core/event/sample.js'
 import { VERSION } from './core/platform/version.js'
-import { AlertChange, SnsNotification, TestChange, WebhookNotice } from './core/format/body-schema.js'
+import {
+  AlertChange,
+  DeadDeliveriesNotice,
+  SnsNotification,
+  TestChange,
+  WebhookNotice,
+} from './core/format/body-schema.js'
 
 type OpenApiOptions = Pick<FastifyDynamicSwaggerOptions, 'openapi' | 'refResolver' | 'transformObject'>
 
@@ -21,7 +27,7 @@ Every answer carries \`x-request-id\`: yours, if the request had one of up to 12
 one. The log and the audit log name it. What is refused is a problem (RFC 9457) that names every field and parameter at fault.
 A path that is known answers any other method with 405 and \`Allow\`.
 
-**Try it**: press *Authorize* and paste the key that the first start printed (it is kept in \`DATA_DIR/api-key\`), register a
+**Try it**: press *Authorize* and paste the key (the first start makes one, in \`DATA_DIR/api-key\`), register a
 webhook, send a test to it, and look at its deliveries.`
 
 const ORIGIN_EXAMPLE = {
@@ -32,7 +38,7 @@ const ORIGIN_EXAMPLE = {
 
 const KEY_DESCRIPTION =
   'An API key. Every operation names the scope that it needs (read, write or admin); admin takes in write, and write read. ' +
-  'The key that the first start printed and those of API_KEYS have full rights.'
+  'The key that the first start made and those of API_KEYS have full rights.'
 
 const RELAY_EXAMPLE = {
   ...ORIGIN_EXAMPLE,
@@ -53,6 +59,25 @@ const NOTICE_EXAMPLE = {
     last_failure: 'rejected: status 503',
   },
   relay: { ...ORIGIN_EXAMPLE, type: 'webhook.failing', topic_arn: null },
+}
+
+const DEAD_EXAMPLE = {
+  webhook: NOTICE_EXAMPLE.webhook,
+  deliveries: {
+    count: 1,
+    first: [
+      {
+        delivery_id: 'dlv_0192f3c8a7e07c1f8f0a5d2b9c3e4f12',
+        event_id: 'evt_0192f3c8a7e07c1f8f0a5d2b9c3e4f13',
+        event_type: 'alert.created',
+        attempts: 10,
+        reason: '10 attempts failed, the last one: rejected',
+        last_failure: 'rejected: status 503',
+        died_at: '2023-03-18T09:22:41.112Z',
+      },
+    ],
+  },
+  relay: { ...ORIGIN_EXAMPLE, type: 'delivery.dead', topic_arn: null },
 }
 
 const header = (name: string, description: string, example: string) => ({
@@ -80,11 +105,15 @@ const RECEIVER_ANSWERS = {
 }
 
 /** The bodies that webhooks receive, by their schema names in the document. */
-const BODIES: Record<'AlertChange' | 'TestChange' | 'SnsNotification' | 'WebhookNotice', object> = {
+const BODIES: Record<
+  'AlertChange' | 'TestChange' | 'SnsNotification' | 'WebhookNotice' | 'DeadDeliveriesNotice',
+  object
+> = {
   AlertChange,
   TestChange,
   SnsNotification,
   WebhookNotice,
+  DeadDeliveriesNotice,
 }
 
 const webhookOperation = (operationId: string, summary: string, body: keyof typeof BODIES, example: unknown) => ({
@@ -150,6 +179,12 @@ export const openApiOptions: OpenApiOptions = {
         'webhook.failing, webhook.recovered, webhook.disabled',
         'WebhookNotice',
         NOTICE_EXAMPLE,
+      ),
+      deadDeliveries: webhookOperation(
+        'receiveDeadDeliveries',
+        'delivery.dead: deliveries that died, one notice a webhook and minute at most',
+        'DeadDeliveriesNotice',
+        DEAD_EXAMPLE,
       ),
       test: webhookOperation('receiveTest', 'webhook.test', 'TestChange', {
         ...SAMPLE_CHANGE,

@@ -21,6 +21,7 @@ import type { RuleMatch as RuleMatchSchema } from './core/alert/rule-match.js'
 // bodies in the format `change`
 export type {
   AlertChange,
+  DeadDeliveriesNotice,
   EventOf,
   ReceivedEvent,
   ReceivedIndicator,

@@ -2,6 +2,7 @@ import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import t from 'tap'
 import { ATTEMPT_OUTCOMES } from '../src/core/delivery/policy.js'
+import { EVENT_TYPES, TEST_EVENT_TYPE } from '../src/core/event/event.js'
 import { STATUS_OF } from '../src/core/platform/errors.js'
 import { createMetrics } from '../src/core/platform/metrics.js'
 import { ROOT } from '../src/core/platform/root.js'
@@ -24,15 +25,20 @@ const exprOf = (rule: string) => /^ +expr: (?:>-\n)?([\s\S]*?)\n +for: /m.exec(r
 
 /** The samples of /metrics: their names with the names of their labels. */
 async function scrapeSamples(): Promise<Map<string, Set<string>>> {
+  const webhook = { id: 'wh_1', name: 'soar' }
   const metrics = createMetrics(async () => ({
     undispatchedEvents: 1,
     pendingDeliveries: 1,
     oldestDueS: 1,
     webhooks: { healthy: 1, failing: 1, recovering: 1, disabled: 1 },
+    byWebhook: { listed: [{ ...webhook, state: 'healthy', waiting: 1 }], others: undefined },
+    pendingTopics: 1,
     jobs: [{ queue: 'dispatch', state: 'waiting', count: 1 }],
   }))
   metrics.countMessage('stored')
-  metrics.countAttempt('succeeded', 1)
+  metrics.countAttempt('succeeded', 1, webhook)
+  metrics.countEvent({ type: 'alert.created', source: 'sns' })
+  metrics.countRequest({ method: 'GET', route: '/v1/events', statusCode: 200 })
   metrics.countCertificateFetch('fetched')
   const samples = new Map<string, Set<string>>()
   for (const [, name, labels = ''] of (await metrics.scrape()).matchAll(/^(\w+)(?:\{(.*)\})? /gm)) {
@@ -48,7 +54,10 @@ const VALUES: Record<string, readonly string[]> = {
   result: [...Object.keys(STATUS_OF), 'stored', 'duplicate', 'internal_error', 'fetched', 'failed'],
   outcome: ATTEMPT_OUTCOMES,
   kind: ['undispatched_events', 'pending_deliveries'],
-  state: ['healthy', 'failing', 'recovering', 'disabled'],
+  state: ['healthy', 'failing', 'recovering', 'disabled', 'disabled_by_operator'],
+  type: [...EVENT_TYPES, TEST_EVENT_TYPE],
+  source: ['sns', 'rule_matches', 'relay'],
+  status: ['1xx', '2xx', '3xx', '4xx', '5xx'],
 }
 
 t.test('every expression uses metrics, labels and values of /metrics', async (t) => {
@@ -70,6 +79,16 @@ t.test('every expression uses metrics, labels and values of /metrics', async (t)
       const known = new Set(used.flatMap(([, name]) => [...(samples.get(name!) ?? [])]))
       for (const label of labels!.split(', ')) t.ok(known.has(label), `${label} is a label in ${expr}`)
     }
+  }
+})
+
+t.test('a counter that alerts at its first increase is exported as 0 before', async (t) => {
+  const metrics = createMetrics(() => Promise.reject(new Error('not read')))
+  const scrape = await metrics.scrape()
+  const selected = rules.map(exprOf).flatMap((expr) => [...expr.matchAll(/increase\((\w+)\{(\w+)=~?"([^"]*)"\}/g)])
+  t.ok(selected.length >= 4)
+  for (const [, name, label, values] of selected) {
+    for (const value of values!.split('|')) t.ok(scrape.includes(`${name}{${label}="${value}"} 0`), `${name} ${value}`)
   }
 })
 

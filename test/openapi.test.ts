@@ -46,7 +46,7 @@ t.test('every operation has a name, a summary, a tag and its error responses', a
       if (path.startsWith('/v1/')) t.ok(operation.responses['401'], `${name} says that it needs a key`)
     }
   }
-  t.same(Object.keys(webhooks).sort(), ['alertChange', 'notification', 'test', 'webhookNotice'])
+  t.same(Object.keys(webhooks).sort(), ['alertChange', 'deadDeliveries', 'notification', 'test', 'webhookNotice'])
 })
 
 t.test('every response has a description, and every query parameter is optional', async (t) => {

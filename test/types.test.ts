@@ -27,6 +27,7 @@ export function byKey(event: ReceivedEvent): string | null | undefined {
 }
 
 export function byType(event: ReceivedEvent): number {
+  if (isOf(event, 'delivery.dead')) return event.deliveries.count + event.webhook.id.length
   if (isOf(event, 'webhook.failing')) {
     const type: 'webhook.failing' = event.relay.type
     return type.length + event.webhook.id.length
@@ -44,6 +45,7 @@ export function everyType(event: ReceivedEvent): number {
     case 'alert.created': case 'alert.updated': case 'alert.quiet': return event.relay.sequence
     case 'webhook.test': case 'sns.notification': return 1
     case 'webhook.failing': case 'webhook.recovered': case 'webhook.disabled': return 2
+    case 'delivery.dead': return 3
   }
 }
 

@@ -12,6 +12,7 @@ import { DeliveryWithAttempts } from '../core/delivery/delivery.js'
 import { dropDeliveries } from '../core/delivery/delivery-store.js'
 import { sendTest } from '../core/delivery/test-delivery.js'
 import { wakeNow } from '../core/delivery/wake-now.js'
+import type { CountEvent } from '../core/event/event.js'
 import type { Database } from '../core/platform/database.js'
 import { idPattern, newId } from '../core/platform/id.js'
 import { stringifyJson, type Json } from '../core/platform/json.js'
@@ -19,7 +20,7 @@ import { PageOf, PageQuery } from '../core/platform/page.js'
 import type { Queues } from '../core/platform/queues.js'
 import { refTo } from '../core/platform/schema.js'
 import type { Sealer } from '../core/platform/secrets.js'
-import { HEALTHY, recoveringFrom } from '../core/circuit/health.js'
+import { DISABLED_BY_OPERATOR, HEALTHY, recoveringFrom } from '../core/circuit/health.js'
 import { writeHealth } from '../core/circuit/health-store.js'
 import { NOTHING_PRIVATE, WebhookView, type Webhook, WebhookCreate, WebhookPatch } from '../core/webhook/webhook.js'
 import { checkWebhook, revealPrivate, toView } from '../core/webhook/webhook-check.js'
@@ -44,6 +45,7 @@ export interface WebhookRouteOptions {
   queues: Queues
   sealer: Sealer
   deliver: Deliver
+  countEvent?: CountEvent
 }
 
 const Params = Type.Object({ id: Type.String({ pattern: idPattern('wh'), description: 'A webhook id (wh_...).' }) })
@@ -252,10 +254,11 @@ export const webhookRoutes: FastifyPluginAsyncTypebox<WebhookRouteOptions> = asy
         },
       },
     },
-    async ({ params }) => sendTest(options, found(await findTarget(database, sealer, params.id), 'webhook')),
+    async ({ params, log }) =>
+      sendTest({ ...options, log }, found(await findTarget(database, sealer, params.id), 'webhook')),
   )
 }
 
 function disabledReason(status: Webhook['status']): string | null {
-  return status === 'disabled' ? 'disabled by an operator' : null
+  return status === 'disabled' ? DISABLED_BY_OPERATOR : null
 }

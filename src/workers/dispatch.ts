@@ -11,6 +11,7 @@
  */
 import { Semaphore } from 'async-mutex'
 import type { FastifyBaseLogger } from 'fastify'
+import { logAttempt, reportDeaths, type LoggedAttempt } from '../core/delivery/attempt-log.js'
 import { outcomeFor, type Deliver, type Delivered } from '../core/delivery/deliver.js'
 import { recordAttempts, recordDispatches, type EndedAttempt } from '../core/delivery/delivery-store.js'
 import type { Limiter } from '../core/delivery/limiter.js'
@@ -44,7 +45,7 @@ export interface DispatchOptions {
   circuit: CircuitTransitions
   limiter: Limiter
   deliveryQueues: Pick<DeliveryQueues, 'wake'>
-  metrics: Pick<Metrics, 'observeDispatch'>
+  metrics: Pick<Metrics, 'observeDispatch' | 'countDead'>
   log: FastifyBaseLogger
 }
 
@@ -104,18 +105,23 @@ export function createDispatcher(options: DispatchOptions): Dispatcher {
     const done = results.filter((result) => result !== undefined)
     const now = new Date()
     const all = done.flatMap(({ dispatches }) => dispatches)
-    const ended = all.filter(({ delivered }) => delivered)
+    const ended = all.flatMap(loggedOf)
     const others = all.filter(({ delivered }) => !delivered)
+    // the line of the dispatch tells of successes
+    for (const one of ended) logAttempt(log, one, one.state.status === 'succeeded' ? 'debug' : 'info')
     const records = done.map(({ event, dispatches }) => ({
       event,
       results: dispatches.map((one) => recordOf(one, now)),
     }))
     await retryWhileUnavailable(() => recordDispatches(database, records, now))
+    reportDeaths({ log, metrics }, ended)
     for (const { event } of done) metrics.observeDispatch((Date.now() - event.receivedAt.getTime()) / 1000)
     if (all.length > 0) {
       const wanted = done.filter(({ dispatches }) => dispatches.length > 0)
-      const succeeded = ended.filter(({ delivered }) => delivered?.state.status === 'succeeded').length
-      log.info({ event_ids: wanted.map(({ event }) => event.id), deliveries: all.length, succeeded }, 'dispatched')
+      const succeeded = ended.filter(({ state }) => state.status === 'succeeded').length
+      const inFlight = others.filter(({ attempt }) => attempt).length
+      const counts = { deliveries: all.length, succeeded, in_flight: inFlight, waiting: others.length - inFlight }
+      log.info({ event_ids: wanted.map(({ event }) => event.id), ...counts }, 'dispatched')
     }
     for (const dispatch of others) {
       if (dispatch.attempt) recordWhenEnded(dispatch, dispatch.attempt)
@@ -159,13 +165,16 @@ export function createDispatcher(options: DispatchOptions): Dispatcher {
     }
   }
 
-  /** Records the outcome of an attempt that outlasts its job. */
+  /** Records the outcome of an attempt that outlasts its job, and writes its line: that of the dispatch could not tell of it. */
   function recordWhenEnded(dispatch: TargetDispatch, attempt: Promise<Delivered>): void {
     const { deliveryId } = dispatch
     const recorded = attempt
       .then(async (delivered) => {
+        const ended = { ...dispatch, ...delivered }
+        logAttempt(log, ended)
         await recordLate({ deliveryId, ...delivered })
-        await applyOutcomes(options, [{ ...dispatch, delivered }])
+        reportDeaths({ log, metrics }, [ended])
+        await applyOutcomes(options, [ended])
       })
       .catch((error: unknown) => log.warn({ err: error, delivery_id: deliveryId }, 'not recorded; attempted again'))
       .finally(() => late.delete(recorded))
@@ -183,12 +192,18 @@ export function createDispatcher(options: DispatchOptions): Dispatcher {
   }
 }
 
+/** A dispatch whose attempt has ended. */
+type EndedDispatch = LoggedAttempt & Pick<TargetDispatch, 'target'>
+
+function loggedOf({ delivered, ...dispatch }: TargetDispatch): EndedDispatch[] {
+  return delivered ? [{ ...dispatch, ...delivered }] : []
+}
+
 /** Applies ended attempts to the circuits of their webhooks, and queues wake-ups for the retries. */
 async function applyOutcomes(
   { queues, circuit, log }: DispatchOptions,
-  dispatches: readonly TargetDispatch[],
+  ended: readonly EndedDispatch[],
 ): Promise<void> {
-  const ended = dispatches.flatMap(({ target, delivered }) => (delivered ? [{ target, ...delivered }] : []))
   const notices = await retryWhileUnavailable(() =>
     circuit.record(ended.map(({ target, attempt }) => outcomeFor(target, attempt))),
   )

@@ -18,6 +18,7 @@ const MARGIN_MS = 5_000
 
 export interface TargetDispatch {
   target: Target
+  event: StoredEvent
   deliveryId: string
   /** Undefined: the delivery waits in its queue. */
   attempt: Promise<Delivered> | undefined
@@ -48,7 +49,8 @@ export async function dispatchToTarget(
 ): Promise<TargetDispatch | undefined> {
   const body = await bodyFor(database, target, event, content, new Date())
   if (!body) return undefined
-  const dispatch: TargetDispatch = { target, deliveryId: newId('dlv'), attempt: undefined, delivered: undefined }
+  const ids = { target, event, deliveryId: newId('dlv') }
+  const dispatch: TargetDispatch = { ...ids, attempt: undefined, delivered: undefined }
   if (!isFree(target) || !(await limiter.acquire(target.id))) return dispatch
   onStart()
   dispatch.attempt = deliver({ target, event, body, number: 1, scheduleStart: 0 }).then((delivered) => {

@@ -1,6 +1,6 @@
 /**
- * Upkeep, every few seconds: queues stored work that has no job, advances recoveries, marks quiet alerts, deletes what is
- * older than its retention.
+ * Upkeep, every few seconds: queues stored work that has no job, advances recoveries, marks quiet alerts, tells of dead
+ * deliveries, deletes what is older than its retention.
  *
  * Guarantee: whatever the queue's store lost, within one interval every undispatched event has a job and every delivery
  * queue with something due is woken. Job ids are derived, so work that has a job gets no second one, also when several
@@ -9,9 +9,11 @@
 import type { FastifyBaseLogger } from 'fastify'
 import { AUDIT_KEPT_MS, deleteOldAuditEntries } from '../core/access/audit-store.js'
 import { deleteEndedWindows } from '../core/alert/window-store.js'
+import { reportDead } from '../core/delivery/dead-report.js'
 import { bringForward } from '../core/delivery/delivery-store.js'
 import { findDueQueues, repairQueues } from '../core/delivery/delivery-queue-store.js'
 import { stepRecovery } from '../core/delivery/recovery-store.js'
+import type { CountEvent } from '../core/event/event.js'
 import { deleteOldEvents, findWaitingBatches, type ArrivalPosition } from '../core/event/event-store.js'
 import { quietAlerts } from '../core/event/quiet.js'
 import type { Database } from '../core/platform/database.js'
@@ -40,6 +42,7 @@ export interface UpkeepOptions {
   retentionDays: number
   /** Undefined: alerts never go quiet. */
   alertQuietAfterMs?: number
+  countEvent?: CountEvent
   log: FastifyBaseLogger
   intervalMs?: number
   now?: () => number
@@ -96,6 +99,7 @@ async function upkeepRound(options: UpkeepOptions, sweep: (now: Date) => Promise
     early: toProgress(await bringForward(database, new Date(now() + LONGEST_WAIT_MS), at, BATCH)),
     recoveries: await stepRecoveries(database, queues, registry, at),
     quiet: toProgress(await makeQuiet(options, alertQuietAfterMs, at)),
+    dead: toProgress(await reportDead(options, at, BATCH)),
     deleted: await sweep(at),
   }
   const counts = Object.fromEntries(Object.entries(done).map(([what, { count }]) => [what, count]))

@@ -1,4 +1,5 @@
 /** The workers on a real database and real receivers. Jobs are recorded instead of run: the test runs their work. */
+import type { Logger } from 'pino'
 import type { Test } from 'tap'
 import { healthFields } from '../../src/core/circuit/health-report.js'
 import { createAttempt } from '../../src/core/delivery/attempt.js'
@@ -31,7 +32,8 @@ import { createReceiver, type Respond } from './receiver.js'
 
 export const log = createLogger('silent')
 
-export async function createTestWorkers(t: Test, settings: { disableAfterMs?: number } = {}) {
+/** @param settings.log receives the lines of the workers; default: nobody does */
+export async function createTestWorkers(t: Test, settings: { disableAfterMs?: number; log?: Logger } = {}) {
   const database = await borrowTestDatabase(t)
   const dispatches: string[] = []
   const wakes: Wake[] = []
@@ -52,17 +54,17 @@ export async function createTestWorkers(t: Test, settings: { disableAfterMs?: nu
     sendAttempt: createAttempt({ http, sns }),
     renderer,
     authorizer,
-    log,
     metrics,
     random: () => 0,
   })
   const registry = createRegistry({ database, sealer })
-  const { disableAfterMs = 5 * 86_400_000 } = settings
-  const parts = { database, queues, registry, deliver, metrics, log, limiter: createLimiter() }
+  const { disableAfterMs = 5 * 86_400_000, log: workersLog = log } = settings
+  const { countEvent } = metrics
+  const parts = { database, queues, registry, deliver, metrics, countEvent, log: workersLog, limiter: createLimiter() }
   /** The webhooks for whose delivery queues a dispatch added a job. */
   const woken: string[] = []
   const process = (holder: string) => {
-    const circuit = createCircuitTransitions({ database, disableAfterMs, random: () => 0 })
+    const circuit = createCircuitTransitions({ ...parts, disableAfterMs, random: () => 0 })
     const dispatcher = createDispatcher({ ...parts, circuit, deliveryQueues: { wake: (id) => void woken.push(id) } })
     return {
       /** Dispatches the batch of an event, and waits also for attempts that take longer than its job. */
@@ -86,11 +88,11 @@ export async function createTestWorkers(t: Test, settings: { disableAfterMs?: nu
   }
   /** Runs two rounds of upkeep: the second continues from the repairs of the first. @param now milliseconds since 1970 */
   const runUpkeep = async (now = Date.now) => {
-    const upkeep = startUpkeep({ database, queues, registry, retentionDays: 30, log, intervalMs: 3600_000, now })
+    const upkeep = startUpkeep({ ...parts, retentionDays: 30, intervalMs: 3600_000, now })
     await upkeep.runOnce()
     await upkeep.close()
   }
-  const accept = createAccept({ database, queues, audience: registry })
+  const accept = createAccept({ ...parts, audience: registry })
   const publish = async (message: string) =>
     (
       await accept({
@@ -158,6 +160,8 @@ export async function createTestWorkers(t: Test, settings: { disableAfterMs?: nu
     deliveriesOf,
     makeDue,
     process,
+    deliver,
+    metrics,
     ...process('one'),
   }
 }

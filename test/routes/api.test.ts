@@ -148,8 +148,10 @@ t.test('metrics count messages, attempts and backlog, and their labels are from 
   const app = await createTestApp(t, { SNS_TOPICS: TEST_TOPIC, SNS_EMULATOR: publisher.origin })
   const receiver = await createReceiver()
   t.teardown(() => receiver.close())
-  const { id } = (await app.api('POST', '/v1/webhooks', { url: receiver.url })).json<{ id: string }>()
+  const { id } = (await app.api('POST', '/v1/webhooks', { url: receiver.url, name: 'soar' })).json<{ id: string }>()
   await app.api('POST', `/v1/webhooks/${id}/test`)
+  await app.http.inject({ url: '/a/path/of/a/request' })
+  await app.http.inject({ method: 'DELETE', url: '/sns' })
   const message = publisher.notification({ message: 'waits: no worker runs' })
   for (const body of [message, message, { ...message, Message: 'forged' }, 'nonsense']) await app.sns(body)
   const answer = await app.http.inject({ url: '/metrics' })
@@ -165,9 +167,22 @@ t.test('metrics count messages, attempts and backlog, and their labels are from 
     'alert_relay_backlog{kind="undispatched_events"} 1',
     'alert_relay_backlog{kind="pending_deliveries"} 0',
     'alert_relay_queue_jobs{queue="dispatch",state="waiting"} 1',
+    'alert_relay_events_total{type="sns.notification",source="sns"} 1',
+    'alert_relay_events_total{type="webhook.test",source="relay"} 1',
+    `alert_relay_webhook_attempts_total{webhook_id="${id}",webhook="soar",outcome="succeeded"} 1`,
+    `alert_relay_webhook_state{webhook_id="${id}",webhook="soar",state="healthy"} 1`,
+    `alert_relay_webhook_backlog{webhook_id="${id}",webhook="soar"} 0`,
+    `alert_relay_deliveries_dead_total{webhook_id="${id}",webhook="soar"} 0`,
+    'alert_relay_topics_pending 0',
+    'alert_relay_http_requests_total{method="POST",route="/v1/webhooks/:id/test",status="2xx"} 1',
+    'alert_relay_http_requests_total{method="POST",route="/sns",status="2xx"} 2',
+    'alert_relay_http_requests_total{method="POST",route="/sns",status="4xx"} 2',
+    'alert_relay_http_requests_total{method="other",route="none",status="4xx"} 1',
+    'alert_relay_http_requests_total{method="other",route="/sns",status="4xx"} 1',
   ]) {
     t.ok(answer.body.split('\n').includes(line), line)
   }
+  t.match(answer.body, /^alert_relay_build_info\{version="\d+\.\d+\.\d+.*",node_version="v\d+.*"\} 1$/m)
   t.match(answer.body, /nodejs_eventloop_lag_seconds/)
   t.notMatch(answer.body, TEST_TOPIC)
 })

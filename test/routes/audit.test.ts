@@ -73,7 +73,7 @@ t.test('changes by the relay itself have the actor relay', async (t) => {
   const { call, database, entries } = await openTestApi(t)
   const url = 'https://example.com/hook'
   const { id } = (await call(FULL_KEY, 'POST', '/v1/webhooks', { url })).json<{ id: string }>()
-  const notes = createCircuitTransitions({ database, disableAfterMs: 1000, random: () => 0 })
+  const notes = createCircuitTransitions({ database, log, disableAfterMs: 1000, random: () => 0 })
   const failure = { reason: 'rejected: status 410', gone: true, subject: 'receiver', resumeAt: null } as const
   const gone = { webhookId: id, health: HEALTHY, failure }
   await notes.record([gone])

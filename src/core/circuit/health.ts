@@ -88,6 +88,9 @@ export const HEALTHY: Health = {
 /** 410 disables a webhook: Standard Webhooks, "Deliverability and reliability". */
 export const GONE_REASON = 'the receiver answered 410 Gone'
 
+/** The reason of a webhook that was disabled by request. */
+export const DISABLED_BY_OPERATOR = 'disabled by an operator'
+
 /** What a failure says something about: delivery/policy.ts, `subjectOf`. */
 export type FailureSubject = 'receiver' | 'body' | 'relay'
 

@@ -4,9 +4,10 @@
  * Guarantee: a change of a webhook's state, its notice and its new status are one transaction. A success of a healthy
  * webhook writes nothing: it is kept in memory until this process sees a failure of that webhook.
  */
+import type { FastifyBaseLogger } from 'fastify'
 import { changesOf, RELAY_ACTOR } from '../access/audit.js'
 import { insertAuditEntry } from '../access/audit-store.js'
-import type { NoticeType } from '../event/event.js'
+import type { CountEvent } from '../event/event.js'
 import { storeNotice } from '../event/notice.js'
 import type { Database, Queryable } from '../platform/database.js'
 import {
@@ -17,7 +18,9 @@ import {
   type Failure,
   type Health,
   type HealthChange,
+  type Notice,
 } from './health.js'
+import type { HealthReport } from './health-report.js'
 import {
   disableWebhook,
   findHealthReport,
@@ -50,6 +53,8 @@ export interface CircuitTransitionsOptions {
   database: Database
   /** A webhook with nothing but failures for this long is disabled. */
   disableAfterMs: number
+  log: FastifyBaseLogger
+  countEvent?: CountEvent
   now?: () => Date
   random?: () => number
 }
@@ -57,6 +62,8 @@ export interface CircuitTransitionsOptions {
 export function createCircuitTransitions({
   database,
   disableAfterMs,
+  log,
+  countEvent,
   now = () => new Date(),
   random = Math.random,
 }: CircuitTransitionsOptions): CircuitTransitions {
@@ -87,6 +94,16 @@ export function createCircuitTransitions({
     return afterFailure({ ...before, failingSince: null }, failure, { now: now(), random: random(), disableAfterMs })
   }
 
+  /** Writes a line of each notice that was stored, and counts it. @returns the ids of their events */
+  function report(notices: readonly StoredNotice[]): string[] {
+    for (const { id, type, webhook } of notices) {
+      countEvent?.({ type, source: 'relay' })
+      const { level, text } = LINES[type]
+      log[level](fieldsOf(id, webhook), text)
+    }
+    return notices.map(({ id }) => id)
+  }
+
   return {
     async record(outcomes) {
       const recorded = recordedOf(outcomes)
@@ -94,7 +111,7 @@ export function createCircuitTransitions({
       // Lock order: by webhook id, so that two batches with the same webhooks cannot deadlock.
       const ordered = [...recorded].sort((a, b) => (a.webhookId < b.webhookId ? -1 : Number(a.webhookId > b.webhookId)))
       try {
-        return await database.transaction(async (tx) => {
+        const notices = await database.transaction(async (tx) => {
           const transitions: Transition[] = []
           for (const outcome of ordered) {
             const change = (before: Health) => changeOf(tx, before, outcome)
@@ -102,17 +119,20 @@ export function createCircuitTransitions({
           }
           return publish(tx, transitions, now())
         })
+        return report(notices)
       } catch (error) {
         // the outcomes will be recorded again: they must find what this process knew before
         for (const { webhookId, failure } of recorded) if (failure?.succeededSince) succeeded.add(webhookId)
         throw error
       }
     },
-    settle: (webhookId, drain) =>
-      database.transaction(async (tx) => {
+    async settle(webhookId, drain) {
+      const notices = await database.transaction(async (tx) => {
         const settled = async (health: Health) => afterDrain(health, { ...drain, now: now() })
         return publish(tx, await apply(tx, webhookId, settled, now()), now())
-      }),
+      })
+      return report(notices)
+    },
   }
 }
 
@@ -126,7 +146,29 @@ interface RecordedOutcome {
 interface Transition {
   webhookId: string
   disabled: boolean
-  notice: NoticeType | undefined
+  notice: Notice | undefined
+}
+
+/** A notice that was stored, with the webhook as it tells of it. */
+interface StoredNotice {
+  id: string
+  type: Notice
+  webhook: HealthReport
+}
+
+const LINES = {
+  'webhook.failing': { level: 'warn', text: 'webhook failing' },
+  'webhook.recovered': { level: 'info', text: 'webhook recovered' },
+  'webhook.disabled': { level: 'warn', text: 'webhook disabled' },
+} as const
+
+function fieldsOf(eventId: string, { id, name, disabled_reason: reason, ...webhook }: HealthReport) {
+  const { failing_since: since, last_failure: failure } = webhook
+  return {
+    ...{ webhook_id: id, webhook: name, event_id: eventId },
+    ...(since === null ? {} : { failing_since: since, last_failure: failure }),
+    ...(reason === null ? {} : { disabled_reason: reason }),
+  }
 }
 
 /** Writes the effect of an outcome, or of the end of a recovery, on a webhook's health. @returns the transition, if there is one */
@@ -162,15 +204,20 @@ function auditEntryOf(target: string, disabledReason: string) {
 }
 
 /** Stores the notices of transitions. The registry's row is locked last, since every writer needs it. */
-async function publish(tx: Queryable, transitions: readonly Transition[], now: Date): Promise<string[]> {
+async function publish(tx: Queryable, transitions: readonly Transition[], now: Date): Promise<StoredNotice[]> {
   if (transitions.length === 0) return []
-  const events: string[] = []
+  const notices: StoredNotice[] = []
   for (const { webhookId, notice } of transitions) {
     const webhook = notice && (await findHealthReport(tx, webhookId))
     // a disabled webhook makes no further notices
     const isNews = webhook?.status === 'enabled' || notice === 'webhook.disabled'
-    if (webhook && isNews) events.push(await storeNotice(tx, notice, { webhookId, subject: { ...webhook }, now }))
+    if (!webhook || !isNews) continue
+    notices.push({
+      id: await storeNotice(tx, notice, { webhookId, subject: { ...webhook }, now }),
+      type: notice,
+      webhook,
+    })
   }
   await markHealthChanged(tx, { disabled: transitions.some(({ disabled }) => disabled) })
-  return events
+  return notices
 }

@@ -1,9 +1,8 @@
 /**
  * One attempt at a delivery and the state that follows from it, for dispatch, delivery queues and tests of a webhook.
  *
- * Guarantee: it never throws for anything a receiver does.
+ * Guarantee: it never throws for anything a receiver does. It writes no log: its callers know the delivery (attempt-log.ts).
  */
-import type { FastifyBaseLogger } from 'fastify'
 import type { StoredEvent } from '../event/event.js'
 import type { Queryable } from '../platform/database.js'
 import type { JsonObject } from '../platform/json.js'
@@ -17,7 +16,15 @@ import type { Renderer } from '../format/render.js'
 import { liveSecrets, type Target } from '../webhook/webhook.js'
 import type { Authorizer } from './authorization.js'
 import { maxBodyBytes, notSent, type Attempt, type SendAttempt } from './attempt.js'
-import { nextState, requestedWaitS, RETRY_SCHEDULE_S, saysGone, subjectOf, type DeliveryState } from './policy.js'
+import {
+  failureText,
+  nextState,
+  requestedWaitS,
+  RETRY_SCHEDULE_S,
+  saysGone,
+  subjectOf,
+  type DeliveryState,
+} from './policy.js'
 
 /** The least time for the request itself, however long rendering the body and obtaining the token took. */
 const MIN_REQUEST_MS = 1000
@@ -65,7 +72,6 @@ export function createDeliver({
   sendAttempt,
   renderer,
   authorizer,
-  log,
   metrics,
   now = () => new Date(),
   random = Math.random,
@@ -73,7 +79,6 @@ export function createDeliver({
   sendAttempt: SendAttempt
   renderer: Renderer
   authorizer: Authorizer
-  log: FastifyBaseLogger
   metrics: Metrics
   now?: () => Date
   random?: () => number
@@ -114,23 +119,8 @@ export function createDeliver({
       now: now(),
       random: random(),
     })
-    metrics.countAttempt(attempt.outcome, attempt.durationMs)
+    metrics.countAttempt(attempt.outcome, attempt.durationMs, target)
     if (state.status === 'succeeded') metrics.observeDelivery((now().getTime() - event.receivedAt.getTime()) / 1000)
-    // A success at the first attempt is the usual case and is in the log line of its dispatch.
-    log[attempt.outcome === 'succeeded' && number === 1 ? 'debug' : 'info'](
-      {
-        event_id: event.id,
-        webhook_id: target.id,
-        attempt: number,
-        outcome: attempt.outcome,
-        status_code: attempt.statusCode,
-        error: attempt.error,
-        duration_ms: attempt.durationMs,
-        delivery_status: state.status,
-        next_attempt_at: state.nextAttemptAt,
-      },
-      'attempt',
-    )
     return { attempt, state, cut: attempt.statusCode === TOO_LARGE ? more(sent) : cut }
   }
 }
@@ -158,10 +148,9 @@ export async function bodyFor(
 
 /** The outcome of an attempt for the webhook's circuit. */
 export function outcomeFor({ id: webhookId, state: health }: Target, attempt: Attempt): WebhookOutcome {
-  const { outcome, statusCode, error, startedAt, durationMs } = attempt
+  const { outcome, statusCode, startedAt, durationMs } = attempt
   if (outcome === 'succeeded') return { webhookId, health, failure: null }
-  const detail = error ?? (statusCode === null ? '' : `status ${statusCode}`)
-  const reason = detail === '' ? outcome : `${outcome}: ${detail}`
+  const reason = failureText(attempt)
   const endedAt = new Date(startedAt.getTime() + durationMs)
   const waitS = requestedWaitS(attempt, endedAt)
   const resumeAt = waitS === undefined ? null : new Date(endedAt.getTime() + waitS * 1000)

@@ -11,6 +11,7 @@
 import type { FastifyBaseLogger } from 'fastify'
 import type { Signal } from '../platform/signal.js'
 import type { Database } from '../platform/database.js'
+import type { Metrics } from '../platform/metrics.js'
 import { retryWhileUnavailable } from '../platform/retry.js'
 import { batchOf, leaveToUpkeep, type Queues } from '../platform/queues.js'
 import { outsideTraces } from '../platform/tracing.js'
@@ -18,6 +19,7 @@ import { afterDrain, allowanceOf, isUnrestricted, type Allowance } from '../circ
 import type { CircuitTransitions } from '../circuit/transitions.js'
 import type { Registry } from '../webhook/registry.js'
 import { rateOf, type Target } from '../webhook/webhook.js'
+import { reportDeaths } from './attempt-log.js'
 import { outcomeFor, type Deliver } from './deliver.js'
 import { dropDeliveries, recordAttempts } from './delivery-store.js'
 import { takeDue } from './coalesce.js'
@@ -34,6 +36,7 @@ export interface QueueWorkerOptions {
   deliver: Deliver
   circuit: CircuitTransitions
   limiter: Limiter
+  metrics: Pick<Metrics, 'countDead'>
   log: FastifyBaseLogger
   /** Identifies this process in the leases that it holds. */
   holder: string
@@ -157,8 +160,8 @@ class QueueWorker {
     const ended = this.attempts.takeEnded()
     if (ended.length === 0) return
     const now = new Date()
-    const records = ended.map(({ due, attempt, state, cut }) => ({ deliveryId: due.id, attempt, state, cut }))
-    await retryWhileUnavailable(() => recordAttempts(database, records, now))
+    await retryWhileUnavailable(() => recordAttempts(database, ended, now))
+    reportDeaths(this.options, ended)
     const { health } = this.lease
     const outcomes = ended.map(({ target, attempt }) => ({ ...outcomeFor(target, attempt), health }))
     await this.dispatch(await retryWhileUnavailable(() => circuit.record(outcomes)))

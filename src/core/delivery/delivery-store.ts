@@ -73,8 +73,8 @@ export async function recordDispatches(db: Queryable, records: readonly Dispatch
          as d (id, event_id, alert_id, sequence, webhook_id, status, reason, attempt_count, next_attempt_at, sealed,
            cut, schedule_start, refused)
        on conflict (event_id, webhook_id) do nothing
-       returning id
-     ), freed as (
+       returning id, webhook_id, status
+     ), unreported as (${unreported('delivery')}), freed as (
        delete from indicators i using unnest($4::text[], $7::text[], $8::text[]) as d (event_id, webhook_id, status)
        where d.status = 'dead' and i.webhook_id = d.webhook_id and i.event_id = d.event_id
      )
@@ -128,8 +128,8 @@ export async function recordAttempts(db: Queryable, ended: readonly EndedAttempt
            $18::boolean[])
          as e (id, status, reason, next_attempt_at, number, cut, slots_kept, refused)
        where d.id = e.id and d.attempt_count = e.number - 1 and d.status = 'pending'
-       returning d.event_id, d.webhook_id, d.status
-     ), freed as (
+       returning d.id, d.event_id, d.webhook_id, d.status
+     ), unreported as (${unreported('moved')}), freed as (
        delete from indicators i using moved
        where moved.status = 'dead' and i.event_id = moved.event_id and i.webhook_id = moved.webhook_id
      )
@@ -152,6 +152,12 @@ export async function recordAttempts(db: Queryable, ended: readonly EndedAttempt
       ended.map(({ attempt }) => subjectOf(attempt) === 'body'),
     ],
   )
+}
+
+/** Keeps the dead deliveries of a statement's rows for the next notice about them (dead-report.ts). `$1` is now. */
+function unreported(rows: 'delivery' | 'moved'): string {
+  return `insert into unreported_dead (delivery_id, webhook_id, died_at)
+     select id, webhook_id, $1 from ${rows} where status = 'dead' on conflict do nothing`
 }
 
 /** The attempts, 0 or 1, that are left out of the count against the schedule. */

@@ -113,6 +113,17 @@ export function subjectOf({ outcome, statusCode, final }: Omit<Result, 'retryAft
   return outcome === 'rejected' && isRefused ? 'body' : 'receiver'
 }
 
+/** What a failed attempt failed with, in one line without secrets. */
+export function failureText(attempt: {
+  outcome: AttemptOutcome
+  statusCode: number | null
+  error: string | null
+}): string {
+  const { outcome, statusCode, error } = attempt
+  const detail = error ?? (statusCode === null ? '' : `status ${statusCode}`)
+  return detail === '' ? outcome : `${outcome}: ${detail}`
+}
+
 /** Standard Webhooks: only a 2xx acknowledges an event; `success` of a webhook may ask for more. */
 export function outcomeOfStatus(statusCode: number): 'succeeded' | 'rejected' {
   return statusCode >= 200 && statusCode < 300 ? 'succeeded' : 'rejected'

@@ -8,6 +8,7 @@ import type { FastifyBaseLogger } from 'fastify'
 import type { Database } from '../platform/database.js'
 import type { Signal } from '../platform/signal.js'
 import type { Target } from '../webhook/webhook.js'
+import { logAttempt, type LoggedAttempt } from './attempt-log.js'
 import { loadCoalesced } from './coalesce.js'
 import { loadContent } from './content.js'
 import { bodyFor, type Deliver, type Delivered } from './deliver.js'
@@ -17,7 +18,7 @@ import type { Limiter } from './limiter.js'
 import type { Pacer } from './pacer.js'
 import { resultFor } from './policy.js'
 
-export interface EndedDelivery extends Delivered {
+export interface EndedDelivery extends Delivered, LoggedAttempt {
   target: Target
   due: DueDelivery
 }
@@ -58,7 +59,11 @@ export function createQueueAttempts(options: QueueAttemptsOptions): QueueAttempt
     try {
       const delivered = await attempt(options, target, due, ratePerSecond)
       limiter.release(webhookId, delivered ? resultFor(delivered.attempt.outcome) : 'failed')
-      if (delivered) ended.push({ ...delivered, target, due })
+      if (delivered) {
+        const one = { ...delivered, target, due, deliveryId: due.id, event: due.event }
+        logAttempt(options.log, one)
+        ended.push(one)
+      }
     } catch (error) {
       limiter.release(webhookId, 'failed')
       failure = error

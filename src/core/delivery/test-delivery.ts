@@ -1,5 +1,6 @@
 /** The test of a webhook: one event of type webhook.test, attempted once and at once. */
-import { localEvent, TEST_EVENT_TYPE, type StoredEvent } from '../event/event.js'
+import type { FastifyBaseLogger } from 'fastify'
+import { localEvent, TEST_EVENT_TYPE, type CountEvent, type StoredEvent } from '../event/event.js'
 import { insertEvent } from '../event/event-store.js'
 import { SAMPLE_CHANGE } from '../event/sample.js'
 import type { Database } from '../platform/database.js'
@@ -8,6 +9,7 @@ import { stringifyJson } from '../platform/json.js'
 import { withIndicators } from '../format/body.js'
 import type { Target } from '../webhook/webhook.js'
 import { indicatorOf, selectIndicators } from '../indicator/once.js'
+import { logAttempt } from './attempt-log.js'
 import { loadContent } from './content.js'
 import type { Deliver } from './deliver.js'
 import type { DeliveryWithAttempts } from './delivery.js'
@@ -20,18 +22,22 @@ import type { DeliveryState } from './policy.js'
  * @returns the delivery, succeeded or dead, with its attempt
  */
 export async function sendTest(
-  { database, deliver }: { database: Database; deliver: Deliver },
+  options: { database: Database; deliver: Deliver; log: FastifyBaseLogger; countEvent?: CountEvent },
   target: Target,
 ): Promise<DeliveryWithAttempts> {
+  const { database, deliver, log, countEvent } = options
   const event = testEvent(new Date())
   await insertEvent(database, event)
+  countEvent?.({ type: TEST_EVENT_TYPE, source: 'relay' })
   const content = await loadContent(database, event, { reader: target })
   const { once } = target
   const indicators = once ? selectIndicators(content.carried, once).map(indicatorOf) : undefined
   const body = indicators ? withIndicators(content.body, indicators) : content.body
-  const { attempt, state } = await deliver({ target, event, body, number: 1, scheduleStart: 0 })
+  const delivered = await deliver({ target, event, body, number: 1, scheduleStart: 0 })
   const deliveryId = newId('dlv')
-  const result = { deliveryId, webhookId: target.id, attempt, state: withoutRetry(state), sealed: true }
+  const ended = { deliveryId, attempt: delivered.attempt, state: withoutRetry(delivered.state) }
+  logAttempt(log, { ...ended, target, event })
+  const result = { ...ended, webhookId: target.id, sealed: true }
   await recordDispatches(database, [{ event, results: [result] }], new Date())
   const delivery = await findDelivery(database, deliveryId)
   if (!delivery) throw new Error(`the delivery of test event ${event.id} is gone`)

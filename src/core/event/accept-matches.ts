@@ -40,15 +40,19 @@ type Group = [RuleMatch, ...RuleMatch[]]
 
 export type MatchOptions = Omit<AcceptOptions, 'audience'>
 
-export function createAcceptMatches({ database, queues, now = () => new Date() }: MatchOptions): AcceptMatches {
+export function createAcceptMatches(options: MatchOptions): AcceptMatches {
+  const { database, queues, countEvent, now = () => new Date() } = options
   return async (matches, { idempotencyKey, log }) => {
     const at = now()
     const request = idempotencyKey === undefined ? '' : stringifyJson(matches as unknown as Json)
+    // stays empty when the answer is that of an earlier request with this key
+    let made: MatchedAlert[] = []
     const alerts = await inSpan({ name: 'store rule matches' }, () =>
       database.transaction((tx) =>
-        once(tx, idempotencyKey, request, at, () => applyGroups(tx, groupByWindow(matches), at)),
+        once(tx, idempotencyKey, request, at, async () => (made = await applyGroups(tx, groupByWindow(matches), at))),
       ),
     )
+    for (const { type } of made) if (type !== null) countEvent?.({ type, source: 'rule_matches' })
     const ids = alerts.flatMap(({ event_id: id }) => (id === null ? [] : [id]))
     await leaveToUpkeep(queues.addDispatches(ids.map(batchOf)), log)
     return alerts

@@ -12,7 +12,7 @@ import type { Batch, Queues } from '../platform/queues.js'
 import { labelOf, storable } from '../platform/text.js'
 import { activeTraceparent, inSpan } from '../platform/tracing.js'
 import type { AudienceSource } from './audience.js'
-import { readMessage, type IncomingMessage, type MessageContent, type StoredEvent } from './event.js'
+import { readMessage, type CountEvent, type IncomingMessage, type MessageContent, type StoredEvent } from './event.js'
 import { createKnownValues, type KnownValues } from './known-values.js'
 import { addValues, storeMessages, type NewMessage, type StoredMessage } from './message-store.js'
 
@@ -23,6 +23,7 @@ export interface AcceptOptions {
   queues: Pick<Queues, 'addDispatches'>
   /** Without it every event is dispatched, also those that no webhook wants. */
   audience?: AudienceSource
+  countEvent?: CountEvent
   now?: () => Date
 }
 
@@ -33,11 +34,13 @@ export interface AcceptOptions {
  */
 const BATCHES = { maxWeight: 64, concurrency: 1 }
 
-export function createAccept({ database, queues, audience, now = () => new Date() }: AcceptOptions): Accept {
+export function createAccept(options: AcceptOptions): Accept {
+  const { database, queues, audience, countEvent, now = () => new Date() } = options
   const known = createKnownValues()
   const store = createBatcher(
     async (messages: NewMessage[]) => {
       const stored = await storeBatch({ database, audience }, known, messages)
+      for (const { result, event } of stored) if (result === 'stored') countEvent?.({ type: event.type, source: 'sns' })
       const queued = queues.addDispatches(batchesOf(stored))
       return stored.map((message) => ({ message, queued }))
     },

@@ -10,8 +10,12 @@ import { idPattern } from '../platform/id.js'
 import { isJsonObject, parseJson, stringifyJson, type Json } from '../platform/json.js'
 import { nullableText, nullableTime, oneOf, Time } from '../platform/schema.js'
 
+/** Notices about the health of webhooks. */
+export const HEALTH_NOTICE_TYPES = ['webhook.failing', 'webhook.recovered', 'webhook.disabled'] as const
+/** The notice of deliveries that died. */
+export const DEAD_NOTICE_TYPE = 'delivery.dead'
 /** Notices about webhooks, for operators: a webhook receives one only if its `event_types` name it. */
-export const NOTICE_TYPES = ['webhook.failing', 'webhook.recovered', 'webhook.disabled'] as const
+export const NOTICE_TYPES = [...HEALTH_NOTICE_TYPES, DEAD_NOTICE_TYPE] as const
 /** The types that webhooks choose from. */
 export const EVENT_TYPES = [
   'alert.created',
@@ -26,6 +30,11 @@ export const TEST_EVENT_TYPE = 'webhook.test'
 export type NoticeType = (typeof NOTICE_TYPES)[number]
 export type SubscribableType = (typeof EVENT_TYPES)[number]
 export type EventType = SubscribableType | typeof TEST_EVENT_TYPE
+
+/** What brought an event in: a topic, the API, or the relay itself (notices, quiet alerts, tests). */
+export type EventSource = 'sns' | 'rule_matches' | 'relay'
+/** Counts an event that was stored, for /metrics. */
+export type CountEvent = (event: { type: EventType; source: EventSource }) => void
 
 /** An event as the API shows it in lists. */
 export const EventSummary = Type.Object(
@@ -42,7 +51,7 @@ export const EventSummary = Type.Object(
     severity: nullableText("The alert's severity at this change."),
     previous_severity: nullableText('The severity before this change, if the change raised it.'),
     title: nullableText("The alert's title at this change, its first 500 characters."),
-    webhook_id: nullableText('The webhook that a notice (webhook.*) is about.'),
+    webhook_id: nullableText('The webhook that a notice (webhook.*, delivery.dead) is about.'),
     subject: nullableText("SNS's Subject."),
     sent_at: Type.String({ format: 'date-time', description: "SNS's Timestamp." }),
     received_at: Time,

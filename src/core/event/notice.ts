@@ -1,5 +1,6 @@
 /**
- * Notices: events about webhooks (failing, recovered, disabled), received by webhooks whose `event_types` name them.
+ * Notices: events about webhooks (failing, recovered, disabled, dead deliveries), received by webhooks whose `event_types`
+ * name them.
  */
 import type { Queryable } from '../platform/database.js'
 import { newId } from '../platform/id.js'

@@ -10,7 +10,7 @@ import type { Database, Queryable } from '../platform/database.js'
 import { newId } from '../platform/id.js'
 import { isJsonObject, parseJson, stringifyJson } from '../platform/json.js'
 import { batchOf, type Queues } from '../platform/queues.js'
-import { localEvent } from './event.js'
+import { localEvent, type CountEvent } from './event.js'
 import { findLatestChange, insertEvent } from './event-store.js'
 
 /**
@@ -18,14 +18,16 @@ import { findLatestChange, insertEvent } from './event-store.js'
  * @returns how many
  */
 export async function quietAlerts(
-  { database, queues }: { database: Database; queues: Pick<Queues, 'addDispatches'> },
+  options: { database: Database; queues: Pick<Queues, 'addDispatches'>; countEvent?: CountEvent },
   { before, now, limit }: { before: Date; now: Date; limit: number },
 ): Promise<number> {
+  const { database, queues, countEvent } = options
   const ids = await database.transaction(async (tx) => {
     const eventIds: string[] = []
     for (const alert of await markQuiet(tx, before, now, limit)) eventIds.push(await storeQuiet(tx, alert, now))
     return eventIds
   })
+  ids.forEach(() => countEvent?.({ type: 'alert.quiet', source: 'relay' }))
   await queues.addDispatches(ids.map(batchOf))
   return ids.length
 }

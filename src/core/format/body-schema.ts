@@ -6,7 +6,7 @@
  */
 import { Type, type Static } from 'typebox'
 import { HealthReport } from '../circuit/health-report.js'
-import { NOTICE_TYPES, TEST_EVENT_TYPE } from '../event/event.js'
+import { DEAD_NOTICE_TYPE, HEALTH_NOTICE_TYPES, TEST_EVENT_TYPE } from '../event/event.js'
 import { idPattern } from '../platform/id.js'
 import { nullableText, oneOf, Time } from '../platform/schema.js'
 
@@ -117,12 +117,34 @@ export type SnsNotification = Static<typeof SnsNotification>
 /** A notice about a webhook: without its URL, which may hold a secret. */
 export const WebhookNotice = Type.Object({
   webhook: HealthReport,
-  relay: Type.Object({ ...origin, type: oneOf(NOTICE_TYPES) }),
+  relay: Type.Object({ ...origin, type: oneOf(HEALTH_NOTICE_TYPES) }),
 })
 export type WebhookNotice = Static<typeof WebhookNotice>
 
+/** A notice of deliveries that died since the last such notice about their webhook: one a minute at most. */
+export const DeadDeliveriesNotice = Type.Object({
+  webhook: HealthReport,
+  deliveries: Type.Object({
+    count: Type.Integer({ minimum: 1, description: 'How many died.' }),
+    first: Type.Array(
+      Type.Object({
+        delivery_id: Type.String({ pattern: idPattern('dlv') }),
+        event_id: Type.String({ pattern: idPattern('evt') }),
+        event_type: Type.String(),
+        attempts: Type.Integer({ minimum: 1 }),
+        reason: Type.String({ description: 'Why no attempt is ahead.' }),
+        last_failure: nullableText('What the last attempt failed with.'),
+        died_at: Time,
+      }),
+      { description: 'The first ten of them; GET /v1/deliveries?status=dead lists all.' },
+    ),
+  }),
+  relay: Type.Object({ ...origin, type: oneOf([DEAD_NOTICE_TYPE]) }),
+})
+export type DeadDeliveriesNotice = Static<typeof DeadDeliveriesNotice>
+
 /** Any body; `relay.type` distinguishes them. */
-export type ReceivedEvent = AlertChange | TestChange | SnsNotification | WebhookNotice
+export type ReceivedEvent = AlertChange | TestChange | SnsNotification | WebhookNotice | DeadDeliveriesNotice
 
 /** The bodies of events of the type T, or of one of several types. */
 export type EventOf<T extends ReceivedEvent['relay']['type']> = OfType<ReceivedEvent, T>

@@ -7,7 +7,7 @@
 import { LosslessNumber } from 'lossless-json'
 import type { AlertMemory } from '../alert/alert-store.js'
 import { buildContext, flattenContext, uniqueValues, type ContextValue } from '../alert/context.js'
-import { TEST_EVENT_TYPE, type StoredEvent } from '../event/event.js'
+import { DEAD_NOTICE_TYPE, TEST_EVENT_TYPE, type StoredEvent } from '../event/event.js'
 import { integerOf, isJsonObject, parseJson, stringifyJson, type Json, type JsonObject } from '../platform/json.js'
 import type { Indicator } from '../indicator/once.js'
 
@@ -40,6 +40,9 @@ export interface Coalesced {
 export function formatEvent(event: StoredEvent, memory: AlertMemory | undefined, coalesced?: Coalesced): EventContent {
   const payload = parseJson(event.payload)
   if (event.type === TEST_EVENT_TYPE) memory ??= exampleMemory(payload)
+  if (event.type === DEAD_NOTICE_TYPE && isJsonObject(payload)) {
+    return { carried: [], body: { ...payload, relay: relayOf(event) } }
+  }
   if (event.webhookId !== null) return { carried: [], body: { webhook: payload, relay: relayOf(event) } }
   if (!memory || !isJsonObject(payload) || !isJsonObject(payload.updated_alert)) {
     return { carried: [], body: { message: payload, subject: event.subject, relay: relayOf(event) } }

@@ -42,6 +42,7 @@ const LABELS: ReadonlyMap<string, string> = new Map([
   ['webhook.failing', 'Webhook failing'],
   ['webhook.recovered', 'Webhook recovered'],
   ['webhook.disabled', 'Webhook disabled'],
+  ['delivery.dead', 'Dead deliveries'],
   ['webhook.test', 'Test'],
 ])
 
@@ -123,10 +124,11 @@ function ofAlert(alert: JsonObject & { id: string }, { event, body }: Source): U
 
 /** Any other SNS message, or a notice about a webhook. */
 function ofNotice({ event, body }: Source): Unlabelled {
-  const { relay: _relay, message, subject, webhook, ...others } = body
-  const content = message ?? webhook ?? others
+  const { relay: _relay, message, subject, webhook, deliveries, ...others } = body
+  const content = message ?? (isJsonObject(webhook) ? { ...deadOf(deliveries), ...webhook } : others)
   const text = isJsonObject(content) ? '' : manyLines(display(content))
-  const title = textOf(subject) || event.webhookId || oneLine(text.split('\n', 1)[0]!)
+  const name = isJsonObject(webhook) ? textOf(webhook.name) : ''
+  const title = textOf(subject) || name || event.webhookId || oneLine(text.split('\n', 1)[0]!)
   return {
     title: fit(title, MAX_TITLE) || 'without a subject',
     severity: undefined,
@@ -139,6 +141,15 @@ function ofNotice({ event, body }: Source): Unlabelled {
     text,
     runbook: undefined,
   }
+}
+
+/** Dead deliveries for people: how many, and of each that is named what its last attempt failed with. */
+function deadOf(deliveries: Json | undefined): JsonObject {
+  if (!isJsonObject(deliveries) || !Array.isArray(deliveries.first)) return {}
+  const named = deliveries.first.filter(isJsonObject).map((one): [string, Json] => {
+    return [textOf(one.delivery_id), textOf(one.last_failure) || textOf(one.reason)]
+  })
+  return { dead_deliveries: deliveries.count ?? null, ...Object.fromEntries(named) }
 }
 
 function factsOf(facts: [name: string, value: string][]): Line[] {

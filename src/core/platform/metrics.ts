@@ -1,15 +1,26 @@
 /**
  * Metrics in Prometheus' text format.
  *
- * Guarantee: label values are from fixed lists (results, outcomes, queues), never from a request, so the number of
- * series is bounded.
+ * Guarantee: label values are from fixed lists (results, outcomes, queues, routes), never from a request, so the number of
+ * series is bounded; webhook-metrics.ts bounds those of webhooks.
  */
 import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client'
+import { shareAnswer } from './share-answer.js'
+import { VERSION } from './version.js'
+import { createWebhookMetrics, type MeasuredWebhook, type WebhookStates } from './webhook-metrics.js'
 
 /** From the latency of a local network to the longest attempt, in seconds. */
 const ATTEMPT_BUCKETS_S = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30]
 /** From 10 ms to the end of the retry schedule, in seconds. */
 const DELIVERY_BUCKETS_S = [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5, 30, 300, 3600, 36_000, 360_000]
+
+/** Results of messages whose first one is an alert, and `stored`. */
+const MESSAGE_RESULTS = [
+  ...['stored', 'undecided', 'internal_error', 'malformed_message', 'signature_mismatch', 'raw_delivery'],
+  ...['topic_not_allowed', 'certificate_not_trusted', 'subscribe_url_not_trusted', 'stale_message'],
+]
+/** Reading the backlog costs the database something, and anybody may scrape: within this time it is read once. */
+const BACKLOG_KEPT_MS = 1000
 
 /** What is read from the database and the queues at each scrape. */
 export interface Backlog {
@@ -20,6 +31,9 @@ export interface Backlog {
   oldestDueS: number
   /** Webhooks by health state, or disabled. */
   webhooks: Record<string, number>
+  byWebhook: WebhookStates
+  /** Topics that wait for approval. */
+  pendingTopics: number
   /** Jobs in the queues, by queue and state. */
   jobs: { queue: string; state: string; count: number }[]
 }
@@ -91,15 +105,51 @@ export function createMetrics(readBacklog: () => Promise<Backlog>) {
     registers,
   })
 
+  const events = new Counter({
+    name: 'alert_relay_events_total',
+    help: 'Events stored, by type and by what brought them in: sns, rule_matches, relay (notices, quiet alerts, tests).',
+    labelNames: ['type', 'source'],
+    registers,
+  })
+  const requests = new Counter({
+    name: 'alert_relay_http_requests_total',
+    help: 'Requests by method, route and class of the status.',
+    labelNames: ['method', 'route', 'status'],
+    registers,
+  })
+  const pendingTopics = new Gauge({
+    name: 'alert_relay_topics_pending',
+    help: 'Topics that wait for approval.',
+    registers,
+  })
+  const buildInfo = new Gauge({
+    name: 'alert_relay_build_info',
+    help: 'Always 1: the versions of the relay and of Node.',
+    labelNames: ['version', 'node_version'],
+    registers,
+  })
+  buildInfo.set({ version: VERSION, node_version: process.version }, 1)
+  const byWebhook = createWebhookMetrics(registers)
+  const shareBacklog = shareAnswer(readBacklog, BACKLOG_KEPT_MS)
+
   // Exported as 0 from the start, so that increase() sees the first one.
   for (const result of ['fetched', 'failed']) certificates.inc({ result }, 0)
-  for (const result of ['stored', 'undecided']) messages.inc({ result }, 0)
+  for (const result of MESSAGE_RESULTS) messages.inc({ result }, 0)
 
   return {
     countMessage: (result: string) => messages.inc({ result }),
-    countAttempt(outcome: string, durationMs: number) {
+    countAttempt(outcome: string, durationMs: number, webhook: MeasuredWebhook) {
       attempts.inc({ outcome })
       attemptSeconds.observe(durationMs / 1000)
+      byWebhook.countAttempt(webhook, outcome)
+    },
+    countDead: byWebhook.countDead,
+    countEvent: (event: { type: string; source: string }) => events.inc(event),
+    /** @param request.route as it is registered, with the names of its parameters; undefined: there is none for the path */
+    countRequest({ method, route, statusCode }: { method: string; route: string | undefined; statusCode: number }) {
+      // a method that a path does not have may be any of dozens
+      const known = route === undefined || statusCode === 405 ? 'other' : method
+      requests.inc({ method: known, route: route ?? 'none', status: `${Math.floor(statusCode / 100)}xx` })
     },
     observeDispatch: (seconds: number) => dispatchSeconds.observe(seconds),
     countCertificateFetch: (result: 'fetched' | 'failed') => certificates.inc({ result }),
@@ -107,11 +157,13 @@ export function createMetrics(readBacklog: () => Promise<Backlog>) {
     contentType: registry.contentType,
     /** The metrics as text. While the database or the queue does not answer, the backlog keeps its last values. */
     async scrape(): Promise<string> {
-      const now = await readBacklog().catch(() => undefined)
+      const now = await shareBacklog().catch(() => undefined)
+      byWebhook.write(now?.byWebhook)
       if (!now) return registry.metrics()
       backlog.set({ kind: 'undispatched_events' }, now.undispatchedEvents)
       backlog.set({ kind: 'pending_deliveries' }, now.pendingDeliveries)
       oldestDue.set(now.oldestDueS)
+      pendingTopics.set(now.pendingTopics)
       for (const [state, count] of Object.entries(now.webhooks)) webhooks.set({ state }, count)
       for (const { queue, state, count } of now.jobs) jobs.set({ queue, state }, count)
       return registry.metrics()

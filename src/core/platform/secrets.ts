@@ -20,6 +20,13 @@ export interface Sealer {
   open(sealed: Uint8Array, context: string): string
 }
 
+/** The file of the first key. */
+export interface KeyFile {
+  path: string
+  /** The key, if this process made it. */
+  newKey: string | undefined
+}
+
 const KEY_BYTES = 32
 const API_KEY = /^ark_[\w-]{43}$/
 
@@ -51,20 +58,20 @@ export async function loadEncryptionKey(config: {
 
 /**
  * Loads the API keys with full rights: the setting, else the file `api-key` in `dataDir`, which is made at first start.
- * @returns `created`: true in the one process that made the key, which prints it
+ * @returns `file`: the file that holds the key, and the key in the one process that made it; undefined with the setting
  * @throws SettingError when the file is damaged or cannot be read or made
  */
 export async function loadApiKeys(config: {
   apiKeys: string[]
   dataDir: string
-}): Promise<{ keys: string[]; created: boolean }> {
-  if (config.apiKeys.length > 0) return { keys: config.apiKeys, created: false }
+}): Promise<{ keys: string[]; file: KeyFile | undefined }> {
+  if (config.apiKeys.length > 0) return { keys: config.apiKeys, file: undefined }
   const path = join(config.dataDir, 'api-key')
   const { text, created } = await readOrMake(path, () => `ark_${randomBytes(KEY_BYTES).toString('base64url')}`)
   if (!API_KEY.test(text)) {
     throw new SettingError(`${path} is damaged: remove it and a new key is made, or set API_KEYS`)
   }
-  return { keys: [text], created }
+  return { keys: [text], file: { path, newKey: created ? text : undefined } }
 }
 
 /** AES-256-GCM (NIST SP 800-38D) with random nonces, safe for 2^32 values per key. */

@@ -113,7 +113,8 @@ export async function startTracing({ log, exporter }: TracingOptions): Promise<T
     resource: resources
       .defaultResource()
       .merge(resources.resourceFromAttributes({ 'service.name': SCOPE, 'service.version': VERSION }))
-      .merge(resources.detectResources({ detectors: [resources.envDetector] })),
+      // of two processes of one service; OTEL_RESOURCE_ATTRIBUTES may name another
+      .merge(resources.detectResources({ detectors: [resources.serviceInstanceIdDetector, resources.envDetector] })),
     spanProcessors: [withoutNoise(processor)],
   })
   // No baggage propagator: baggage of unauthenticated requests must not be forwarded.
@@ -178,6 +179,12 @@ export async function inSpan<T>(
 /** The active trace as a `traceparent`, to be stored with an event; null when there is none. */
 export function activeTraceparent(): string | null {
   return instruments ? traceparentOf(context.active()) : null
+}
+
+/** The fields of a log line that name a trace: of a `traceparent`, or else the one that the caller is in; none without one. */
+export function traceFields(traceparent: string | null = activeTraceparent()): { trace_id?: string } {
+  const traceId = traceparent?.split('-')[1]
+  return traceId === undefined ? {} : { trace_id: traceId }
 }
 
 /** Runs work outside any trace: a loop that outlives its caller must not stay in the trace of the caller. */

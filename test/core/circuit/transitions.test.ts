@@ -4,7 +4,7 @@ import { createCircuitTransitions, type WebhookOutcome } from '../../../src/core
 import { findEvent } from '../../../src/core/event/event-store.js'
 import { deleteWebhook } from '../../../src/core/webhook/webhook-store.js'
 import { editWebhook, readHealth } from '../../helpers/queue-process.js'
-import { createTestWorkers } from '../../helpers/workers.js'
+import { createTestWorkers, log } from '../../helpers/workers.js'
 
 const DISABLE_AFTER_MS = 5 * 86_400_000
 const ok = () => ({ status: 200 })
@@ -25,7 +25,7 @@ t.test('the circuit breaker', async (t) => {
   const typesOf = async (ids: readonly string[]) =>
     Promise.all(ids.map(async (id) => (await findEvent(database, id))!.type))
   const transitions = (settings: { now?: () => Date } = {}) =>
-    createCircuitTransitions({ database, disableAfterMs: DISABLE_AFTER_MS, random: () => 0, ...settings })
+    createCircuitTransitions({ database, log, disableAfterMs: DISABLE_AFTER_MS, random: () => 0, ...settings })
 
   await t.test(
     'a notice is sent to webhooks that name its type, not to the one it is about, and without its URL',

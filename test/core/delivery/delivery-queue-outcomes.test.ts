@@ -5,7 +5,7 @@ import { probeNow } from '../../../src/core/circuit/health-store.js'
 import { createCircuitTransitions } from '../../../src/core/circuit/transitions.js'
 import { alertChange, countByStatus, deleteAll, latch, readHealth } from '../../helpers/queue-process.js'
 import type { ReceivedRequest, Reply, Respond } from '../../helpers/receiver.js'
-import { createTestWorkers, publishMany } from '../../helpers/workers.js'
+import { createTestWorkers, log, publishMany } from '../../helpers/workers.js'
 
 const ok: Respond = () => ({ status: 200 })
 const alertOf = ({ json }: ReceivedRequest) => (json as { updated_alert: { id: string } }).updated_alert.id
@@ -108,7 +108,7 @@ t.test('an outcome counts against its subject', async (t) => {
     await publishMany(workers, textsOf(3))
     const working = one.work(webhook.id)
     await receiver.waitFor(1)
-    const other = createCircuitTransitions({ database, disableAfterMs: 86_400_000 })
+    const other = createCircuitTransitions({ database, log, disableAfterMs: 86_400_000 })
     const failure = { reason: 'rejected: status 429', gone: false, subject: 'receiver' as const }
     const resumeAt = new Date(Date.now() + 30_000)
     await other.record([{ webhookId: webhook.id, health: HEALTHY, failure: { ...failure, resumeAt } }])

@@ -65,4 +65,8 @@ export const INPUTS = {
   failing: noticeInput('webhook.failing', { id: 'wh_1', url: 'https://x.example', failures: 7 }),
   recovered: noticeInput('webhook.recovered', { id: 'wh_1' }),
   disabled: noticeInput('webhook.disabled', { id: 'wh_1', disabled_reason: 'gone' }),
+  dead: noticeInput('delivery.dead', {
+    webhook: { id: 'wh_1', name: 'soar' },
+    deliveries: { count: 2, first: [{ delivery_id: 'dlv_1', last_failure: 'rejected: status 500' }] },
+  }),
 } satisfies Record<string, FormatInput>

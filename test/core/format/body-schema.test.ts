@@ -7,14 +7,20 @@ import { EVENT_TYPES, TEST_EVENT_TYPE } from '../../../src/core/event/event.js'
 import { findEvent } from '../../../src/core/event/event-store.js'
 import { SAMPLE_CHANGE } from '../../../src/core/event/sample.js'
 import { stringifyJson, type JsonObject } from '../../../src/core/platform/json.js'
-import { AlertChange, SnsNotification, TestChange, WebhookNotice } from '../../../src/core/format/body-schema.js'
+import {
+  AlertChange,
+  DeadDeliveriesNotice,
+  SnsNotification,
+  TestChange,
+  WebhookNotice,
+} from '../../../src/core/format/body-schema.js'
 import { cutBody, formatEvent, withIndicators } from '../../../src/core/format/body.js'
 import { HEALTHY } from '../../../src/core/circuit/health.js'
 import { createCircuitTransitions } from '../../../src/core/circuit/transitions.js'
-import { createTestWorkers } from '../../helpers/workers.js'
+import { createTestWorkers, log } from '../../helpers/workers.js'
 import { storedEvent } from './inputs.js'
 
-const BODIES = { AlertChange, TestChange, SnsNotification, WebhookNotice }
+const BODIES = { AlertChange, TestChange, SnsNotification, WebhookNotice, DeadDeliveriesNotice }
 const ajv = formats.default(new Ajv({ allErrors: true, strict: 'log' }))
 const memory: AlertMemory = {
   accumulated: flattenContext(SAMPLE_CHANGE.updated_alert.context),
@@ -64,11 +70,21 @@ t.test('every body matches its schema, and no other', async (t) => {
 t.test('a stored notice matches its schema', async (t) => {
   const { database, addWebhook } = await createTestWorkers(t)
   const { webhook } = await addWebhook(() => ({ status: 204 }))
-  const circuit = createCircuitTransitions({ database, disableAfterMs: 1 })
+  const circuit = createCircuitTransitions({ database, log, disableAfterMs: 1 })
   const failure = { reason: 'rejected: status 410', gone: true, subject: 'receiver', resumeAt: null } as const
   const [id] = await circuit.record([{ webhookId: webhook.id, health: HEALTHY, failure }])
   const event = await findEvent(database, id!)
   isOf(t, 'WebhookNotice', formatEvent(event!, undefined).body, event!.type)
+})
+
+t.test('a stored notice of dead deliveries matches its schema', async (t) => {
+  const { addWebhook, database, dispatches, publish, dispatch, runUpkeep } = await createTestWorkers(t)
+  await addWebhook(() => ({ status: 500 }), { retry_schedule_s: [] })
+  await dispatch({ eventId: (await publish('text')).id })
+  dispatches.length = 0
+  await runUpkeep()
+  const event = await findEvent(database, dispatches[0]!)
+  isOf(t, 'DeadDeliveriesNotice', formatEvent(event!, undefined).body, event!.type)
 })
 
 t.test('every type of event has a schema', async (t) => {

@@ -68,7 +68,7 @@ t.test('the API keys', async (t) => {
   t.test('are those of the setting if it is set', async (t) => {
     const dataDir = t.testdir({})
     const keys = ['a'.repeat(16), 'b'.repeat(16)]
-    t.same(await loadApiKeys({ apiKeys: keys, dataDir }), { keys, created: false })
+    t.same(await loadApiKeys({ apiKeys: keys, dataDir }), { keys, file: undefined })
     t.same(await readdir(dataDir), [])
   })
 
@@ -78,8 +78,11 @@ t.test('the API keys', async (t) => {
     const [key] = starting[0]?.keys ?? []
     t.match(key, /^ark_[\w-]{43}$/)
     t.ok(starting.every(({ keys }) => keys.length === 1 && keys[0] === key))
-    t.equal(starting.filter(({ created }) => created).length, 1)
-    t.same(await loadApiKeys({ apiKeys: [], dataDir }), { keys: [key], created: false })
+    t.equal(starting.filter(({ file }) => file?.newKey === key).length, 1)
+    t.same(await loadApiKeys({ apiKeys: [], dataDir }), {
+      keys: [key],
+      file: { path: join(dataDir, 'api-key'), newKey: undefined },
+    })
     t.equal((await stat(join(dataDir, 'api-key'))).mode & 0o777, 0o600)
   })
 

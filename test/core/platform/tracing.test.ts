@@ -1,9 +1,17 @@
 import { InMemorySpanExporter, type ReadableSpan } from '@opentelemetry/sdk-trace-node'
 import { context, SpanKind, trace } from '@opentelemetry/api'
+import { pino, type Logger } from 'pino'
 import t, { type Test } from 'tap'
 import { findEvent } from '../../../src/core/event/event-store.js'
 import { SAMPLE_CHANGE } from '../../../src/core/event/sample.js'
-import { inSpan, outsideTraces, queueTelemetry, startTracing, wantsTraces } from '../../../src/core/platform/tracing.js'
+import {
+  inSpan,
+  outsideTraces,
+  queueTelemetry,
+  startTracing,
+  traceFields,
+  wantsTraces,
+} from '../../../src/core/platform/tracing.js'
 import { createTestApp, TEST_KEY } from '../../helpers/app.js'
 import { createReceiver } from '../../helpers/receiver.js'
 import { createSnsPublisher, TEST_TOPIC } from '../../helpers/sns-publisher.js'
@@ -27,11 +35,11 @@ const parentOf = (span: ReadableSpan) => span.parentSpanContext?.spanId
 const headerOf = (span: ReadableSpan) => `00-${traceOf(span)}-${span.spanContext().spanId}-01`
 
 /** A relay with its workers, a webhook, and SNS. */
-async function relay(t: Test) {
+async function relay(t: Test, log?: Logger) {
   const publisher = await createSnsPublisher()
   await publisher.serve()
   t.teardown(() => publisher.close())
-  const app = await createTestApp(t, { SNS_TOPICS: TEST_TOPIC, SNS_EMULATOR: publisher.origin })
+  const app = await createTestApp(t, { SNS_TOPICS: TEST_TOPIC, SNS_EMULATOR: publisher.origin }, log)
   const receiver = await createReceiver()
   t.teardown(() => receiver.close())
   app.startWorkers()
@@ -116,7 +124,7 @@ t.test(
     t.equal(attempt!.kind, SpanKind.CLIENT)
     t.match(stored!.attributes, { 'alert_relay.event.id': eventId, 'alert_relay.result': 'stored' })
     t.match(intake!.attributes, { 'http.route': '/sns', 'url.path': '/sns', 'http.response.status_code': 200 })
-    t.match(intake!.resource.attributes, { 'service.name': 'alert-relay' })
+    t.match(intake!.resource.attributes, { 'service.name': 'alert-relay', 'service.instance.id': /^[\da-f-]{36}$/ })
 
     const text = JSON.stringify(
       spans().map(({ name, attributes, events, status, links }) => ({ name, attributes, events, status, links })),
@@ -129,6 +137,29 @@ t.test(
     )
   },
 )
+
+t.test('the lines of a message and of its attempts name its trace', async (t) => {
+  const { named } = await startTestTracing(t)
+  const lines: { msg: string; trace_id?: string }[] = []
+  const write = (line: string) => void lines.push(JSON.parse(line) as (typeof lines)[0])
+  const { app, publisher, receiver } = await relay(t, pino({ level: 'debug', mixin: () => traceFields() }, { write }))
+  await app.sns(publisher.notification({ message: 'text' }))
+  await receiver.waitFor(1)
+  await app.close()
+  const traceId = traceOf(named('POST /sns')[0]!)
+  for (const text of ['sns message', 'dispatched', 'attempt']) {
+    t.match(
+      lines.filter(({ msg }) => msg === text),
+      [{ trace_id: traceId }],
+      text,
+    )
+  }
+  t.same(
+    lines.filter(({ msg, trace_id: id }) => msg === 'upkeep' && id !== undefined),
+    [],
+    'a line without a trace names none',
+  )
+})
 
 t.test('a request with a key continues its trace; the span of a refusal has its status and not its text', async (t) => {
   const { named } = await startTestTracing(t)

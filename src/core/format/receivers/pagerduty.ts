@@ -6,7 +6,7 @@
  * 512 KB.
  */
 import { createHash } from 'node:crypto'
-import { TEST_EVENT_TYPE } from '../../event/event.js'
+import { DEAD_NOTICE_TYPE, TEST_EVENT_TYPE } from '../../event/event.js'
 import { emptyObject, type JsonObject } from '../../platform/json.js'
 import { alertOf, headlineOf, highlightsOf, linesWithin, typeOf, type Highlights } from '../highlights.js'
 import type { FormatInput } from '../input.js'
@@ -69,9 +69,13 @@ function detailsOf({ facts, heading, lines, text, runbook }: Highlights): JsonOb
   return details
 }
 
-/** The alert's id; for a notice the webhook's, for a test or a notification the event's. A long id is hashed. */
+/**
+ * The alert's id; for a notice the webhook's, for a test or a notification the event's. A long id is hashed. Dead deliveries have
+ * a key of their own, since they are not mended when the webhook recovers, which resolves the other.
+ */
 function dedupKeyOf({ event, body }: FormatInput): string {
   const alertId = event.type === TEST_EVENT_TYPE ? undefined : alertOf(body)?.id
-  const id = alertId ?? event.webhookId ?? event.id
+  const webhookId = event.type === DEAD_NOTICE_TYPE ? `${event.webhookId}:dead` : event.webhookId
+  const id = alertId ?? webhookId ?? event.id
   return id.length <= DEDUP_KEY ? id.toWellFormed() : createHash('sha256').update(id).digest('hex')
 }

@@ -23,6 +23,11 @@ t.test('an alert has one dedup_key, and alert.quiet resolves it', async (t) => {
   t.match(bodyOf('pagerduty', INPUTS.test), { event_action: 'trigger', dedup_key: EVENT_ID }, 'a test opens its own')
   t.match(bodyOf('pagerduty', INPUTS.failing), { event_action: 'trigger', dedup_key: 'wh_1' })
   t.match(bodyOf('pagerduty', INPUTS.recovered), { event_action: 'resolve', dedup_key: 'wh_1' })
+  t.match(
+    bodyOf('pagerduty', INPUTS.dead),
+    { event_action: 'trigger', dedup_key: 'wh_1:dead' },
+    'which no recovery resolves',
+  )
   const long = bodyOf('pagerduty', alertInput({ id: '\u{1f600}'.repeat(200) }))
   t.match(long.dedup_key, /^[0-9a-f]{64}$/, 'an id that is too long is hashed')
 })
