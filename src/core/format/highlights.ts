@@ -123,7 +123,7 @@ function ofAlert(alert: JsonObject & { id: string }, { event, body }: Source): U
 
 /** Any other SNS message, or a notice about a webhook. */
 function ofNotice({ event, body }: Source): Unlabelled {
-  const { relay: _relay, message, subject, webhook, ...others } = body
+  const { relay, message, subject, webhook, ...others } = body
   const content = message ?? webhook ?? others
   const text = isJsonObject(content) ? '' : manyLines(display(content))
   const title = textOf(subject) || event.webhookId || oneLine(text.split('\n', 1)[0]!)
@@ -131,6 +131,7 @@ function ofNotice({ event, body }: Source): Unlabelled {
     title: fit(title, MAX_TITLE) || 'without a subject',
     severity: undefined,
     facts: factsOf([
+      ['Unread', isJsonObject(relay) ? textOf(relay.unread) : ''],
       ['Topic', event.topicArn ?? ''],
       ['Event', event.id],
     ]),
