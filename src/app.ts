@@ -9,6 +9,7 @@ import { randomUUID } from 'node:crypto'
 import type { FastifyInstance } from 'fastify'
 import type { Logger } from 'pino'
 import { createAccess } from './core/access/access.js'
+import { UNREAD_REASONS } from './core/alert/change.js'
 import { createAttempt } from './core/delivery/attempt.js'
 import { readBacklog } from './core/delivery/backlog.js'
 import { createAuthorizer } from './core/delivery/authorization.js'
@@ -96,6 +97,7 @@ async function compose(config: Config, log: Logger, closers: Closer[], close: Cl
   const sns = createSnsClient()
   closers.push(async () => sns.close())
   const metrics = createMetrics(() => readBacklog(database, queues, new Date()))
+  for (const reason of UNREAD_REASONS) metrics.countUnread(reason, 0) // so that increase() sees the first one
   const renderer = createRenderer()
   closers.push(async () => renderer.close())
   const deliver = createDeliver({

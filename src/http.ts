@@ -27,6 +27,7 @@ import { requireKeys } from './routes/access.js'
 import { alertRoutes, type AlertRouteOptions } from './routes/alerts.js'
 import { auditRoutes, type AuditRouteOptions } from './routes/audit.js'
 import { answerOddRequests, answerUnreadable, refuseWhileClosing } from './routes/connection.js'
+import { takeEncodedBodies } from './routes/content-encoding.js'
 import { deliveryRoutes, type DeliveryRouteOptions } from './routes/deliveries.js'
 import { eventRoutes, EventWithBody, type EventRouteOptions } from './routes/events.js'
 import { ApiKeyWithText, keyRoutes, type KeyRouteOptions } from './routes/keys.js'
@@ -194,6 +195,7 @@ async function createBareHttp(
     contentSecurityPolicy: { useDefaults: false, directives: { defaultSrc: ["'none'"], frameAncestors: ["'none'"] } },
   })
   answerOddRequests(http)
+  takeEncodedBodies(http)
   refuseWhileClosing(http)
   refuseUnknownPaths(http)
   await addRoutes(http)

@@ -15,7 +15,7 @@ import { listEvents, summaryOf } from '../core/event/event-list.js'
 import { findEvent } from '../core/event/event-store.js'
 import type { Database } from '../core/platform/database.js'
 import { Refusal } from '../core/platform/errors.js'
-import { parseJson, stringifyJson, type Json } from '../core/platform/json.js'
+import { parseStoredJson, stringifyJson, type Json } from '../core/platform/json.js'
 import { PageOf, PageQuery } from '../core/platform/page.js'
 import { refTo } from '../core/platform/schema.js'
 import type { Queues } from '../core/platform/queues.js'
@@ -109,7 +109,7 @@ export const eventRoutes: FastifyPluginAsyncTypebox<EventRouteOptions> = async (
     async ({ params }) => {
       const event = found(await findEvent(database, params.id), 'event')
       const { body } = await loadContent(database, event)
-      return { ...summaryOf(event), body, payload: parseJson(event.payload) }
+      return { ...summaryOf(event), body, payload: parseStoredJson(event.payload) }
     },
   )
 

@@ -41,8 +41,8 @@ const MEANINGS = {
   403: 'The key does not have the scope that this needs.',
   404: 'There is nothing of this id.',
   409: 'This cannot be done as things are; `detail` says what stands in the way.',
-  413: 'The body is larger than this takes.',
-  415: 'The body is not sent as application/json.',
+  413: 'The body is larger than this takes, inflated if it was sent so.',
+  415: 'The body is not sent as application/json, or in another Content-Encoding than gzip and br.',
   422: 'The Idempotency-Key was used with another body.',
   503: 'This could not be decided now: try again.',
 }

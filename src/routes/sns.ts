@@ -7,6 +7,7 @@
  */
 import type { FastifyBaseLogger, FastifyInstance, FastifyRequest } from 'fastify'
 import { Type, type Static } from 'typebox'
+import type { Unread } from '../core/alert/change.js'
 import type { Accept } from '../core/event/accept.js'
 import { withDeadline } from '../core/platform/deadline.js'
 import { Refusal } from '../core/platform/errors.js'
@@ -34,10 +35,11 @@ const Receipt = Type.Object({
   event_id: Type.Optional(Type.String()),
 })
 
-/** The result of handling a message: the answer, and the other fields of its log line. */
+/** The result of handling a message: the answer, the other fields of its log line, and why it is no alert change. */
 interface Handled {
   receipt: Static<typeof Receipt>
   log: Record<string, unknown>
+  unread?: Unread | undefined
 }
 
 export async function snsRoutes(http: FastifyInstance, options: SnsRouteOptions): Promise<void> {
@@ -68,19 +70,23 @@ export async function snsRoutes(http: FastifyInstance, options: SnsRouteOptions)
           403: problemResponse(
             'The topic, the certificate, the signature or the age is not allowed: it can never be taken.',
           ),
+          415: problemResponse('The Content-Encoding is not one of gzip and br.'),
           ...problemResponses(413, 503),
         },
       },
     },
     async (request) => {
       const work = receive(request, options).catch(undecidedUnlessRefused)
-      const { receipt, log } = await withDeadline(work, DEADLINE_MS, 'taking the message').catch((error: unknown) => {
-        logRefused(request, error)
-        options.metrics.countMessage(error instanceof Refusal ? error.code : 'internal_error')
-        throw error
-      })
+      const { receipt, log, unread } = await withDeadline(work, DEADLINE_MS, 'taking the message').catch(
+        (error: unknown) => {
+          logRefused(request, error)
+          options.metrics.countMessage(error instanceof Refusal ? error.code : 'internal_error')
+          throw error
+        },
+      )
       options.metrics.countMessage(receipt.result)
-      request.log.info({ ...receipt, ...log }, 'sns message')
+      if (unread) options.metrics.countUnread(unread.reason)
+      request.log[unread ? 'warn' : 'info']({ ...receipt, ...log, ...(unread ? { unread } : {}) }, 'sns message')
       return receipt
     },
   )
@@ -94,9 +100,10 @@ async function receive(request: FastifyRequest, options: SnsRouteOptions): Promi
   const message = parseSnsMessage(request.body instanceof Buffer ? request.body : Buffer.alloc(0))
   await options.subscriptions.checkTopic(message)
   await options.verifier.verify(message)
-  const { receipt, log } = await handle(message, request.log, options)
+  const { receipt, log, unread } = await handle(message, request.log, options)
   const { Type: snsType, MessageId: messageId, TopicArn: topicArn, Timestamp: sentAt } = message
-  return { receipt, log: { sns_type: snsType, message_id: messageId, topic_arn: topicArn, sent_at: sentAt, ...log } }
+  const origin = { sns_type: snsType, message_id: messageId, topic_arn: topicArn, sent_at: sentAt }
+  return { receipt, log: { ...origin, ...log }, unread }
 }
 
 /** Handles a verified message by its type. */
@@ -112,10 +119,10 @@ async function handle(
       await subscriptions.end(message, requestLog)
       return { receipt: { result: 'unsubscribed' }, log: {} }
     case 'Notification': {
-      const { result, event, newValues } = await accept({
+      const { result, event, newValues, unread } = await accept({
         messageId: message.MessageId,
         topicArn: message.TopicArn,
-        subject: message.Subject,
+        subject: message.Subject || undefined,
         message: message.Message,
         sentAt: new Date(message.Timestamp),
       })
@@ -129,6 +136,7 @@ async function handle(
           new_values: newValues,
           chars: message.Message.length,
         },
+        unread,
       }
     }
   }

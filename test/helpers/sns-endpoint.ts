@@ -11,6 +11,7 @@ import type { Test } from 'tap'
 export interface Published {
   topicArn: string
   message: string
+  subject: string | undefined
   attributes: Record<string, string>
   groupId: string | undefined
 }
@@ -38,6 +39,7 @@ export async function createSnsEndpoint(t: Test) {
     published.push({
       topicArn: form.get('TopicArn')!,
       message: form.get('Message')!,
+      subject: form.get('Subject') ?? undefined,
       attributes,
       groupId: form.get('MessageGroupId') ?? undefined,
     })

@@ -73,12 +73,13 @@ export async function createSnsPublisher(options: PublisherOptions = {}) {
   let origin = `https://sns.${topicArn.split(':')[3]}.amazonaws.com`
   let confirmations = 0
   let certificateFetches = 0
+  let served = certificate
 
   const respond: RequestListener = (request, response) => {
     const url = new URL(request.url ?? '/', 'http://localhost')
     if (url.pathname === certificatePath) {
       certificateFetches++
-      response.end(certificate)
+      response.end(served)
     } else if (url.searchParams.get('Action') === 'ConfirmSubscription') {
       confirmations++
       response.setHeader('content-type', 'text/xml').end(CONFIRMED)
@@ -131,6 +132,10 @@ export async function createSnsPublisher(options: PublisherOptions = {}) {
     },
     get certificateFetches() {
       return certificateFetches
+    },
+    /** Serves another certificate at the same URL, as an emulator does after a restart. */
+    replaceCertificate(pem: string): void {
+      served = pem
     },
     notification(options: MessageOptions = {}): Envelope {
       const subject = options.subject === undefined ? {} : { Subject: options.subject }

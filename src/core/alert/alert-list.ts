@@ -1,6 +1,6 @@
 /** Alerts as the API shows them, read from the database. */
 import type { Queryable } from '../platform/database.js'
-import { numberOf, parseJson, type Json } from '../platform/json.js'
+import { numberOf, parseStoredJson, type Json } from '../platform/json.js'
 import { conditionsOf, placeAfter, queryPage, type Page, type PageRequest } from '../platform/page.js'
 import type { Alert, AlertStatus } from './alert.js'
 
@@ -141,7 +141,7 @@ function valuePlaceOf(cursor: string): [string, string] | undefined {
 function alertValueOf(row: AlertValueRow): AlertValue {
   return {
     path: JSON.parse(row.path) as string[],
-    value: parseJson(row.value),
+    value: parseStoredJson(row.value),
     sequence: Number(row.sequence),
     event_id: row.event_id,
     first_seen_at: row.received_at?.toISOString() ?? null,

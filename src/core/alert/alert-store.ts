@@ -3,7 +3,7 @@
  * event/message-store.ts, in the statement that stores the event.
  */
 import type { Queryable } from '../platform/database.js'
-import { parseJson, type Json } from '../platform/json.js'
+import { parseStoredJson, type Json } from '../platform/json.js'
 import type { ContextValue } from './context.js'
 
 /** The context of an alert as of one change. */
@@ -111,7 +111,7 @@ async function readBroughtBy(
 /** @param rows `[path, value, sequence of the change that brought it]` of each, as JSON; null: there are none */
 function heldValues(rows: string | null): HeldValues {
   const held: HeldValues = { values: [], sequences: [] }
-  for (const [path, value, sequence] of parseJson(rows ?? '[]') as [string[], Json, number][]) {
+  for (const [path, value, sequence] of parseStoredJson(rows ?? '[]') as [string[], Json, number][]) {
     held.values.push({ path, value })
     held.sequences.push(sequence)
   }

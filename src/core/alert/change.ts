@@ -2,8 +2,9 @@
  * An alert change: what Matano publishes when rule matches create or update an alert.
  *
  * Guarantee: a message with the shape of a change is accepted with unknown fields and unexpected values; any other
- * message is relayed as a plain notification and is never an error.
+ * message is relayed as a plain notification and is never an error. One that was nearly a change says why it is none.
  */
+import { isLosslessNumber } from 'lossless-json'
 import { integerOf, isJsonObject, type Json, type JsonObject } from '../platform/json.js'
 import { byIdentity, flattenContext, type ContextValues } from './context.js'
 
@@ -19,21 +20,37 @@ export interface AlertChange {
   values: ContextValues
 }
 
+/** Why a message that was meant as an alert change is none: a code for the metric, and a sentence for people. */
+export interface Unread {
+  reason: UnreadReason
+  detail: string
+}
+
+export const UNREAD_REASONS = [
+  'not_json',
+  'too_deep',
+  'several_changes',
+  'updated_alert',
+  'alert_id',
+  'incoming_rule_matches_context',
+  'context_diff',
+] as const
+export type UnreadReason = (typeof UNREAD_REASONS)[number]
+
 /** Tables by which an alert can be searched; the payload has all of them. */
 const MAX_TABLES = 50
 
-/** An alert id: Matano uses a UUID; other publishers may use any printable text of this length. */
+/** An alert id: Matano uses a UUID; other publishers may use any printable text of this length, or an integer. */
 const ALERT_ID = /^[^\p{Cc}\p{Cs}]{1,200}$/u
 
-/** Reads a message as an alert change; undefined when it is something else. */
-export function parseAlertChange(message: Json): AlertChange | undefined {
-  if (!isJsonObject(message)) return undefined
-  const { updated_alert: alert, incoming_rule_matches_context: incoming, context_diff: diff } = message
+/** Reads a document as an alert change; undefined when it is something else. */
+export function parseAlertChange(document: Json): AlertChange | undefined {
+  const message = changeMessageOf(document)
+  if (!message || unreadOf(message)) return undefined
+  const { updated_alert: alert, incoming_rule_matches_context: incoming } = message
   if (!isJsonObject(alert) || !isJsonObject(incoming)) return undefined
-  if (diff !== undefined && !isJsonObject(diff)) return undefined
-  if (typeof alert.id !== 'string' || !ALERT_ID.test(alert.id)) return undefined
   return {
-    alertId: alert.id,
+    alertId: alertIdOf(alert)!,
     title: textOf(alert.title),
     severity: textOf(alert.severity),
     tables: textsOf(alert.tables).slice(0, MAX_TABLES),
@@ -41,6 +58,59 @@ export function parseAlertChange(message: Json): AlertChange | undefined {
     updateCount: integerOf(alert.update_count),
     values: byIdentity([...flattenContext(contextOf(alert)), ...flattenContext(incoming)]),
   }
+}
+
+/** The message in a document that may be a change: the document, or the only entry of a list; undefined: there is none. */
+export function changeMessageOf(document: Json): JsonObject | undefined {
+  const message = Array.isArray(document) && document.length === 1 ? document[0]! : document
+  return isMeantAsChange(message) ? message : undefined
+}
+
+/** Why a document that was meant as an alert change is none; undefined when it is one, or was not meant as one. */
+export function unreadOf(document: Json): Unread | undefined {
+  if (Array.isArray(document) && document.length > 1 && document.some(isMeantAsChange)) {
+    return { reason: 'several_changes', detail: `it is a list of ${document.length}: send each change by itself` }
+  }
+  const message = changeMessageOf(document)
+  if (!message) return undefined
+  const { updated_alert: alert, incoming_rule_matches_context: incoming, context_diff: diff } = message
+  if (!isJsonObject(alert)) return { reason: 'updated_alert', detail: `updated_alert ${mustBeObject(alert)}` }
+  if (alertIdOf(alert) === undefined) {
+    return {
+      reason: 'alert_id',
+      detail: 'updated_alert.id must be a text of 1 to 200 printable characters, or an integer',
+    }
+  }
+  if (!isJsonObject(incoming)) {
+    return {
+      reason: 'incoming_rule_matches_context',
+      detail: `incoming_rule_matches_context ${mustBeObject(incoming)}`,
+    }
+  }
+  if (diff !== undefined && diff !== null && !isJsonObject(diff)) {
+    return { reason: 'context_diff', detail: `context_diff ${mustBeObject(diff)}` }
+  }
+  return undefined
+}
+
+/** No other message is known to have one of these keys. */
+function isMeantAsChange(message: Json): message is JsonObject {
+  return (
+    isJsonObject(message) &&
+    (Object.hasOwn(message, 'updated_alert') || Object.hasOwn(message, 'incoming_rule_matches_context'))
+  )
+}
+
+/** The id as text: an integer is written with every digit. */
+function alertIdOf({ id }: JsonObject): string | undefined {
+  const text = typeof id === 'number' || isLosslessNumber(id) ? String(id) : id
+  if (typeof text !== 'string' || !ALERT_ID.test(text)) return undefined
+  return typeof id === 'string' || /^-?\d+$/.test(text) ? text : undefined
+}
+
+function mustBeObject(value: Json | undefined): string {
+  if (value === undefined) return 'is missing'
+  return `must be an object, and is ${value === null ? 'null' : Array.isArray(value) ? 'a list' : `a ${typeof value}`}`
 }
 
 function contextOf(alert: JsonObject): JsonObject {

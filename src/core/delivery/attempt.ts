@@ -16,13 +16,15 @@ import { explainFailure, type SuccessCondition } from '../webhook/success.js'
 import { isTopicUrl, type Webhook } from '../webhook/webhook.js'
 import { outcomeOfStatus, type AttemptOutcome } from './policy.js'
 import { signatureHeaders } from './signature.js'
+import { MAX_SUBJECT_LENGTH, snsSubject } from './sns-subject.js'
 
 export interface AttemptInput {
   url: string
   /** The webhook's live secrets (`whsec_...`), one or more. */
   secrets: string[]
   timeoutMs: number
-  event: Pick<StoredEvent, 'id' | 'type' | 'severity' | 'alertId'> & Partial<Pick<StoredEvent, 'traceparent'>>
+  event: Pick<StoredEvent, 'id' | 'type' | 'severity' | 'alertId'> &
+    Partial<Pick<StoredEvent, 'title' | 'subject' | 'traceparent'>>
   /** 1 for the first attempt of a delivery. */
   number: number
   /** True when the event is sent again by a replay or a recovery. */
@@ -66,7 +68,7 @@ export function maxBodyBytes(
   event: AttemptInput['event'],
 ): number {
   if (!isTopicUrl(url)) return own
-  return Math.min(own, SNS_MAX_BYTES - Buffer.byteLength(JSON.stringify(attributesOf(event))))
+  return Math.min(own, SNS_MAX_BYTES - MAX_SUBJECT_LENGTH - Buffer.byteLength(JSON.stringify(attributesOf(event))))
 }
 
 /**
@@ -173,8 +175,8 @@ export function requestHeaders(
 /** Publishes to a topic, with the attributes that SNS filter policies select by. */
 function publish(sns: SnsClient, { url: topicArn, timeoutMs, event, body }: AttemptInput): Promise<HttpOutcome> {
   const { id, alertId } = event
-  const [message, attributes] = [body.text, attributesOf(event)]
-  return sns.publish({ topicArn, message, attributes, groupId: alertId ?? id, deduplicationId: id, timeoutMs })
+  const content = { message: body.text, subject: snsSubject(event), attributes: attributesOf(event) }
+  return sns.publish({ topicArn, ...content, groupId: alertId ?? id, deduplicationId: id, timeoutMs })
 }
 
 function attributesOf({ id, type, severity, alertId }: AttemptInput['event']): Record<string, string> {

@@ -8,8 +8,9 @@
  */
 import { flattenContext, uniqueValues, type ContextValue } from '../alert/context.js'
 import { eventOf, type EventRow } from '../event/event-store.js'
+import { storedChange } from '../event/reading.js'
 import type { Database, Queryable } from '../platform/database.js'
-import { isJsonObject, parseJson } from '../platform/json.js'
+import { isJsonObject } from '../platform/json.js'
 import type { Coalesced } from '../format/body.js'
 import type { HealthState } from '../circuit/health.js'
 import type { Webhook } from '../webhook/webhook.js'
@@ -156,7 +157,6 @@ export async function loadCoalesced(db: Queryable, deliveryId: string): Promise<
 }
 
 function incomingOf(payload: string): ContextValue[] {
-  const message = parseJson(payload)
-  const context = isJsonObject(message) ? message.incoming_rule_matches_context : undefined
+  const context = storedChange(payload)?.incoming_rule_matches_context
   return context !== undefined && isJsonObject(context) ? flattenContext(context) : []
 }

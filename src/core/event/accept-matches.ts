@@ -6,6 +6,7 @@
  */
 import { randomUUID } from 'node:crypto'
 import type { FastifyBaseLogger } from 'fastify'
+import { parseAlertChange } from '../alert/change.js'
 import { reachesThreshold, takeBatch, type EngineStep } from '../alert/engine.js'
 import type { RuleMatch } from '../alert/rule-match.js'
 import { listWaiting, lockWindow, saveStep, windowKey } from '../alert/window-store.js'
@@ -99,6 +100,8 @@ async function applyGroup(tx: Queryable, key: Buffer, group: Group, now: Date): 
 async function storeChange(tx: Queryable, { change, previousSeverity }: EngineStep, now: Date) {
   const message = stringifyJson(change!)
   const incoming = { messageId: null, topicArn: null, subject: undefined, message, sentAt: now, previousSeverity }
-  const { messages } = await storeMessages(tx, [newMessage(incoming, now)])
+  // The change is not read back from its text: whatever the keys of a record are, it is this alert's.
+  const content = { payload: message, change: parseAlertChange(change!), unread: undefined }
+  const { messages } = await storeMessages(tx, [newMessage(incoming, now, content)])
   return messages[0]!.event
 }

@@ -12,9 +12,10 @@ import type { Batch, Queues } from '../platform/queues.js'
 import { labelOf, storable } from '../platform/text.js'
 import { activeTraceparent, inSpan } from '../platform/tracing.js'
 import type { AudienceSource } from './audience.js'
-import { readMessage, type CountEvent, type IncomingMessage, type MessageContent, type StoredEvent } from './event.js'
+import type { CountEvent, IncomingMessage, StoredEvent } from './event.js'
 import { createKnownValues, type KnownValues } from './known-values.js'
 import { addValues, storeMessages, type NewMessage, type StoredMessage } from './message-store.js'
+import { readMessage, type MessageContent } from './reading.js'
 
 export type Accept = (message: IncomingMessage) => Promise<StoredMessage>
 
@@ -67,8 +68,9 @@ async function storeBatch(
     const audience = source?.audience()
     const { messages: stored, registryVersion } = await storeMessages(
       db,
-      messages.map(({ event, change }) => ({
+      messages.map(({ event, change, unread }) => ({
         event,
+        unread,
         change: change && { ...change, values: known.unknown(change.alertId, change.values) },
       })),
       audience,
@@ -100,10 +102,14 @@ function batchesOf(stored: readonly StoredMessage[]): Batch[] {
   return [...sizes].map(([batchId, size]) => ({ batchId, size }))
 }
 
-/** Makes the event of a message. */
-export function newMessage(message: IncomingMessage, receivedAt: Date): NewMessage {
-  const { payload, change } = readMessage(message.message)
-  return { event: newEvent(message, { payload, change }, receivedAt), change }
+/** Makes the event of a message. @param content what was read of it */
+export function newMessage(
+  message: IncomingMessage,
+  receivedAt: Date,
+  content: MessageContent = readMessage(message.message),
+): NewMessage {
+  const { change, unread } = content
+  return { event: newEvent(message, content, receivedAt), change, unread }
 }
 
 function newEvent(message: IncomingMessage, { payload, change }: MessageContent, receivedAt: Date): StoredEvent {

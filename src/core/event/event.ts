@@ -5,9 +5,7 @@
  * message attributes are not signed and are not used.
  */
 import { Type, type Static } from 'typebox'
-import { parseAlertChange, type AlertChange } from '../alert/change.js'
 import { idPattern } from '../platform/id.js'
-import { isJsonObject, parseJson, stringifyJson, type Json } from '../platform/json.js'
 import { nullableText, nullableTime, oneOf, Time } from '../platform/schema.js'
 
 /** Notices about the health of webhooks. */
@@ -99,7 +97,7 @@ export interface StoredEvent {
   updateCount: bigint | null
   /** Bytes of JSON of every value that its alert held by this change; 0 for what is no alert change. */
   heldBytes: number
-  /** One JSON document: see `readMessage`. */
+  /** One JSON document: see `readMessage` (reading.ts). */
   payload: string
   sentAt: Date
   receivedAt: Date
@@ -131,29 +129,5 @@ export function localEvent(
     receivedAt: now,
     dispatchedAt: null,
     ...fields,
-  }
-}
-
-/** A message's content: the document that is stored, and the alert change in it, if it is one. */
-export interface MessageContent {
-  payload: string
-  change: AlertChange | undefined
-}
-
-/**
- * Reads SNS's Message. A JSON object or array is stored byte for byte. Anything else (plain text, a number, JSON that
- * nests too deep) is stored as a JSON string, so that a payload is always one JSON document.
- */
-export function readMessage(message: string): MessageContent {
-  const json = parseOrUndefined(message)
-  if (!isJsonObject(json) && !Array.isArray(json)) return { payload: JSON.stringify(message), change: undefined }
-  return { payload: message.isWellFormed() ? message : stringifyJson(json), change: parseAlertChange(json) }
-}
-
-function parseOrUndefined(text: string): Json | undefined {
-  try {
-    return parseJson(text)
-  } catch {
-    return undefined
   }
 }

@@ -8,7 +8,7 @@
  * stored as undispatched.
  */
 import { keyOfIdentity, type ContextValues } from '../alert/context.js'
-import type { AlertChange } from '../alert/change.js'
+import type { AlertChange, Unread } from '../alert/change.js'
 import type { Queryable } from '../platform/database.js'
 import { stringifyJson } from '../platform/json.js'
 import { labelOf } from '../platform/text.js'
@@ -20,6 +20,8 @@ import { findEventsByMessageId } from './event-store.js'
 export interface NewMessage {
   event: StoredEvent
   change: AlertChange | undefined
+  /** Why it is no change, if it was meant as one. */
+  unread?: Unread
 }
 
 export interface StoredMessage {
@@ -27,6 +29,8 @@ export interface StoredMessage {
   event: StoredEvent
   /** How many values of the change were new to its alert; 0 for an event that is no alert change. */
   newValues: number
+  /** Why it is no change, if it was meant as one and is stored now. */
+  unread?: Unread
 }
 
 export interface StoredBatch {
@@ -96,9 +100,9 @@ interface StoredRow {
   registry_version: bigint
 }
 
-function storedOf({ event: given, change }: NewMessage, batchId: string, row: StoredRow): StoredMessage {
+function storedOf({ event: given, change, unread }: NewMessage, batchId: string, row: StoredRow): StoredMessage {
   const event = { ...given, batchId, dispatchedAt: row.is_waiting ? null : given.receivedAt }
-  if (!change) return { result: 'stored', event, newValues: 0 }
+  if (!change) return { result: 'stored', event, newValues: 0, unread }
   const { sequence, match_count: matchCount, update_count: updateCount, new_values: newValues } = row
   const heldBytes = Number(row.held_bytes ?? 0)
   const type = sequence === 1n ? 'alert.created' : 'alert.updated'

@@ -8,10 +8,11 @@
 import { markQuiet, type QuietAlert } from '../alert/alert-store.js'
 import type { Database, Queryable } from '../platform/database.js'
 import { newId } from '../platform/id.js'
-import { isJsonObject, parseJson, stringifyJson } from '../platform/json.js'
+import { stringifyJson } from '../platform/json.js'
 import { batchOf, type Queues } from '../platform/queues.js'
 import { localEvent, type CountEvent } from './event.js'
 import { findLatestChange, insertEvent } from './event-store.js'
+import { storedChange } from './reading.js'
 
 /**
  * Marks up to `limit` alerts that did not change since `before` as quiet, and stores and queues their events.
@@ -45,8 +46,6 @@ async function storeQuiet(tx: Queryable, alert: QuietAlert, now: Date): Promise<
  * The alert of the latest change with empty contexts; from the row of `alerts` if retention has deleted that change.
  */
 function quietPayload(latest: string | undefined, { id, title, severity }: QuietAlert): string {
-  const change = latest === undefined ? undefined : parseJson(latest)
-  const alert =
-    isJsonObject(change) && isJsonObject(change.updated_alert) ? change.updated_alert : { id, title, severity }
+  const alert = (latest === undefined ? undefined : storedChange(latest)?.updated_alert) ?? { id, title, severity }
   return stringifyJson({ updated_alert: alert, incoming_rule_matches_context: {}, context_diff: {} })
 }

@@ -19,6 +19,7 @@ const origin = {
     description: 'The same as the webhook-id header: process each id once.',
   }),
   topic_arn: nullableText('The SNS topic it came from; null for an event that the relay made.'),
+  subject: Type.Optional(Type.String({ description: "SNS's Subject, if it has one." })),
   received_at: Time,
 }
 
@@ -107,10 +108,18 @@ export type TestChange = Static<typeof TestChange>
 /** An SNS message that is not an alert change. */
 export const SnsNotification = Type.Object({
   message: Type.Unknown({
-    description: "SNS's Message: as JSON when it is an object or an array, otherwise as a string.",
+    description:
+      "SNS's Message: as JSON when it holds an object or an array, otherwise as a string. NaN and Infinity are the strings " +
+      '"NaN" and "Infinity".',
   }),
   subject: nullableText("SNS's Subject."),
-  relay: Type.Object({ ...origin, type: oneOf(['sns.notification']) }),
+  relay: Type.Object({
+    ...origin,
+    type: oneOf(['sns.notification']),
+    unread: Type.Optional(
+      Type.String({ description: 'Why it is no alert change, where it was plainly meant as one: a sentence.' }),
+    ),
+  }),
 })
 export type SnsNotification = Static<typeof SnsNotification>
 

@@ -7,8 +7,17 @@
 import { LosslessNumber } from 'lossless-json'
 import type { AlertMemory } from '../alert/alert-store.js'
 import { buildContext, flattenContext, uniqueValues, type ContextValue } from '../alert/context.js'
+import { changeMessageOf } from '../alert/change.js'
 import { DEAD_NOTICE_TYPE, TEST_EVENT_TYPE, type StoredEvent } from '../event/event.js'
-import { integerOf, isJsonObject, parseJson, stringifyJson, type Json, type JsonObject } from '../platform/json.js'
+import { readPayload } from '../event/reading.js'
+import {
+  integerOf,
+  isJsonObject,
+  parseStoredJson,
+  stringifyJson,
+  type Json,
+  type JsonObject,
+} from '../platform/json.js'
 import type { Indicator } from '../indicator/once.js'
 
 /** What the bodies of an event in all formats are made of. */
@@ -38,21 +47,24 @@ export interface Coalesced {
  *   not an alert change
  */
 export function formatEvent(event: StoredEvent, memory: AlertMemory | undefined, coalesced?: Coalesced): EventContent {
-  const payload = parseJson(event.payload)
-  if (event.type === TEST_EVENT_TYPE) memory ??= exampleMemory(payload)
-  if (event.type === DEAD_NOTICE_TYPE && isJsonObject(payload)) {
-    return { carried: [], body: { ...payload, relay: relayOf(event) } }
+  if (event.webhookId !== null) {
+    const notice = parseStoredJson(event.payload)
+    const isWhole = event.type === DEAD_NOTICE_TYPE && isJsonObject(notice)
+    return { carried: [], body: { ...(isWhole ? notice : { webhook: notice }), relay: relayOf(event) } }
   }
-  if (event.webhookId !== null) return { carried: [], body: { webhook: payload, relay: relayOf(event) } }
-  if (!memory || !isJsonObject(payload) || !isJsonObject(payload.updated_alert)) {
-    return { carried: [], body: { message: payload, subject: event.subject, relay: relayOf(event) } }
+  const { document, unread } = readPayload(event.payload)
+  if (event.type === TEST_EVENT_TYPE) memory ??= exampleMemory(document)
+  const message = memory && changeMessageOf(document)
+  if (!memory || !message || !isJsonObject(message.updated_alert)) {
+    const relay = { ...relayOf(event), ...(unread ? { unread: `No alert change: ${unread.detail}.` } : {}) }
+    return { carried: [], body: { message: document, subject: event.subject, relay } }
   }
-  const { indicators: _upstream, ...rest } = payload
-  const incoming = incomingOf(payload, coalesced)
-  const upstream: JsonObject = event.topicArn === null ? {} : { upstream_context_diff: payload.context_diff ?? null }
+  const { indicators: _upstream, ...rest } = message
+  const incoming = incomingOf(message, coalesced)
+  const upstream: JsonObject = event.topicArn === null ? {} : { upstream_context_diff: message.context_diff ?? null }
   const body: JsonObject = {
     ...rest,
-    updated_alert: updatedAlert(payload.updated_alert, event, memory),
+    updated_alert: updatedAlert(message.updated_alert, event, memory),
     incoming_rule_matches_context: incoming,
     context_diff: buildContext(memory.diff),
     relay: { ...relayOf(event), ...coalescedOf(event, coalesced), ...upstream },
@@ -110,10 +122,10 @@ function scalarsOf(object: JsonObject): JsonObject {
 }
 
 /** A test event has no stored alert: its payload is the memory. */
-function exampleMemory(payload: Json): AlertMemory | undefined {
-  if (!isJsonObject(payload) || !isJsonObject(payload.updated_alert)) return undefined
-  const { context } = payload.updated_alert
-  const diff = payload.context_diff
+function exampleMemory(message: Json): AlertMemory | undefined {
+  if (!isJsonObject(message) || !isJsonObject(message.updated_alert)) return undefined
+  const { context } = message.updated_alert
+  const diff = message.context_diff
   return {
     accumulated: isJsonObject(context) ? flattenContext(context) : [],
     diff: isJsonObject(diff) ? flattenContext(diff) : [],
@@ -123,14 +135,16 @@ function exampleMemory(payload: Json): AlertMemory | undefined {
 function updatedAlert(alert: JsonObject, event: StoredEvent, memory: AlertMemory): JsonObject {
   return {
     ...alert,
+    // a publisher may write it as an integer
+    ...(typeof alert.id === 'string' ? {} : { id: event.alertId }),
     context: buildContext(memory.accumulated ?? []),
     ...highestCount('match_count', alert, event.matchCount),
     ...highestCount('update_count', alert, event.updateCount),
   }
 }
 
-function incomingOf(payload: JsonObject, coalesced: Coalesced | undefined): Json {
-  const { incoming_rule_matches_context: own = {} } = payload
+function incomingOf(message: JsonObject, coalesced: Coalesced | undefined): Json {
+  const { incoming_rule_matches_context: own = {} } = message
   if (!coalesced) return own
   return buildContext(uniqueValues([...coalesced.incoming, ...(isJsonObject(own) ? flattenContext(own) : [])]))
 }
@@ -161,6 +175,7 @@ function relayOf(event: StoredEvent): Record<string, Json> {
     ...(event.sequence === null ? {} : { sequence: Number(event.sequence) }),
     ...(event.previousSeverity === null ? {} : { previous_severity: event.previousSeverity }),
     topic_arn: event.topicArn,
+    ...(event.subject === null ? {} : { subject: event.subject }),
     received_at: event.receivedAt.toISOString(),
   }
 }

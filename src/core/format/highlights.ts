@@ -124,7 +124,7 @@ function ofAlert(alert: JsonObject & { id: string }, { event, body }: Source): U
 
 /** Any other SNS message, or a notice about a webhook. */
 function ofNotice({ event, body }: Source): Unlabelled {
-  const { relay: _relay, message, subject, webhook, deliveries, ...others } = body
+  const { relay, message, subject, webhook, deliveries, ...others } = body
   const content = message ?? (isJsonObject(webhook) ? { ...deadOf(deliveries), ...webhook } : others)
   const text = isJsonObject(content) ? '' : manyLines(display(content))
   const name = isJsonObject(webhook) ? textOf(webhook.name) : ''
@@ -133,6 +133,7 @@ function ofNotice({ event, body }: Source): Unlabelled {
     title: fit(title, MAX_TITLE) || 'without a subject',
     severity: undefined,
     facts: factsOf([
+      ['Unread', isJsonObject(relay) ? textOf(relay.unread) : ''],
       ['Topic', event.topicArn ?? ''],
       ['Event', event.id],
     ]),

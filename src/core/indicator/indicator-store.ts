@@ -6,7 +6,7 @@
  */
 import { contextKey, type ContextValue } from '../alert/context.js'
 import type { Queryable } from '../platform/database.js'
-import { parseJson, stringifyJson } from '../platform/json.js'
+import { parseStoredJson, stringifyJson } from '../platform/json.js'
 import { expiryOf, type Indicator, type Once } from './once.js'
 
 interface IndicatorRow {
@@ -81,5 +81,5 @@ function indicatorsOf(rows: readonly IndicatorRow[]): Indicator[] {
   const order = (row: IndicatorRow) => `${row.path}\n${row.value}`
   return [...rows]
     .sort((a, b) => (order(a) < order(b) ? -1 : 1))
-    .map(({ path, value }) => ({ path, value: parseJson(value) }))
+    .map(({ path, value }) => ({ path, value: parseStoredJson(value) }))
 }

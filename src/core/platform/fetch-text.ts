@@ -1,5 +1,6 @@
 /** Fetches short texts from URLs that the caller has checked: certificates and subscription confirmations. */
 import { Agent, request } from 'undici'
+import { lookupWithLocalStack } from './localstack.js'
 
 export interface FetchedText {
   status: number
@@ -7,7 +8,7 @@ export interface FetchedText {
 }
 
 /** A few connections are enough: certificates are fetched seldom and from few hosts. */
-const agent = new Agent({ connections: 4, connect: { timeout: 3000 } })
+const agent = new Agent({ connections: 4, connect: { timeout: 3000, lookup: lookupWithLocalStack } })
 
 /**
  * Sends a GET. Redirects are not followed, and proxy variables are not read.

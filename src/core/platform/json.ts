@@ -13,7 +13,7 @@ export interface JsonObject {
   [key: string]: Json
 }
 
-/** The deepest nesting that is accepted; a Matano context has fewer than ten levels. */
+/** The deepest nesting that is accepted from outside; a Matano context has fewer than ten levels. */
 export const MAX_DEPTH = 128
 
 /** A double represents every number of up to fifteen digits exactly (IEEE 754). */
@@ -32,19 +32,30 @@ const E = 0x45
 /** The bit in which a lower-case ASCII letter differs from its capital. */
 const LOWER_CASE_BIT = 0x20
 
+/** A text that nests deeper than is accepted. */
+export class TooDeepError extends SyntaxError {}
+
 /**
  * Parses a JSON text (RFC 8259). A number that a double cannot represent exactly becomes a `LosslessNumber`. The last
  * value of a repeated key counts, as in `JSON.parse`.
- * @throws SyntaxError when the text is not JSON or nests deeper than `MAX_DEPTH`
+ * @throws SyntaxError when the text is not JSON; TooDeepError when it nests deeper than `maxDepth`
  */
-export function parseJson(text: string): Json {
+export function parseJson(text: string, maxDepth = MAX_DEPTH): Json {
   // Most values of a context are strings, which need no scan.
   if (text.charCodeAt(0) === QUOTE) return JSON.parse(text) as string
   const { depth, hasLongNumber } = scan(text)
-  if (depth > MAX_DEPTH) throw new SyntaxError(`JSON nested deeper than ${MAX_DEPTH} levels`)
+  if (depth > maxDepth) throw new TooDeepError(`JSON nested deeper than ${maxDepth} levels`)
   // JSON.parse is many times faster than lossless-json, and exact where every number is short.
   if (!hasLongNumber) return JSON.parse(text) as Json
   return parse(text, undefined, { parseNumber, onDuplicateKey: ({ newValue }) => newValue }) as Json
+}
+
+/**
+ * Parses JSON that the relay itself stored. It may nest deeper than what it was made from: in a context that is built from
+ * several, a path may lead through a list at each of its keys.
+ */
+export function parseStoredJson(text: string): Json {
+  return parseJson(text, 3 * MAX_DEPTH)
 }
 
 /** What JSON.stringify writes for a `LosslessNumber`. */
@@ -112,7 +123,7 @@ function scan(text: string): { depth: number; hasLongNumber: boolean } {
 /**
  * @returns the index of the closing quote of the string that begins at `start`; the text's length when there is none
  */
-function endOfString(text: string, start: number): number {
+export function endOfString(text: string, start: number): number {
   for (let end = start; ;) {
     end = text.indexOf('"', end + 1)
     if (end === -1) return text.length

@@ -51,6 +51,12 @@ export function createMetrics(readBacklog: () => Promise<Backlog>) {
     labelNames: ['result'],
     registers,
   })
+  const unread = new Counter({
+    name: 'alert_relay_unread_messages_total',
+    help: 'Messages that were meant as an alert change and are none, by reason.',
+    labelNames: ['reason'],
+    registers,
+  })
   const attempts = new Counter({
     name: 'alert_relay_attempts_total',
     help: 'Delivery attempts, by outcome.',
@@ -138,6 +144,7 @@ export function createMetrics(readBacklog: () => Promise<Backlog>) {
 
   return {
     countMessage: (result: string) => messages.inc({ result }),
+    countUnread: (reason: string, by = 1) => unread.inc({ reason }, by),
     countAttempt(outcome: string, durationMs: number, webhook: MeasuredWebhook) {
       attempts.inc({ outcome })
       attemptSeconds.observe(durationMs / 1000)

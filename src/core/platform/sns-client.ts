@@ -13,6 +13,8 @@ import { storable } from './text.js'
 export interface Publication {
   topicArn: string
   message: string
+  /** Printable ASCII of at most 99 characters that begins with a letter, a number or punctuation. */
+  subject: string
   /** String attributes, by name. */
   attributes: Record<string, string>
   /** Used for FIFO topics alone (MessageGroupId and MessageDeduplicationId). */
@@ -46,10 +48,11 @@ export function createSnsClient(): SnsClient {
 }
 
 async function send(client: SNSClient, publication: Publication) {
-  const { topicArn, message, attributes, groupId, deduplicationId, timeoutMs } = publication
+  const { topicArn, message, subject, attributes, groupId, deduplicationId, timeoutMs } = publication
   const command = new PublishCommand({
     TopicArn: topicArn,
     Message: message,
+    Subject: subject,
     MessageAttributes: Object.fromEntries(
       Object.entries(attributes).map(([name, value]) => [name, { DataType: 'String', StringValue: value }]),
     ),

@@ -8,6 +8,7 @@ import { Type, type Static, type TObject } from 'typebox'
 import { Compile } from 'typebox/compile'
 import { parseTopicArn } from '../event/topic-pattern.js'
 import { Refusal, type FieldError } from '../platform/errors.js'
+import { utf8Text } from '../platform/text.js'
 
 /** Bounded by the size of the body alone. */
 const Text = Type.String()
@@ -69,8 +70,6 @@ const SIGNED_IN_CONFIRMATION = [
   'Type',
 ] as const
 
-const utf8 = new TextDecoder('utf-8', { fatal: true })
-
 /**
  * Parses the body of a POST.
  * @throws Refusal 'malformed_message' that names each wrong field
@@ -89,6 +88,16 @@ export function parseSnsMessage(body: Uint8Array): SnsMessage {
   return fields as unknown as SnsMessage
 }
 
+/**
+ * The texts of which one is signed. An empty Subject, which SNS does not send, may or may not be signed: goaws sends it
+ * with what has no Subject. It says the same either way.
+ */
+export function textsToSign(message: SnsMessage): string[] {
+  const text = stringToSign(message)
+  if (message.Type !== 'Notification' || message.Subject !== '') return [text]
+  return [text, stringToSign({ ...message, Subject: undefined })]
+}
+
 /** The text that SNS signs: `Key\nValue\n` for each signed field that is present. */
 export function stringToSign(message: SnsMessage): string {
   const fields: Record<string, string | undefined> = { ...message }
@@ -103,7 +112,7 @@ function shapeOf(schema: TObject): Shape {
 function parseEnvelope(body: Uint8Array): Record<string, unknown> {
   let envelope: unknown
   try {
-    envelope = JSON.parse(utf8.decode(body))
+    envelope = JSON.parse(utf8Text(body))
   } catch (error) {
     throw new Refusal('malformed_message', 'The body is not JSON in UTF-8: SNS posts one JSON object.', {
       cause: error,

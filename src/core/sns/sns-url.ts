@@ -6,6 +6,7 @@
  */
 import { parseTopicArn } from '../event/topic-pattern.js'
 import { Refusal, type RefusalCode } from '../platform/errors.js'
+import { LOCALSTACK_HOST } from '../platform/localstack.js'
 
 /** The DNS suffix of each AWS partition (AWS, "AWS service endpoints"; botocore's partitions). */
 const SUFFIX_OF: ReadonlyMap<string, string> = new Map([
@@ -19,17 +20,23 @@ const SUFFIX_OF: ReadonlyMap<string, string> = new Map([
   ['aws-eusc', 'amazonaws.eu'],
 ])
 
+/** Characters of a foreign origin in a refusal. */
+const MAX_SEEN = 200
 const CERTIFICATE_PATH = /^\/SimpleNotificationService-[0-9a-f]{32}\.pem$/
 const CONFIRM_PARAMETERS = new Set(['Action', 'TopicArn', 'Token', 'Version'])
+
+/** The names of this machine. */
+const LOOPBACK_NAMES = new Set(['localhost', '127.0.0.1', '[::1]', LOCALSTACK_HOST])
 
 /**
  * Checks a SigningCertURL.
  * @param emulatorOrigin one more trusted origin, on which any path is accepted
+ * @returns the URL to fetch, on `emulatorOrigin` where it is the emulator's
  * @throws Refusal 'certificate_not_trusted'
  */
 export function checkCertificateUrl(text: string, topicArn: string, emulatorOrigin: string | undefined): URL {
   const refuse = refusal('certificate_not_trusted', 'SigningCertURL')
-  const url = parseUrl(text, refuse)
+  const url = onEmulator(parseUrl(text, refuse), emulatorOrigin)
   if (url.origin === emulatorOrigin) return url
   checkHost(url, topicArn, refuse)
   if (!CERTIFICATE_PATH.test(url.pathname) || url.search !== '') throw refuse('is not where SNS keeps certificates')
@@ -38,11 +45,12 @@ export function checkCertificateUrl(text: string, topicArn: string, emulatorOrig
 
 /**
  * Checks that a SubscribeURL is a ConfirmSubscription of this topic and nothing else.
+ * @returns the URL to fetch, on `emulatorOrigin` where it is the emulator's
  * @throws Refusal 'subscribe_url_not_trusted'
  */
 export function checkSubscribeUrl(text: string, topicArn: string, emulatorOrigin: string | undefined): URL {
   const refuse = refusal('subscribe_url_not_trusted', 'SubscribeURL')
-  const url = parseUrl(text, refuse)
+  const url = onEmulator(parseUrl(text, refuse), emulatorOrigin)
   if (url.origin !== emulatorOrigin) {
     checkHost(url, topicArn, refuse)
     if (url.pathname !== '/') throw refuse('has a path, which SNS does not use')
@@ -81,12 +89,29 @@ function parseUrl(text: string, refuse: Refuse): URL {
   return url
 }
 
+/** The same URL on `emulatorOrigin`, if it is of the emulator by another name: nothing but that origin is connected to. */
+function onEmulator(url: URL, emulatorOrigin: string | undefined): URL {
+  if (emulatorOrigin === undefined || !isEmulator(url, new URL(emulatorOrigin))) return url
+  const own = new URL(emulatorOrigin)
+  own.pathname = url.pathname
+  own.search = url.search
+  return own
+}
+
+/** LocalStack does not know under which port or name a container publishes it. */
+function isEmulator(url: URL, emulator: URL): boolean {
+  if (url.hostname === LOCALSTACK_HOST) return true
+  const isSameServer = url.protocol === emulator.protocol && url.port === emulator.port
+  return isSameServer && LOOPBACK_NAMES.has(url.hostname) && LOOPBACK_NAMES.has(emulator.hostname)
+}
+
 function checkHost(url: URL, topicArn: string, refuse: Refuse): void {
+  const seen = `it is on ${url.origin.slice(0, MAX_SEEN)}; if that is an emulator, set SNS_EMULATOR to it`
   const endpoint = endpointOf(topicArn)
-  if (!endpoint) throw refuse('belongs to a topic outside the partitions of AWS')
+  if (!endpoint) throw refuse(`belongs to a topic outside the partitions of AWS: ${seen}`)
   const host = `sns.${endpoint.region}.${endpoint.suffix}`
-  if (url.protocol !== 'https:') throw refuse('is not https')
-  if (url.host !== host) throw refuse(`is not on ${host}, the host of the topic's region`)
+  if (url.protocol !== 'https:') throw refuse(`is not https: ${seen}`)
+  if (url.host !== host) throw refuse(`is not on ${host}, the host of the topic's region: ${seen}`)
 }
 
 /** The region and DNS suffix of a topic; undefined when the text is not a topic ARN of a known partition. */

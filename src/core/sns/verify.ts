@@ -4,10 +4,10 @@
  * Guarantee: when `verify` returns, every signed field is as SNS sent it, and its Timestamp is within the allowed
  * window. Cheap checks come first; no URL is fetched before it is checked.
  */
-import { verify as verifySignature } from 'node:crypto'
+import { verify as verifySignature, type KeyObject } from 'node:crypto'
 import { Refusal } from '../platform/errors.js'
 import type { CertificateStore } from './certificate.js'
-import { stringToSign, type SnsMessage } from './message.js'
+import { textsToSign, type SnsMessage } from './message.js'
 import { checkSubscribeUrl } from './sns-url.js'
 
 export interface Verifier {
@@ -38,14 +38,20 @@ export function createVerifier({ certificates, maxAgeS, emulatorOrigin, now = Da
       checkAge(message, maxAgeS, now())
       if (message.Type !== 'Notification') checkSubscribeUrl(message.SubscribeURL, message.TopicArn, emulatorOrigin)
       const key = await certificates.publicKeyFor(message.SigningCertURL, message.TopicArn)
-      const text = Buffer.from(stringToSign(message), 'utf8')
-      const signature = Buffer.from(message.Signature, 'base64')
-      if (verifySignature(DIGEST_OF[message.SignatureVersion], text, key, signature)) return
+      if (isSignedBy(key, message)) return
+      const newer = await certificates.newerKeyFor(message.SigningCertURL, message.TopicArn, key)
+      if (newer && isSignedBy(newer, message)) return
       throw new Refusal('signature_mismatch', 'The signature is not of this message.', {
         errors: [{ path: '/Signature', detail: 'does not match' }],
       })
     },
   }
+}
+
+function isSignedBy(key: KeyObject, message: SnsMessage): boolean {
+  const digest = DIGEST_OF[message.SignatureVersion]
+  const signature = Buffer.from(message.Signature, 'base64')
+  return textsToSign(message).some((text) => verifySignature(digest, Buffer.from(text, 'utf8'), key, signature))
 }
 
 function checkAge({ Timestamp: timestamp }: SnsMessage, maxAgeS: number, now: number): void {

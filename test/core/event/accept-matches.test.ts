@@ -4,7 +4,7 @@ import { createAcceptMatches } from '../../../src/core/event/accept-matches.js'
 import { findEvent } from '../../../src/core/event/event-store.js'
 import { loadContent } from '../../../src/core/delivery/content.js'
 import { createLogger } from '../../../src/core/platform/logger.js'
-import { stringifyJson, type JsonObject } from '../../../src/core/platform/json.js'
+import { isJsonObject, stringifyJson, type Json, type JsonObject } from '../../../src/core/platform/json.js'
 import type { Batch } from '../../../src/core/platform/queues.js'
 import { borrowTestDatabase } from '../../helpers/backends.js'
 import { ruleMatch as match } from '../../helpers/rule-match.js'
@@ -21,7 +21,10 @@ async function engine(t: Test) {
     acceptMatches(matches, { idempotencyKey, log: createLogger('silent') })
   const bodyOf = async (eventId: string | null) => {
     const { body } = await loadContent(database, (await findEvent(database, eventId!))!)
-    return JSON.parse(stringifyJson(body)) as { context_diff: JsonObject; relay: JsonObject; updated_alert: JsonObject }
+    return JSON.parse(stringifyJson(body)) as Record<
+      'context_diff' | 'incoming_rule_matches_context' | 'relay' | 'updated_alert',
+      JsonObject
+    >
   }
   return { database, queued, clock, accept, bodyOf }
 }
@@ -122,3 +125,44 @@ t.test(
     t.match(await accept([match({ a: 2 })], 'key-2'), [{ match_count: 2 }])
   },
 )
+
+t.test('a key of any shape is data, and never makes its batch something else', async (t) => {
+  const { accept, bodyOf } = await engine(t)
+  const nested = (depth: number): Json => (depth === 0 ? 'deep' : { k: nested(depth - 1) })
+  const dotted = (parts: number) => Array.from({ length: parts }, (_, i) => `p${i}`).join('.')
+  // each key is a path that goes on from the one before it, so that a list is at every level
+  const staircase = Object.fromEntries(
+    Array.from({ length: 100 }, (_, i) => [
+      Array(i + 1)
+        .fill('s')
+        .join('.'),
+      i,
+    ]),
+  )
+  const nestedStaircase = Array.from({ length: 100 }, (_, i) => match({ t: nested(i) as JsonObject }))
+  for (const [name, context, path] of [
+    ['130 dotted parts', { [dotted(130)]: 'v' }, [dotted(130)]],
+    ['100,000 dotted parts', { [dotted(100_000)]: 'v' }, [dotted(100_000)]],
+    ['124 dotted parts', { [dotted(124)]: 'v' }, dotted(124).split('.')],
+    ['parts that together are too deep', { [dotted(70)]: { [dotted(70)]: 'v' } }, [dotted(70), dotted(70)]],
+    ['a deep value below a dotted key', { [dotted(20)]: [nested(120)] }, [dotted(20)]],
+    ['a staircase', staircase, ['s']],
+    ['prototypes', { __proto__x: 1, constructor: 'v', 'a.__proto__.b': 'v' }, ['constructor']],
+    ['empty parts', { '..': 'v', '': 'v', 'a.': 'v' }, ['..']],
+  ] as [string, JsonObject, string[]][]) {
+    const batch = [match({ normal: name }, { rule: name }), match(context, { rule: name })]
+    const [alert] = await accept(batch)
+    t.match(alert, { matches: 2, type: 'alert.created', alert_id: String }, name)
+    const body = await bodyOf(alert!.event_id)
+    t.same(body.context_diff.normal, [name], name)
+    t.same(body.updated_alert, { ...body.updated_alert, id: alert!.alert_id, match_count: 2 }, name)
+    const found = path.reduce<Json | undefined>(
+      (node, key) => (isJsonObject(node) ? node[key] : undefined),
+      body.context_diff,
+    )
+    t.ok(Array.isArray(found), `${name}: its value is there`)
+    t.same(body.context_diff, body.incoming_rule_matches_context, name)
+  }
+  const [alert] = await accept(nestedStaircase)
+  t.match(await bodyOf(alert!.event_id), { relay: { type: 'alert.created' }, context_diff: { t: [] } })
+})

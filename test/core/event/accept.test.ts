@@ -206,8 +206,8 @@ t.test('a message that is no alert change is a notification', async (t) => {
       '{"detail-type":"GuardDuty Finding","n":12345678901234567890}',
     ],
     [
-      '{"updated_alert":{"id":7},"incoming_rule_matches_context":{}}',
-      '{"updated_alert":{"id":7},"incoming_rule_matches_context":{}}',
+      '{"updated_alert":{"id":1.5},"incoming_rule_matches_context":{}}',
+      '{"updated_alert":{"id":1.5},"incoming_rule_matches_context":{}}',
     ],
     ['[]', '[]'],
     [nested, JSON.stringify(nested)],

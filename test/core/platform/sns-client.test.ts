@@ -37,6 +37,7 @@ t.test('a change is published with the attributes that subscribers filter by', a
     {
       topicArn,
       message: '{"a":"Zoë"}',
+      subject: '[high] alert.created',
       attributes: { event_id: 'evt_1', type: 'alert.created', severity: 'high', alert_id: 'alert-1' },
       groupId: undefined,
     },

@@ -49,33 +49,77 @@ t.test('a certificate must be issued to SNS, be valid now, and have a strong RSA
   await t.resolves(verifierWith(alternative.certificate).verify(alternative.notification()), 'an alternative name')
 })
 
-t.test('the certificate of an emulator may have any name, and must be valid now', async (t) => {
+t.test('the certificate of an emulator may have any name and any dates', async (t) => {
   const { emulator, verify } = await verifierOfEmulator(t, { commonName: 'LocalStack' })
   await t.resolves(verify(emulator.notification()))
-  const expired = await verifierOfEmulator(t, { notBefore: new Date(0), notAfter: new Date(86_400_000) })
-  await t.rejects(expired.verify(expired.emulator.notification()), { code: 'certificate_not_trusted', status: 403 })
+  const goaws = await verifierOfEmulator(t, { notBefore: new Date(0), notAfter: new Date(5000) })
+  await t.resolves(goaws.verify(goaws.emulator.notification()), 'one that lived for five seconds')
+})
+
+t.test(
+  'an emulator that starts anew has a new key at the same URL, which is fetched once in five seconds',
+  async (t) => {
+    let now = Date.now()
+    const { emulator, verify } = await verifierOfEmulator(t, {}, () => now)
+    const at = () => ({ timestamp: new Date(now).toISOString() })
+    await verify(emulator.notification(at()))
+    const other = await createSnsPublisher()
+    const restarted = () => ({ ...other.notification(at()), SigningCertURL: emulator.notification().SigningCertURL })
+    const forge = () => ({ ...emulator.notification(at()), Message: 'forged' })
+    const mismatch = { code: 'signature_mismatch', status: 403 }
+    await t.rejects(verify(restarted()), mismatch, 'within five seconds')
+    t.equal(emulator.certificateFetches, 1)
+
+    now += 6000
+    emulator.replaceCertificate(other.certificate)
+    await Promise.all(Array.from({ length: 20 }, () => verify(restarted())))
+    t.equal(emulator.certificateFetches, 2, 'messages at once share the fetch')
+    for (let i = 0; i < 20; i++) await t.rejects(verify(forge()), mismatch)
+    t.equal(emulator.certificateFetches, 2, 'forgeries make us fetch no more')
+    now += 6000
+    await Promise.all(Array.from({ length: 20 }, () => t.rejects(verify(forge()), mismatch)))
+    t.equal(emulator.certificateFetches, 3)
+    await verify(restarted())
+
+    now += 6000
+    emulator.respond = (_request, response) => response.writeHead(503).end()
+    await t.rejects(verify(forge()), { code: 'undecided', status: 503 }, 'while its host does not answer')
+  },
+)
+
+t.test('no forgery makes us fetch a certificate of AWS again', async (t) => {
+  let now = Date.now()
+  const { verify, fetched } = verifierWith(publisher.certificate, () => now)
+  for (let i = 0; i < 3; i++) {
+    const message = publisher.notification({ timestamp: new Date(now).toISOString() })
+    await verify(message)
+    await t.rejects(verify({ ...message, Message: 'forged' }), { code: 'signature_mismatch' })
+    now += 60_000
+  }
+  t.equal(fetched.length, 1)
 })
 
 t.test(
   '50 concurrent messages fetch the certificate once; it is cached for a day, and its dates are checked at every use',
   async (t) => {
     let now = Date.now()
-    const { emulator, verify } = await verifierOfEmulator(t, { notAfter: new Date(now + 40 * 3600 * 1000) }, () => now)
+    const sns = await createSnsPublisher({ notAfter: new Date(now + 40 * 3600 * 1000) })
+    const { verify, fetched } = verifierWith(sns.certificate, () => now)
     const at = () => ({ timestamp: new Date(now).toISOString() })
-    await Promise.all(Array.from({ length: 50 }, () => verify(emulator.notification(at()))))
-    t.equal(emulator.certificateFetches, 1)
+    await Promise.all(Array.from({ length: 50 }, () => verify(sns.notification(at()))))
+    t.equal(fetched.length, 1)
     now += 23 * 3600 * 1000
-    await verify(emulator.notification(at()))
-    t.equal(emulator.certificateFetches, 1)
+    await verify(sns.notification(at()))
+    t.equal(fetched.length, 1)
     now += 2 * 3600 * 1000
-    await verify(emulator.notification(at()))
-    t.equal(emulator.certificateFetches, 2, 'fetched again after a day')
+    await verify(sns.notification(at()))
+    t.equal(fetched.length, 2, 'fetched again after a day')
     now += 16 * 3600 * 1000
-    await t.rejects(verify(emulator.notification(at())), {
+    await t.rejects(verify(sns.notification(at())), {
       code: 'certificate_not_trusted',
       message: /not valid at this time/,
     })
-    t.equal(emulator.certificateFetches, 2, 'it expired while it was cached')
+    t.equal(fetched.length, 2, 'it expired while it was cached')
   },
 )
 

@@ -52,6 +52,44 @@ t.test('a SigningCertURL must be on the host of SNS in the region of the topic',
   })
 })
 
+t.test(
+  "an emulator's own names for itself are the emulator, and only the configured origin is fetched from",
+  async (t) => {
+    const path = '/_aws/sns/SimpleNotificationService-1.pem?x=1'
+    for (const [setting, seen] of [
+      ['http://localhost:4566', 'http://localhost.localstack.cloud:4566'],
+      ['http://localhost:4566', 'http://127.0.0.1:4566'],
+      ['http://127.0.0.1:4100', 'http://localhost:4100'],
+      ['http://[::1]:4100', 'http://localhost:4100'],
+      ['http://localhost.localstack.cloud:4566', 'http://localhost:4566'],
+      ['http://localstack:4566', 'http://localhost.localstack.cloud:4566'],
+      ['http://localhost:14566', 'https://localhost.localstack.cloud:4566'],
+    ] as const) {
+      t.equal(checkCertificateUrl(seen + path, TEST_TOPIC, setting).href, setting + path, `${setting} for ${seen}`)
+      const query = `/?Action=ConfirmSubscription&TopicArn=${TEST_TOPIC}&Token=1`
+      t.equal(checkSubscribeUrl(seen + query, TEST_TOPIC, setting).href, setting + query)
+    }
+    const elsewhere = 'http://localhost.localstack.cloud:4566//evil.example/x.pem'
+    t.equal(checkCertificateUrl(elsewhere, TEST_TOPIC, 'http://localhost:4566').host, 'localhost:4566')
+    for (const [setting, seen] of [
+      [undefined, 'http://localhost.localstack.cloud:4566'],
+      ['http://localhost:4566', 'http://localhost:4100'],
+      ['http://goaws:4100', 'http://localhost:4100'],
+      ['http://localhost:4566', 'http://localhost.localstack.cloud.evil.example:4566'],
+      ['http://localhost:4566', 'http://evil.localhost.localstack.cloud:4566'],
+    ] as const) {
+      t.throws(
+        () => checkCertificateUrl(seen + path, TEST_TOPIC, setting),
+        {
+          code: 'certificate_not_trusted',
+          message: `SigningCertURL is not https: it is on ${seen}; if that is an emulator, set SNS_EMULATOR to it.`,
+        },
+        `${setting} for ${seen}`,
+      )
+    }
+  },
+)
+
 t.test('a SubscribeURL must confirm this topic and do nothing else', async (t) => {
   const base = 'https://sns.us-east-1.amazonaws.com/'
   const query = (parameters: Record<string, string>) => `${base}?${new URLSearchParams(parameters)}`

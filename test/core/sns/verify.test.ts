@@ -65,6 +65,14 @@ t.test('a message of which any signed field was changed is refused', async (t) =
   )
 })
 
+t.test('an empty Subject may be signed or not: goaws sends it unsigned', async (t) => {
+  const { verify } = verifierWith(publisher.certificate)
+  const without = publisher.notification({ message: 'm' })
+  await t.resolves(verify({ ...without, Subject: '' }))
+  await t.resolves(verify(publisher.notification({ message: 'm', subject: '' })))
+  await t.rejects(verify({ ...without, Subject: ' ' }), { code: 'signature_mismatch' })
+})
+
 t.test('a Timestamp outside the window is refused before any network call', async (t) => {
   const { verify, fetched } = verifierWith(publisher.certificate)
   for (const offsetS of [-MAX_AGE_S - 5, MAX_AGE_S + 5]) {
