@@ -24,7 +24,14 @@ import { fetchText } from './core/platform/fetch-text.js'
 import { createHttpClient } from './core/platform/http-client.js'
 import { createMetrics } from './core/platform/metrics.js'
 import { openQueues, type Queues } from './core/platform/queues.js'
-import { createKeyCheck, createSealer, fingerprint, loadApiKeys, loadEncryptionKey } from './core/platform/secrets.js'
+import {
+  createKeyCheck,
+  createKeyFingerprint,
+  createSealer,
+  fingerprint,
+  loadApiKeys,
+  loadEncryptionKey,
+} from './core/platform/secrets.js'
 import { createSnsClient } from './core/platform/sns-client.js'
 import { createCertificateStore } from './core/sns/certificate.js'
 import { createSubscriptions } from './core/sns/subscriptions.js'
@@ -119,7 +126,10 @@ async function compose(config: Config, log: Logger, closers: Closer[], close: Cl
     ? createWorkerHttp(parts)
     : createHttp({
         ...parts,
-        access: createAccess({ database, hasFullRights: createKeyCheck(keys), fullRightsActor }),
+        access: createAccess({
+          ...{ database, hasFullRights: createKeyCheck(keys), fullRightsActor },
+          fingerprintOf: createKeyFingerprint(encryptionKey),
+        }),
       }))
 
   let upkeep: Upkeep | undefined

@@ -10,7 +10,7 @@ import { reachesThreshold, takeBatch, type EngineStep } from '../alert/engine.js
 import type { RuleMatch } from '../alert/rule-match.js'
 import { listWaiting, lockWindow, saveStep, windowKey } from '../alert/window-store.js'
 import type { Queryable } from '../platform/database.js'
-import { once } from '../platform/idempotency.js'
+import { once, type KeyedRequest } from '../platform/idempotency.js'
 import { stringifyJson, type Json } from '../platform/json.js'
 import { batchOf, leaveToUpkeep } from '../platform/queues.js'
 import { inSpan } from '../platform/tracing.js'
@@ -33,7 +33,7 @@ export interface MatchedAlert {
 
 export type AcceptMatches = (
   matches: readonly RuleMatch[],
-  request: { idempotencyKey?: string | undefined; log: FastifyBaseLogger },
+  request: { idempotency?: Omit<KeyedRequest, 'body'> | undefined; log: FastifyBaseLogger },
 ) => Promise<MatchedAlert[]>
 
 type Group = [RuleMatch, ...RuleMatch[]]
@@ -41,13 +41,11 @@ type Group = [RuleMatch, ...RuleMatch[]]
 export type MatchOptions = Omit<AcceptOptions, 'audience'>
 
 export function createAcceptMatches({ database, queues, now = () => new Date() }: MatchOptions): AcceptMatches {
-  return async (matches, { idempotencyKey, log }) => {
+  return async (matches, { idempotency, log }) => {
     const at = now()
-    const request = idempotencyKey === undefined ? '' : stringifyJson(matches as unknown as Json)
+    const request = idempotency && { ...idempotency, body: matches as unknown as Json }
     const alerts = await inSpan({ name: 'store rule matches' }, () =>
-      database.transaction((tx) =>
-        once(tx, idempotencyKey, request, at, () => applyGroups(tx, groupByWindow(matches), at)),
-      ),
+      database.transaction((tx) => once(tx, request, at, () => applyGroups(tx, groupByWindow(matches), at))),
     )
     const ids = alerts.flatMap(({ event_id: id }) => (id === null ? [] : [id]))
     await leaveToUpkeep(queues.addDispatches(ids.map(batchOf)), log)
