@@ -27,6 +27,7 @@ import { createMetrics } from './core/platform/metrics.js'
 import { openQueues, type Queues } from './core/platform/queues.js'
 import {
   createKeyCheck,
+  createKeyFingerprint,
   createSealer,
   fingerprint,
   loadApiKeys,
@@ -128,7 +129,10 @@ async function compose(config: Config, log: Logger, closers: Closer[], close: Cl
     ? createWorkerHttp(parts)
     : createHttp({
         ...parts,
-        access: createAccess({ database, hasFullRights: createKeyCheck(keys), fullRightsActor }),
+        access: createAccess({
+          ...{ database, hasFullRights: createKeyCheck(keys), fullRightsActor },
+          fingerprintOf: createKeyFingerprint(encryptionKey),
+        }),
       }))
 
   let upkeep: Upkeep | undefined

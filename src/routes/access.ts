@@ -37,6 +37,11 @@ export function requireKeys(v1: FastifyInstance, access: Access): void {
   })
 }
 
+/** Who makes a request. */
+export function callerOf(request: FastifyRequest): Caller {
+  return request.getDecorator<Caller>(CALLER)
+}
+
 /**
  * Inserts the audit entry of a change that a request makes.
  * @param tx the transaction of the change; call this before the statement that locks the registry
@@ -46,7 +51,7 @@ export async function audit<T extends object>(
   request: FastifyRequest,
   entry: { action: AuditAction; target: string | null } & Change<T>,
 ): Promise<void> {
-  const { actor } = request.getDecorator<Caller>(CALLER)
+  const { actor } = callerOf(request)
   const { action, target, ...change } = entry
   await insertAuditEntry(tx, { actor, action, target, requestId: request.id, changes: changesOf(change) }, new Date())
 }

@@ -9,6 +9,7 @@ import { Type } from 'typebox'
 import { RuleMatch } from '../core/alert/rule-match.js'
 import type { AcceptMatches, MatchedAlert } from '../core/event/accept-matches.js'
 import { nullableText } from '../core/platform/schema.js'
+import { callerOf } from './access.js'
 import { answer } from './answers.js'
 import { takeLosslessJson } from './json-body.js'
 import { problemResponses } from './problems.js'
@@ -75,7 +76,8 @@ export const ruleMatchRoutes: FastifyPluginAsyncTypebox<RuleMatchRouteOptions> =
         summary: 'Report rule matches',
         description:
           'Matches of one rule with the same dedupe text are one alert, from the first of them until its window ends. The ' +
-          'matches of one request make one change of each alert. An Idempotency-Key makes a repeat harmless for a day.',
+          'matches of one request make one change of each alert. An Idempotency-Key makes a repeat harmless for a day: ' +
+          'a key belongs to one API key and route, and a repeat has the same JSON, in any order of members.',
         headers: Type.Object({
           'idempotency-key': Type.Optional(
             Type.String({
@@ -93,9 +95,15 @@ export const ruleMatchRoutes: FastifyPluginAsyncTypebox<RuleMatchRouteOptions> =
         },
       },
     },
-    async ({ body, headers, log }, reply) => {
+    async (request, reply) => {
+      const { body, headers, log, method, routeOptions } = request
+      const key = headers['idempotency-key']
+      const scope = { caller: callerOf(request).keyId, route: `${method} ${routeOptions.url}` }
       const matches = body.rule_matches as RuleMatch[] // the validator has filled in the schema's defaults
-      const alerts = await acceptMatches(matches, { idempotencyKey: headers['idempotency-key'], log })
+      const alerts = await acceptMatches(matches, {
+        idempotency: key === undefined ? undefined : { key, ...scope },
+        log,
+      })
       return reply.code(202).send({ alerts })
     },
   )

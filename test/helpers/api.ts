@@ -6,7 +6,7 @@ import { createAccess } from '../../src/core/access/access.js'
 import type { AuditEntry } from '../../src/core/access/audit.js'
 import type { ApiKey, ApiKeyCreate } from '../../src/core/access/api-key.js'
 import type { Database } from '../../src/core/platform/database.js'
-import { createKeyCheck, createSealer } from '../../src/core/platform/secrets.js'
+import { createKeyCheck, createKeyFingerprint, createSealer } from '../../src/core/platform/secrets.js'
 import { createSubscriptions } from '../../src/core/sns/subscriptions.js'
 import { createRegistry } from '../../src/core/webhook/registry.js'
 import { createHttp, type HttpOptions } from '../../src/http.js'
@@ -52,7 +52,10 @@ export async function openTestApi(t: Test, now: () => Date = () => new Date()): 
     const hasFullRights = createKeyCheck([FULL_KEY])
     const parts: Partial<HttpOptions> = {
       ...{ database, sealer, log },
-      access: createAccess({ database, hasFullRights, fullRightsActor: 'API_KEYS', now }),
+      access: createAccess({
+        ...{ database, hasFullRights, fullRightsActor: 'API_KEYS', now },
+        fingerprintOf: createKeyFingerprint(Buffer.alloc(32, 7)),
+      }),
       registry: createRegistry({ database, sealer }),
       queues: { addWakes: async () => {}, addDispatches: async () => {} } as unknown as HttpOptions['queues'],
       subscriptions: createSubscriptions({

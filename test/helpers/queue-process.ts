@@ -16,24 +16,27 @@ import { log, type TestWorkers } from './workers.js'
 
 type Parts = Pick<TestWorkers, 'database' | 'queues' | 'registry' | 'renderer' | 'authorizer'>
 
-/** Returns the response status of a receiver to an attempt. */
-export type Answer = (input: AttemptInput) => number | Promise<number>
+/** Returns the response status of a receiver to an attempt; 'lost': it took the request, and no answer came. */
+export type Answer = (input: AttemptInput) => number | 'lost' | Promise<number | 'lost'>
 
 /** @param answer may throw: the worker then fails before it records the attempt, as if the process had crashed */
 export function queueProcess(parts: Parts, holder: string, answer: Answer, database: Database = parts.database) {
   const sendAttempt: SendAttempt = async (input) => {
     const startedAt = new Date()
-    const statusCode = await answer(input)
+    const answered = await answer(input)
+    const statusCode = answered === 'lost' ? null : answered
+    const outcome = statusCode === null ? 'timeout' : statusCode < 300 ? 'succeeded' : 'rejected'
     return {
       id: newId('att'),
       number: input.number,
       startedAt,
       durationMs: Date.now() - startedAt.getTime(),
-      outcome: statusCode < 300 ? ('succeeded' as const) : ('rejected' as const),
+      outcome,
       statusCode,
       retryAfter: null,
       error: null,
       responseBody: null,
+      mayBeTaken: outcome !== 'rejected',
     }
   }
   const metrics = createMetrics(() => Promise.reject(new Error('not read')))

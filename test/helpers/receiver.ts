@@ -42,6 +42,8 @@ export interface Reply {
   headers?: Record<string, string>
   /** When true, no response is sent until `close`. */
   hang?: boolean
+  /** When true, the connection is closed instead of a response. */
+  breaks?: boolean
 }
 
 /** @param count the number of this request, from 1 */
@@ -88,7 +90,8 @@ export async function createReceiver(
     received.push(request)
     for (const wait of [...waiting]) wait.check()
     const reply = await receiver.respond(request, received.length)
-    if (!reply.hang) response.writeHead(reply.status, reply.headers).end(reply.body)
+    if (reply.breaks) message.socket.destroy()
+    else if (!reply.hang) response.writeHead(reply.status, reply.headers).end(reply.body)
   }
 
   const receiver: Receiver = {

@@ -100,13 +100,13 @@ t.test('an invalid rule match is refused with its field, and an Idempotency-Key 
     t.equal(answer.statusCode, 400, path)
     t.match(answer.json(), { errors: [{ path, detail }] })
   }
-  const send = (payload: string, key?: string) =>
+  const send = (payload: string, key?: string, apiKey = 'a-key-for-the-tests') =>
     app.http.inject({
       method: 'POST',
       url: '/v1/rule-matches',
       payload,
       headers: {
-        authorization: 'Bearer a-key-for-the-tests',
+        authorization: `Bearer ${apiKey}`,
         'content-type': 'application/json',
         ...(key ? { 'idempotency-key': key } : {}),
       },
@@ -117,7 +117,13 @@ t.test('an invalid rule match is refused with its field, and an Idempotency-Key 
   const first = await send(exact, 'key-1')
   t.equal(first.statusCode, 202)
   t.same((await send(exact, 'key-1')).json(), first.json())
+  const respelled =
+    '{ "rule_matches": [{ "context": {"__proto__":{"x":["p"]}, "n":12345678901234567890}, "rule": "r" }] }'
+  t.same((await send(respelled, 'key-1')).json(), first.json())
   t.equal((await send('{"rule_matches":[{"rule":"r","context":{}}]}', 'key-1')).statusCode, 422)
+  const another = (await app.api('POST', '/v1/keys', { name: 'another', scope: 'write' })).json<{ key: string }>().key
+  const other = (await send(exact, 'key-1', another)).json<{ alerts: MatchedAlert[] }>()
+  t.match(other, { alerts: [{ match_count: 2 }] }, 'the same key from another API key is another key')
   const { event_id: id } = first.json<{ alerts: MatchedAlert[] }>().alerts[0]!
   t.ok(
     (await app.api('GET', `/v1/events/${id}`)).body.includes(

@@ -13,6 +13,8 @@ import { allows, isSecretOf, parseApiKey, type Scope } from './api-key.js'
 export interface Caller {
   /** The actor in the audit log: a key's id, or the source of a key with full rights. Never a secret. */
   actor: string
+  /** Identifies the key among all keys, without revealing it. */
+  keyId: string
   scope: Scope
 }
 
@@ -35,6 +37,8 @@ export interface AccessOptions {
   hasFullRights: (authorization: string | undefined) => boolean
   /** The actor of requests with a key with full rights. */
   fullRightsActor: 'API_KEYS' | 'first key'
+  /** Identifies a key with full rights without revealing it. */
+  fingerprintOf: (apiKey: string) => string
   now?: () => Date
 }
 
@@ -42,11 +46,13 @@ export interface AccessOptions {
 const LAST_USED_INTERVAL_MS = 60_000
 
 export function createAccess(options: AccessOptions): Access {
-  const { database, hasFullRights, fullRightsActor, now = () => new Date() } = options
+  const { database, hasFullRights, fullRightsActor, fingerprintOf, now = () => new Date() } = options
 
   async function lookUp(authorization: string | undefined): Promise<Caller & { lastUsedAt?: Date | null }> {
-    if (hasFullRights(authorization)) return { actor: fullRightsActor, scope: 'admin' }
     const given = bearerOf(authorization)
+    if (given !== undefined && hasFullRights(authorization)) {
+      return { actor: fullRightsActor, keyId: fingerprintOf(given), scope: 'admin' }
+    }
     if (given === undefined) throw unauthorized('Send a key: Authorization: Bearer <key>.')
     const parsed = parseApiKey(given)
     const key = parsed && (await findStoredKey(database, parsed.id))
@@ -56,16 +62,17 @@ export function createAccess(options: AccessOptions): Access {
     if (key.expiresAt && key.expiresAt <= now()) {
       throw unauthorized('This key has expired. Send another: Authorization: Bearer <key>.')
     }
-    return { actor: key.id, scope: key.scope, lastUsedAt: key.lastUsedAt }
+    return { actor: key.id, keyId: key.id, scope: key.scope, lastUsedAt: key.lastUsedAt }
   }
 
   return {
     async identify(authorization) {
-      const { actor, scope } = await lookUp(authorization)
-      return { actor, scope }
+      const { lastUsedAt: _, ...caller } = await lookUp(authorization)
+      return caller
     },
     async authorize(authorization, needed) {
-      const { actor, scope, lastUsedAt } = await lookUp(authorization)
+      const { lastUsedAt, ...caller } = await lookUp(authorization)
+      const { actor, scope } = caller
       if (!allows(scope, needed)) {
         throw new Refusal('forbidden', `This needs a key with the scope ${needed}; yours has ${scope}.`)
       }
@@ -74,7 +81,7 @@ export function createAccess(options: AccessOptions): Access {
       if (lastUsedAt !== undefined && (lastUsedAt === null || lastUsedAt < before)) {
         await recordKeyUse(database, actor, { before, now: at })
       }
-      return { actor, scope }
+      return caller
     },
   }
 }

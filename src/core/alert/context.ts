@@ -6,8 +6,7 @@
  * two, objects compare by structure. No key is special: `__proto__`, "a.b" and "" are data.
  */
 import { hash } from 'node:crypto'
-import { isLosslessNumber } from 'lossless-json'
-import { emptyObject, isJsonObject, type Json, type JsonObject } from '../platform/json.js'
+import { canonicalJson, emptyObject, isJsonObject, type Json, type JsonObject } from '../platform/json.js'
 
 /** One value at one path of a context. */
 export interface ContextValue {
@@ -100,25 +99,5 @@ export function keyOfIdentity(identity: string): Buffer {
 
 /** A text that is equal for two context values exactly when they are equal. */
 function identityOf({ path, value }: ContextValue): string {
-  return `${JSON.stringify(path)}\n${canonical(value)}`
-}
-
-/** One text for equal values: keys are sorted, numbers are normalized. */
-function canonical(value: Json): string {
-  if (typeof value === 'string') return JSON.stringify(value)
-  if (typeof value === 'number' || isLosslessNumber(value)) return canonicalNumber(String(value))
-  if (Array.isArray(value)) return `[${value.map(canonical).join()}]`
-  if (!isJsonObject(value)) return JSON.stringify(value)
-  const members = Object.keys(value).sort()
-  return `{${members.map((key) => `${JSON.stringify(key)}:${canonical(value[key]!)}`).join()}}`
-}
-
-/** A JSON number as digits without leading or trailing zeros and a power of ten, which is exact at any size. */
-function canonicalNumber(text: string): string {
-  const [, sign, whole = '', fraction = '', exponent = '0'] = /^(-?)(\d+)(?:\.(\d+))?(?:[eE]([+-]?\d+))?$/.exec(text)!
-  const digits = (whole + fraction).replace(/^0+/, '')
-  const significant = digits.replace(/0+$/, '')
-  if (significant === '') return '0'
-  const power = BigInt(exponent) - BigInt(fraction.length) + BigInt(digits.length - significant.length)
-  return `${sign}${significant}e${power}`
+  return `${JSON.stringify(path)}\n${canonicalJson(value)}`
 }

@@ -6,9 +6,11 @@
  * later, whatever matches follow. Its states:
  *
  *   counting  The window has fewer matches than the threshold. There is no alert yet; the contexts of its matches are
- *             stored as waiting. A match enters this state when there is no window, or the last one has ended.
+ *             stored as waiting. A match enters this state when there is no window, or the last one has ended. As
+ *             upstream, threshold and duration are those of the newest match, so that a rule that was edited counts at once.
  *   active    A batch reached the threshold. That batch publishes the creation of the alert, with every match of the
- *             window counted and summarized. Each later batch publishes one update.
+ *             window counted and summarized; its time is the creation time, and the window ends when it would have ended
+ *             then. Each later batch publishes one update.
  *   ended     The time of the window is over. The next match begins a new window, with a new alert id. A window that
  *             ends in the state counting publishes nothing.
  *
@@ -28,6 +30,8 @@ export interface WindowAlert {
   runbook: string
   destinations: string[]
   tables: string[]
+  /** When the threshold was reached (RFC 3339); absent before, and in alerts that earlier versions made. */
+  creation_time?: string
 }
 
 export interface RuleWindow {
@@ -58,8 +62,9 @@ export type Batch = readonly [RuleMatch, ...RuleMatch[]]
 
 /** True when this batch makes the window active; its waiting contexts are then needed for the summary. */
 export function reachesThreshold(batch: Batch, window: RuleWindow | undefined, now: Date): boolean {
-  if (window === undefined || hasEnded(window, now) || window.updateCount !== undefined) return false
-  return window.matchCount + batch.length >= window.threshold
+  if (window === undefined || window.updateCount !== undefined) return false
+  const current = withRuleOf(batch, window)
+  return !hasEnded(current, now) && window.matchCount + batch.length >= current.threshold
 }
 
 /**
@@ -74,18 +79,20 @@ export function takeBatch(
   now: Date,
   newAlertId: string,
 ): EngineStep {
-  const began = current.window === undefined || hasEnded(current.window, now)
-  const before = began ? newWindow(batch[0], now, newAlertId) : current.window!
+  const known = current.window && withRuleOf(batch, current.window)
+  const began = known === undefined || hasEnded(known, now)
+  const before = began ? withRuleOf(batch, newWindow(batch[0], now, newAlertId)) : known
   const contexts = batch.map(contextOf)
   const window: RuleWindow = {
     ...before,
     matchCount: before.matchCount + batch.length,
     alert: batch.reduce(withMatch, before.alert),
   }
-  if (window.matchCount < window.threshold) {
+  if (window.updateCount === undefined && window.matchCount < window.threshold) {
     return { window, began, waiting: contexts, change: undefined, previousSeverity: undefined }
   }
   window.updateCount = before.updateCount === undefined ? 0 : before.updateCount + 1
+  if (window.updateCount === 0) window.alert = { ...window.alert, creation_time: now.toISOString() }
   const isRaised = before.updateCount !== undefined && window.alert.severity !== before.alert.severity
   return {
     window,
@@ -96,16 +103,23 @@ export function takeBatch(
   }
 }
 
+/** A window that is not active, with the threshold and the duration of the newest match. */
+function withRuleOf(batch: Batch, window: RuleWindow): RuleWindow {
+  if (window.updateCount !== undefined) return window
+  const { threshold, deduplication_window_minutes: minutes } = batch.at(-1)!
+  return { ...window, threshold, endsAt: new Date(window.startedAt.getTime() + minutes * 60_000) }
+}
+
 function hasEnded({ endsAt }: RuleWindow, now: Date): boolean {
   return now >= endsAt
 }
 
 function newWindow(first: RuleMatch, now: Date, alertId: string): RuleWindow {
-  const { severity, runbook, destinations, threshold, deduplication_window_minutes: minutes } = first
+  const { severity, runbook, destinations, threshold } = first
   return {
     alertId,
     startedAt: now,
-    endsAt: new Date(now.getTime() + minutes * 60_000),
+    endsAt: now,
     threshold,
     matchCount: 0,
     updateCount: undefined,
@@ -125,11 +139,11 @@ function contextOf({ context, table }: RuleMatch): JsonObject {
 }
 
 function changeOf(window: RuleWindow, summary: JsonObject): JsonObject {
-  const { title, severity, runbook, destinations, tables } = window.alert
+  const { title, severity, runbook, destinations, tables, creation_time: created } = window.alert
   return {
     updated_alert: {
       id: window.alertId,
-      creation_time: window.startedAt.toISOString(),
+      creation_time: created ?? window.startedAt.toISOString(),
       title,
       severity,
       severity_icon_url: '',

@@ -23,7 +23,7 @@ export const RuleMatch = Type.Object(
         minimum: 1,
         maximum: 10_000,
         default: 1,
-        description: 'Matches in the window that make an alert.',
+        description: 'Matches in the window that make an alert; until it is made, that of the newest match holds.',
       }),
     ),
     deduplication_window_minutes: Type.Optional(
@@ -31,7 +31,9 @@ export const RuleMatch = Type.Object(
         minimum: 1,
         maximum: 1440,
         default: 60,
-        description: 'How long matches are one alert, from the first of them; then a new alert begins.',
+        description:
+          'How long matches are one alert, from the first of them; then a new alert begins. Until the threshold is reached, ' +
+          'that of the newest match holds.',
       }),
     ),
     runbook: Type.Optional(Type.String({ maxLength: 20_000, default: '' })),

@@ -14,7 +14,7 @@ import { VERSION } from '../platform/version.js'
 import type { Outgoing } from '../format/render.js'
 import { explainFailure, type SuccessCondition } from '../webhook/success.js'
 import { isTopicUrl, type Webhook } from '../webhook/webhook.js'
-import { outcomeOfStatus, type AttemptOutcome } from './policy.js'
+import { mayBeTaken, outcomeOfStatus, type AttemptOutcome } from './policy.js'
 import { signatureHeaders } from './signature.js'
 import { MAX_SUBJECT_LENGTH, snsSubject } from './sns-subject.js'
 
@@ -55,6 +55,8 @@ export interface Attempt {
   responseBody: string | null
   /** Why the same request can never succeed: one line, no secrets; undefined: it may. */
   final?: string
+  /** True unless the receiver certainly did not take the request. */
+  mayBeTaken: boolean
 }
 
 export type SendAttempt = (input: AttemptInput) => Promise<Attempt>
@@ -80,12 +82,15 @@ export function createAttempt(options: { http: HttpClient; sns: SnsClient; now?:
     const startedAt = now()
     const result = await (isTopicUrl(input.url) ? publish(sns, input) : post(http, input, startedAt, span.traceparent))
     const row = { id: newId('att'), number: input.number, startedAt, durationMs: result.durationMs }
+    const { answerLost } = result
     if (result.kind === 'response') {
       const { statusCode, retryAfter, body, final } = result
       const { outcome, error } = outcomeOfAnswer(result, input.success)
-      return { ...row, outcome, statusCode, retryAfter, error, final, responseBody: beginningOf(body) }
+      const taken = { mayBeTaken: mayBeTaken({ outcome, statusCode, answerLost }) }
+      return { ...row, outcome, statusCode, retryAfter, error, final, responseBody: beginningOf(body), ...taken }
     }
-    return { ...row, outcome: result.kind, statusCode: null, retryAfter: null, error: result.error, responseBody: null }
+    const noAnswer = { statusCode: null, retryAfter: null, responseBody: null }
+    return { ...row, outcome: result.kind, error: result.error, ...noAnswer, mayBeTaken: answerLost }
   }
   return (input) =>
     inSpan(spanOf(input), async (span) => {
@@ -186,5 +191,14 @@ function attributesOf({ id, type, severity, alertId }: AttemptInput['event']): R
 /** An attempt that failed before a request was sent. */
 export function notSent(number: number, startedAt: Date, error: string): Attempt {
   const noAnswer = { statusCode: null, retryAfter: null, responseBody: null }
-  return { id: newId('att'), number, startedAt, durationMs: 0, outcome: 'not_sent', error, ...noAnswer }
+  return {
+    id: newId('att'),
+    number,
+    startedAt,
+    durationMs: 0,
+    outcome: 'not_sent',
+    error,
+    ...noAnswer,
+    mayBeTaken: false,
+  }
 }

@@ -2,9 +2,12 @@
  * Coalescing: the pending changes of one alert become one delivery, the carrier of the others. Theirs have the status
  * `folded`.
  *
- * Guarantee: it loses no new value and sends none twice. The carrier is the latest delivery that was never attempted
- * (`sealed` is false), since a receiver ignores an event id that it has seen. Deliveries that were attempted may be
- * coalesced into it. All this is committed before anything is sent.
+ * Guarantee: it loses no new value and calls none new in two event ids. The carrier is the latest delivery that was never
+ * attempted (`sealed` is false), since a receiver ignores an event id that it has seen. Deliveries that were attempted may
+ * be coalesced into it if each attempt was refused for certain. One that the receiver may have taken is never coalesced: its
+ * answer was lost, or a process died with an attempt under way. So attempts are counted before they start
+ * (`unrefused_attempts`), and those that were refused are subtracted when they are recorded. All this is committed before
+ * anything is sent.
  */
 import { flattenContext, uniqueValues, type ContextValue } from '../alert/context.js'
 import { eventOf, type EventRow } from '../event/event-store.js'
@@ -41,7 +44,8 @@ export interface TakeOptions {
 
 /**
  * The deliveries that are due at a webhook, for attempts that start now. While a webhook with `coalesce` is not healthy,
- * its pending changes are coalesced first. The deliveries that are returned are sealed.
+ * its pending changes are coalesced first. With `coalesce`, the deliveries that are returned are sealed, and an attempt at each
+ * is counted as started: `uncountAttempts` takes back those that are not started after all.
  * @param options.state the webhook's health
  * @param options.isProbe true: one delivery, another than the last probe where there is one (probe-store.ts)
  * @param options.skip ids of deliveries in flight
@@ -68,7 +72,7 @@ export async function takeDue(
   }
   const ids = due.map(({ id }) => id)
   if (isProbe && ids[0] !== undefined) await markProbed(database, webhookId, ids[0])
-  if (coalesce && ids.length > 0) await sealDeliveries(database, ids)
+  if (coalesce && ids.length > 0) await countAttempts(database, ids)
   return due
 }
 
@@ -89,7 +93,7 @@ export async function coalesceWaiting(
          (select count(*) from deliveries f where f.folded_into = d.id) as carried
        from deliveries d
        where d.webhook_id = $1 and d.alert_id = $2 and d.status = 'pending' and d.id <> all($3)
-         and not d.replay and d.folded_into is null
+         and not d.replay and d.folded_into is null and (not d.sealed or d.unrefused_attempts = 0)
          and (not $4 or not exists (
            select from undispatched u where u.alert_id = $2 and u.sequence < d.sequence))
        order by d.sequence limit ${MAX_CHANGES} for update of d`,
@@ -131,9 +135,20 @@ async function merge(
   ])
 }
 
-/** Marks deliveries as attempted: what they carry is final. */
-async function sealDeliveries(db: Queryable, ids: readonly string[]): Promise<void> {
-  await db.query('update deliveries set sealed = true where id = any($1) and not sealed', [ids])
+/** Counts an attempt at each of these as started: what they carry is final. */
+async function countAttempts(db: Queryable, ids: readonly string[]): Promise<void> {
+  await db.query(
+    `update deliveries set sealed = true, unrefused_attempts = case when sealed then unrefused_attempts + 1 else 1 end
+     where id = any($1)`,
+    [ids],
+  )
+}
+
+/** Takes back the attempts that were counted and not started. */
+export async function uncountAttempts(db: Queryable, ids: readonly string[]): Promise<void> {
+  await db.query('update deliveries set unrefused_attempts = greatest(unrefused_attempts - 1, 0) where id = any($1)', [
+    ids,
+  ])
 }
 
 /** The changes that are coalesced into a delivery; undefined: none. */

@@ -4,7 +4,7 @@
  * Guarantee: it never throws for anything a receiver does. It writes no log: its callers know the delivery (attempt-log.ts).
  */
 import type { StoredEvent } from '../event/event.js'
-import type { Queryable } from '../platform/database.js'
+import type { Database } from '../platform/database.js'
 import type { JsonObject } from '../platform/json.js'
 import type { Metrics } from '../platform/metrics.js'
 import { tlsMaterialOf } from '../webhook/credentials.js'
@@ -131,7 +131,7 @@ export function createDeliver({
  * @returns undefined when all its indicators were sent with other events: nothing is to be sent
  */
 export async function bodyFor(
-  db: Queryable,
+  db: Database,
   target: Target,
   event: StoredEvent,
   content: EventContent,

@@ -22,7 +22,7 @@ import { rateOf, type Target } from '../webhook/webhook.js'
 import { reportDeaths } from './attempt-log.js'
 import { outcomeFor, type Deliver } from './deliver.js'
 import { dropDeliveries, recordAttempts } from './delivery-store.js'
-import { takeDue } from './coalesce.js'
+import { takeDue, uncountAttempts } from './coalesce.js'
 import type { Limiter } from './limiter.js'
 import { deleteQueue, nextDueAt, postponeBlocked, releaseNext } from './delivery-queue-store.js'
 import { createPacer, type Pacer } from './pacer.js'
@@ -148,8 +148,12 @@ class QueueWorker {
     const skip = this.attempts.ids()
     const { state } = this.lease.health
     const due = await takeDue(database, target, { state, isProbe, skip, limit: Math.min(room, slots), now })
-    for (const delivery of due) {
-      if (this.lease.mayHaveExpired() || !limiter.tryAcquire(this.webhookId)) return 'limit'
+    for (const [i, delivery] of due.entries()) {
+      if (this.lease.mayHaveExpired() || !limiter.tryAcquire(this.webhookId)) {
+        const ids = due.slice(i).map(({ id }) => id)
+        if (target.coalesce) await uncountAttempts(database, ids)
+        return 'limit'
+      }
       this.attempts.start(target, delivery, ratePerSecond)
     }
     return 'nothing due'

@@ -24,6 +24,8 @@ export interface DeliveryRow {
   sequence: bigint | null
   replay: boolean
   sealed: boolean
+  /** Attempts that the receiver may have taken (coalesce.ts); null: not counted. */
+  unrefused_attempts: number | null
   /** True when the receiver refused its body at an attempt. */
   refused: boolean
   folded_into: string | null
@@ -123,10 +125,11 @@ export async function recordAttempts(db: Queryable, ended: readonly EndedAttempt
     `with moved as (
        update deliveries d
        set status = e.status, reason = e.reason, next_attempt_at = e.next_attempt_at, attempt_count = e.number,
-         cut = e.cut, schedule_start = d.schedule_start + e.slots_kept, refused = d.refused or e.refused, updated_at = $1
+         cut = e.cut, schedule_start = d.schedule_start + e.slots_kept, refused = d.refused or e.refused,
+         unrefused_attempts = greatest(d.unrefused_attempts - case when e.not_taken then 1 else 0 end, 0), updated_at = $1
        from unnest($2::text[], $3::text[], $4::text[], $5::timestamptz[], $6::int[], $16::smallint[], $17::int[],
-           $18::boolean[])
-         as e (id, status, reason, next_attempt_at, number, cut, slots_kept, refused)
+           $18::boolean[], $19::boolean[])
+         as e (id, status, reason, next_attempt_at, number, cut, slots_kept, refused, not_taken)
        where d.id = e.id and d.attempt_count = e.number - 1 and d.status = 'pending'
        returning d.id, d.event_id, d.webhook_id, d.status
      ), unreported as (${unreported('moved')}), freed as (
@@ -150,6 +153,7 @@ export async function recordAttempts(db: Queryable, ended: readonly EndedAttempt
       ended.map(({ cut }) => cut),
       ended.map(({ state }) => slotsKept(state)),
       ended.map(({ attempt }) => subjectOf(attempt) === 'body'),
+      ended.map(({ attempt }) => !attempt.mayBeTaken),
     ],
   )
 }

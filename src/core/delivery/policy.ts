@@ -129,6 +129,18 @@ export function outcomeOfStatus(statusCode: number): 'succeeded' | 'rejected' {
   return statusCode >= 200 && statusCode < 300 ? 'succeeded' : 'rejected'
 }
 
+/** RFC 9110 sections 15.6.3 and 15.6.5: a gateway's answer when it got none, or no valid one, from the receiver behind it. */
+const GATEWAY_ANSWERS: ReadonlySet<number | null> = new Set([502, 504])
+
+/** True unless the receiver certainly did not take the request: it was not sent, or was refused. */
+export function mayBeTaken(attempt: {
+  outcome: AttemptOutcome
+  statusCode: number | null
+  answerLost: boolean
+}): boolean {
+  return attempt.outcome === 'succeeded' || attempt.answerLost || GATEWAY_ANSWERS.has(attempt.statusCode)
+}
+
 /** True when the answer asks for no more events: the webhook is to be disabled. */
 export function saysGone({ statusCode }: { statusCode: number | null }): boolean {
   return statusCode === GONE

@@ -11,7 +11,7 @@ import { reachesThreshold, takeBatch, type EngineStep } from '../alert/engine.js
 import type { RuleMatch } from '../alert/rule-match.js'
 import { listWaiting, lockWindow, saveStep, windowKey } from '../alert/window-store.js'
 import type { Queryable } from '../platform/database.js'
-import { once } from '../platform/idempotency.js'
+import { once, type KeyedRequest } from '../platform/idempotency.js'
 import { stringifyJson, type Json } from '../platform/json.js'
 import { batchOf, leaveToUpkeep } from '../platform/queues.js'
 import { inSpan } from '../platform/tracing.js'
@@ -34,7 +34,7 @@ export interface MatchedAlert {
 
 export type AcceptMatches = (
   matches: readonly RuleMatch[],
-  request: { idempotencyKey?: string | undefined; log: FastifyBaseLogger },
+  request: { idempotency?: Omit<KeyedRequest, 'body'> | undefined; log: FastifyBaseLogger },
 ) => Promise<MatchedAlert[]>
 
 type Group = [RuleMatch, ...RuleMatch[]]
@@ -43,14 +43,14 @@ export type MatchOptions = Omit<AcceptOptions, 'audience'>
 
 export function createAcceptMatches(options: MatchOptions): AcceptMatches {
   const { database, queues, countEvent, now = () => new Date() } = options
-  return async (matches, { idempotencyKey, log }) => {
+  return async (matches, { idempotency, log }) => {
     const at = now()
-    const request = idempotencyKey === undefined ? '' : stringifyJson(matches as unknown as Json)
+    const request = idempotency && { ...idempotency, body: matches as unknown as Json }
     // stays empty when the answer is that of an earlier request with this key
     let made: MatchedAlert[] = []
     const alerts = await inSpan({ name: 'store rule matches' }, () =>
       database.transaction((tx) =>
-        once(tx, idempotencyKey, request, at, async () => (made = await applyGroups(tx, groupByWindow(matches), at))),
+        once(tx, request, at, async () => (made = await applyGroups(tx, groupByWindow(matches), at))),
       ),
     )
     for (const { type } of made) if (type !== null) countEvent?.({ type, source: 'rule_matches' })

@@ -5,47 +5,32 @@
  */
 import { flattenContext } from '../alert/context.js'
 import { isJsonObject, type Json, type JsonObject } from '../platform/json.js'
-import { matchesGlob } from '../platform/glob.js'
+import { matchesPath } from '../platform/glob.js'
+import { ECS_ADDRESSES, ECS_DOMAINS, ECS_EMAILS, ECS_HASHES, ECS_URLS } from '../indicator/ecs-fields.js'
 import { fit, oneLine } from './text.js'
 
 const MAX_OBSERVABLES = 200
 const MAX_VALUE = 1000
 const MAX_NAME = 300
 
-const SIDES = ['source', 'destination', 'client', 'server']
-
-/** OCSF's observable.type_id with its caption, and the ECS 8.x fields that hold one; `*` matches within a key. */
+/** OCSF's observable.type_id with its caption, and the ECS 9 fields that hold one; `*` matches within a key, `**` any number. */
 const TYPES: readonly { id: number; caption: string; fields: readonly string[] }[] = [
   {
     id: 1,
     caption: 'Hostname',
-    fields: [
-      ...SIDES.map((side) => `${side}.domain`),
-      ...['url.domain', 'host.hostname', 'host.name', 'related.hosts', 'dns.question.name', 'tls.client.server_name'],
-    ],
+    fields: [...ECS_DOMAINS, 'host.hostname', 'host.name'],
   },
-  { id: 2, caption: 'IP Address', fields: ['*.ip', '*.nat.ip', 'threat.indicator.ip', 'dns.resolved_ip'] },
+  { id: 2, caption: 'IP Address', fields: [...ECS_ADDRESSES, '*.ip'] },
   { id: 3, caption: 'MAC Address', fields: ['*.mac'] },
   { id: 4, caption: 'User Name', fields: ['user.name', 'user.*.name', '*.user.name', 'related.user'] },
   {
     id: 5,
     caption: 'Email Address',
-    fields: ['user.email', 'email.*.address', 'threat.indicator.email.address'],
+    fields: [...ECS_EMAILS, 'user.email'],
   },
-  { id: 6, caption: 'URL String', fields: ['url.full', 'url.original', 'threat.indicator.url.full'] },
+  { id: 6, caption: 'URL String', fields: ECS_URLS },
   { id: 7, caption: 'File Name', fields: ['file.name'] },
-  {
-    id: 8,
-    caption: 'Hash',
-    fields: [
-      'hash.*',
-      'related.hash',
-      '*.hash.*',
-      '*.parent.hash.*',
-      '*.indicator.file.hash.*',
-      '*.attachments.file.hash.*',
-    ],
-  },
+  { id: 8, caption: 'Hash', fields: ECS_HASHES },
   { id: 9, caption: 'Process Name', fields: ['process.name', 'process.parent.name'] },
 ]
 
@@ -74,8 +59,4 @@ export function observablesOf(body: JsonObject): JsonObject[] {
     }
   }
   return [...found.values()]
-}
-
-function matchesPath(pattern: readonly string[], path: readonly string[]): boolean {
-  return pattern.length === path.length && pattern.every((part, i) => matchesGlob(part, path[i]!))
 }

@@ -1,16 +1,19 @@
 /**
  * The setting `once`: which values of an event are indicators for a webhook. Pure.
  *
- * Guarantee: a path selects by whole keys, with `*` for any characters inside a key; the preset has no values that differ
- * from event to event (ports, bytes, times, sequences).
+ * Guarantee: a path selects by whole keys, with `*` for any characters inside a key and `**` for any number of keys. A value is
+ * one whatever its path and its spelling (normal-form.ts). The preset has no values that differ from event to event (ports,
+ * bytes, times, sequences).
  */
-import { isIP } from 'node:net'
+import { hash } from 'node:crypto'
+import { isLosslessNumber } from 'lossless-json'
 import { Type, type Static } from 'typebox'
-import { uniqueValues, type ContextValue } from '../alert/context.js'
-import { createAddressRule } from '../platform/address.js'
+import type { ContextValue } from '../alert/context.js'
 import { DURATION_PATTERN, durationMs } from '../platform/duration.js'
-import type { Json } from '../platform/json.js'
-import { matchesGlob } from '../platform/glob.js'
+import { matchesPath } from '../platform/glob.js'
+import { isJsonObject, type Json } from '../platform/json.js'
+import { ECS_INDICATORS } from './ecs-fields.js'
+import { fieldKind, normalForm, type FieldKind, type IndicatorKind } from './normal-form.js'
 
 const PATH = '^[^\\u0000.]+(\\.[^\\u0000.]+)*$'
 
@@ -23,8 +26,9 @@ export const Once = Type.Object(
       ],
       {
         description:
-          'Paths into the context, such as `file.hash.*`; or "indicators": hashes, addresses, domains, URLs and e-mail ' +
-          'addresses where the Elastic Common Schema has them.',
+          'Paths into the context: `*` in a key stands for any characters (`file.hash.*`), the key `**` for any number of keys ' +
+          '(`**.hash.*`). Or "indicators": hashes, addresses, domains, URLs and e-mail addresses where the Elastic Common ' +
+          'Schema 9 has them. A value counts once, whatever its path and its spelling.',
       },
     ),
     within: Type.Optional(
@@ -34,7 +38,10 @@ export const Once = Type.Object(
       }),
     ),
     exclude_private: Type.Optional(
-      Type.Boolean({ description: 'Leaves out addresses that are not public, which a scanner cannot look up.' }),
+      Type.Boolean({
+        description:
+          'Leaves out addresses and networks that are not public, also in URLs and with ports: a scanner cannot look them up.',
+      }),
     ),
   },
   {
@@ -52,45 +59,60 @@ export interface Indicator {
   value: Json
 }
 
-/** Fields of the Elastic Common Schema (8.x) that hold observables which scanners look up. */
-const ECS_INDICATORS = [
-  'file.hash.*',
-  'process.hash.*',
-  'process.parent.hash.*',
-  'dll.hash.*',
-  'email.attachments.file.hash.*',
-  'threat.indicator.file.hash.*',
-  'related.hash',
-  'hash.*',
-  ...['source', 'destination', 'client', 'server', 'threat.indicator'].map((field) => `${field}.ip`),
-  ...['source', 'destination', 'client', 'server'].flatMap((field) => [`${field}.domain`, `${field}.nat.ip`]),
-  'related.ip',
-  'related.hosts',
-  'dns.question.name',
-  'dns.resolved_ip',
-  'dns.answers.data',
-  'url.full',
-  'url.original',
-  'url.domain',
-  'threat.indicator.url.full',
-  'threat.indicator.url.domain',
-  'tls.client.server_name',
-  'tls.server.hash.*',
-  'tls.client.hash.*',
-  ...['from', 'sender', 'reply_to', 'to', 'cc', 'bcc'].map((field) => `email.${field}.address`),
-  'threat.indicator.email.address',
-]
+/** A value that may be sent, and what it is known by. */
+export interface SelectedIndicator extends ContextValue {
+  kind: IndicatorKind
+  /** A 16-byte digest of kind and normal form. */
+  key: Buffer
+}
 
-const isPublic = createAddressRule([])
-
-/** The indicators among an event's values, each once, in their order. */
-export function selectIndicators(values: readonly ContextValue[], once: Once): ContextValue[] {
+/**
+ * The indicators among an event's values, each once whatever its paths and spellings, in their order. Of several paths it has the
+ * first, and one under `related`, where the Elastic Common Schema has copies, only if there is no other.
+ */
+export function selectIndicators(values: readonly ContextValue[], once: Once): SelectedIndicator[] {
   const patterns = (once.paths === 'indicators' ? ECS_INDICATORS : once.paths).map((path) => path.split('.'))
-  const selected = values.filter(({ path, value }) => {
-    if (!patterns.some((pattern) => matchesPath(pattern, path))) return false
-    return !(once.exclude_private && typeof value === 'string' && isPrivateAddress(value))
+  // The values of one list share their path: what it is matched against is not matched again for each.
+  const byPath = new Map<string[], { isSelected: boolean; field: FieldKind }>()
+  const factsOf = (path: string[]) => {
+    let facts = byPath.get(path)
+    if (!facts) {
+      const isSelected = patterns.some((pattern) => matchesPath(pattern, path))
+      byPath.set(path, (facts = { isSelected, field: isSelected ? fieldKind(path) : undefined }))
+    }
+    return facts
+  }
+  const isSelected = ({ path }: ContextValue) => factsOf(path).isSelected
+  const selected = values.flatMap((entry) => {
+    const inner = membersOf(entry).filter(isSelected)
+    return inner.length > 0 || !isSelected(entry) ? inner : [entry]
   })
-  return uniqueValues(selected)
+  const isCopy = ({ path }: ContextValue) => path[0] === 'related'
+  const unique = new Map<string, SelectedIndicator>()
+  for (const entry of [...selected.filter((entry) => !isCopy(entry)), ...selected.filter(isCopy)]) {
+    const { kind, text, isPrivate } = normalForm(factsOf(entry.path).field, entry.value)
+    if (once.exclude_private && isPrivate()) continue
+    const identity = `${kind}\n${text}`
+    if (!unique.has(identity)) unique.set(identity, { ...entry, kind, key: indicatorKey(kind, text) })
+  }
+  return [...unique.values()]
+}
+
+export function indicatorKey(kind: IndicatorKind, text: string): Buffer {
+  return hash('sha256', `${kind}\n${text}`, 'buffer').subarray(0, 16)
+}
+
+/** The values inside a value that is an object or a list, such as an element of `threat.enrichments`, each with its path. */
+function membersOf({ path, value }: ContextValue): ContextValue[] {
+  if (Array.isArray(value)) return value.flatMap((element) => leavesOf({ path, value: element }))
+  if (!isJsonObject(value)) return []
+  return Object.entries(value).flatMap(([key, member]) => leavesOf({ path: [...path, key], value: member }))
+}
+
+function leavesOf(entry: ContextValue): ContextValue[] {
+  return typeof entry.value === 'object' && entry.value !== null && !isLosslessNumber(entry.value)
+    ? membersOf(entry)
+    : [entry]
 }
 
 /** A value as in a body. */
@@ -102,12 +124,4 @@ export function indicatorOf({ path, value }: ContextValue): Indicator {
 export function expiryOf(once: Once, now: Date): Date | undefined {
   const ms = once.within === undefined ? undefined : durationMs(once.within)
   return ms === undefined ? undefined : new Date(now.getTime() - ms)
-}
-
-function matchesPath(pattern: readonly string[], path: readonly string[]): boolean {
-  return pattern.length === path.length && pattern.every((part, i) => matchesGlob(part, path[i]!))
-}
-
-function isPrivateAddress(text: string): boolean {
-  return isIP(text) !== 0 && !isPublic(text)
 }

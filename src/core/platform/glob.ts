@@ -1,4 +1,4 @@
-/** Patterns with `*`. Pure. */
+/** Patterns with `*`, for texts and for paths. Pure. */
 
 /**
  * True when the pattern matches the whole text; a `*` matches any number of characters. Only the last `*` is
@@ -22,5 +22,30 @@ export function matchesGlob(pattern: string, text: string): boolean {
     } else return false
   }
   while (pattern[patternAt] === '*') patternAt++
+  return patternAt === pattern.length
+}
+
+/**
+ * True when the pattern matches the whole path: key by key, each as `matchesGlob`, and a key `**` matches any number of keys, none
+ * too. Only the last `**` is backtracked to.
+ */
+export function matchesPath(pattern: readonly string[], path: readonly string[]): boolean {
+  let patternAt = 0
+  let pathAt = 0
+  let star = -1
+  let resume = 0
+  while (pathAt < path.length) {
+    if (pattern[patternAt] === '**') {
+      star = patternAt++
+      resume = pathAt
+    } else if (patternAt < pattern.length && matchesGlob(pattern[patternAt]!, path[pathAt]!)) {
+      patternAt++
+      pathAt++
+    } else if (star >= 0) {
+      patternAt = star + 1
+      pathAt = ++resume
+    } else return false
+  }
+  while (pattern[patternAt] === '**') patternAt++
   return patternAt === pattern.length
 }

@@ -42,7 +42,11 @@ type HttpResult =
   | { kind: 'response'; statusCode: number; retryAfter: string | null; body: string; final?: string }
   | { kind: HttpFailure; error: string }
 
-export type HttpOutcome = HttpResult & { durationMs: number }
+/**
+ * `answerLost`: a request was sent, wholly or in part, and its answer did not come, or broke off where its body could still
+ * matter (2xx). The receiver may have taken it.
+ */
+export type HttpOutcome = HttpResult & { durationMs: number; answerLost: boolean }
 
 export interface HttpClient {
   /**
@@ -110,7 +114,10 @@ export function createHttpClient({
       const result = await agents.use(
         request.tls,
         (pools) => exchange(pools, url, { ...request, deadlineMs: startedMs + request.timeoutMs }),
-        (error): HttpResult => ({ kind: 'connection_failed', error: `the TLS material is unfit: ${errorText(error)}` }),
+        (error): Exchanged => ({
+          ...{ kind: 'connection_failed', error: `the TLS material is unfit: ${errorText(error)}` },
+          answerLost: false,
+        }),
       )
       return { ...result, durationMs: Math.round(performance.now() - startedMs) }
     },
@@ -121,26 +128,30 @@ export function createHttpClient({
 /** `deadlineMs`: on the clock of performance.now(). */
 type TimedRequest = HttpRequest & { deadlineMs: number }
 
-async function exchange(pools: OriginPools<Pool>, url: string, request: TimedRequest): Promise<HttpResult> {
+type Exchanged = HttpResult & { answerLost: boolean }
+
+async function exchange(pools: OriginPools<Pool>, url: string, request: TimedRequest): Promise<Exchanged> {
   const target = URL.canParse(url) ? new URL(url) : undefined
   if (!target || !/^https?:$/.test(target.protocol)) {
-    return { kind: 'target_refused', error: 'not an http or https URL' }
+    return { kind: 'target_refused', error: 'not an http or https URL', answerLost: false }
   }
   const sendOn = (pool: Pool) => send(pool, target, request)
   const first = await pools.use(target.origin, sendOn)
-  return first.isStale ? (await pools.useFresh(target.origin, sendOn)).result : first.result
+  if (!first.isStale) return first.result
+  const { result } = await pools.useFresh(target.origin, sendOn)
+  return { ...result, answerLost: true }
 }
 
 /** The result on one connection. `isStale`: it was a reused one and broke before the first byte of an answer. */
 interface Sent {
-  result: HttpResult
+  result: Exchanged
   isStale: boolean
 }
 
 function send(pool: Pool, target: URL, request: TimedRequest): Promise<Sent> {
   const keepBytes = Math.min(request.keepBytes ?? KEPT_BODY_BYTES, MAX_BODY_BYTES)
   return new Promise((resolve) => {
-    const answer: Answer = { retryAfter: null, chunks: [], bytes: 0 }
+    const answer: Answer = { retryAfter: null, chunks: [], bytes: 0, isWhole: false }
     let controller: Dispatcher.DispatchController | undefined
     let ended = false
 
@@ -148,9 +159,13 @@ function send(pool: Pool, target: URL, request: TimedRequest): Promise<Sent> {
     const end = (kind: HttpFailure, error: string, isStale = false) => {
       ended = true
       clearTimeout(timer)
-      const { statusCode, retryAfter, chunks } = answer
-      if (statusCode === undefined) resolve({ result: { kind, error }, isStale })
-      else resolve({ result: { kind: 'response', statusCode, retryAfter, body: textOf(chunks, keepBytes) }, isStale })
+      const { statusCode, retryAfter, chunks, isWhole } = answer
+      const isDecided = isWhole || (statusCode !== undefined && statusCode >= 300)
+      // undici starts a request once it has a connection, and writes it then.
+      const answerLost = controller !== undefined && !isDecided
+      if (statusCode === undefined) return resolve({ result: { kind, error, answerLost }, isStale })
+      const body = textOf(chunks, keepBytes)
+      resolve({ result: { kind: 'response', statusCode, retryAfter, body, answerLost }, isStale })
     }
     const abort = (kind: HttpFailure, error: string) => {
       end(kind, error)
@@ -177,7 +192,10 @@ function send(pool: Pool, target: URL, request: TimedRequest): Promise<Sent> {
         answer.bytes += chunk.length
         if (answer.bytes > MAX_BODY_BYTES) abort('invalid_response', 'the body is too long')
       },
-      onResponseEnd: () => end('invalid_response', 'no status'),
+      onResponseEnd() {
+        answer.isWhole = true
+        end('invalid_response', 'no status')
+      },
       onResponseError: (_, error) => end(failureOf(error), errorText(error), breakOf(error)?.isStale),
     }
     const { headers, body } = request
@@ -191,6 +209,7 @@ interface Answer {
   retryAfter: string | null
   chunks: Buffer[]
   bytes: number
+  isWhole: boolean
 }
 
 function shortHeader(value: string | string[] | undefined): string | null {

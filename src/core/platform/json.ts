@@ -69,6 +69,29 @@ export function stringifyJson(value: Json): string {
   return text.includes(LOSSLESS_MARK) ? (stringify(value) ?? 'null') : text
 }
 
+/**
+ * One text for equal values: the members of objects are sorted by name, and numbers are written alike (1, 1.0 and 10e-1 are
+ * one number). It is for comparison and digests; for numbers it is no JSON.
+ */
+export function canonicalJson(value: Json): string {
+  if (typeof value === 'string') return JSON.stringify(value)
+  if (typeof value === 'number' || isLosslessNumber(value)) return canonicalNumber(String(value))
+  if (Array.isArray(value)) return `[${value.map(canonicalJson).join()}]`
+  if (!isJsonObject(value)) return JSON.stringify(value)
+  const members = Object.keys(value).sort()
+  return `{${members.map((key) => `${JSON.stringify(key)}:${canonicalJson(value[key]!)}`).join()}}`
+}
+
+/** A JSON number as digits without leading or trailing zeros and a power of ten, which is exact at any size. */
+function canonicalNumber(text: string): string {
+  const [, sign, whole = '', fraction = '', exponent = '0'] = /^(-?)(\d+)(?:\.(\d+))?(?:[eE]([+-]?\d+))?$/.exec(text)!
+  const digits = (whole + fraction).replace(/^0+/, '')
+  const significant = digits.replace(/0+$/, '')
+  if (significant === '') return '0'
+  const power = BigInt(exponent) - BigInt(fraction.length) + BigInt(digits.length - significant.length)
+  return `${sign}${significant}e${power}`
+}
+
 /** True for a JSON object: not null, an array or a `LosslessNumber`. */
 export function isJsonObject(value: unknown): value is JsonObject {
   return typeof value === 'object' && value !== null && !Array.isArray(value) && !isLosslessNumber(value)

@@ -107,6 +107,14 @@ export function fingerprint(key: Buffer): string {
   return createHmac('sha256', key).update('alert-relay encryption key').digest('hex')
 }
 
+/**
+ * Makes a function that identifies an API key without revealing it: without the encryption key the result says nothing about
+ * the API key, also when that is short.
+ */
+export function createKeyFingerprint(encryptionKey: Buffer): (apiKey: string) => string {
+  return (apiKey) => createHmac('sha256', encryptionKey).update(`API key ${apiKey}`).digest('base64url').slice(0, 22)
+}
+
 /** The key in an Authorization header (RFC 6750 section 2.1: `Bearer <key>`); undefined when there is none. */
 export function bearerOf(authorization: string | undefined): string | undefined {
   return /^Bearer +(\S+)$/i.exec(authorization ?? '')?.[1]

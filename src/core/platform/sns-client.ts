@@ -61,16 +61,17 @@ async function send(client: SNSClient, publication: Publication) {
   const abortSignal = AbortSignal.timeout(timeoutMs)
   try {
     const { MessageId: messageId = '' } = await client.send(command, { abortSignal })
-    return { kind: 'response' as const, statusCode: 200, retryAfter: null, body: messageId }
+    return { kind: 'response' as const, statusCode: 200, retryAfter: null, body: messageId, answerLost: false }
   } catch (error) {
-    if (abortSignal.aborted) return { kind: 'timeout' as const, error: `no answer within ${timeoutMs} ms` }
+    const answerLost = true // the SDK does not say whether the request was sent
+    if (abortSignal.aborted) return { kind: 'timeout' as const, error: `no answer within ${timeoutMs} ms`, answerLost }
     const status = error instanceof SNSServiceException ? error.$metadata.httpStatusCode : undefined
-    if (status === undefined) return { kind: 'connection_failed' as const, error: messageOf(error) }
+    if (status === undefined) return { kind: 'connection_failed' as const, error: messageOf(error), answerLost }
     const body = `${(error as Error).name}: ${messageOf(error)}`
     const final = isFinal(error as Error)
       ? `SNS can never take this message: ${storable(body).replace(/\s+/g, ' ').slice(0, 300)}`
       : undefined
-    return { kind: 'response' as const, statusCode: status, retryAfter: null, body, final }
+    return { kind: 'response' as const, statusCode: status, retryAfter: null, body, final, answerLost: false }
   }
 }
 

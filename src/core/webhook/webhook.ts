@@ -95,7 +95,8 @@ const order = oneOf(['none', 'alert'], {
 const coalesce = Type.Boolean({
   description:
     'While it is down, the changes of one alert that wait become one delivery: the latest state, everything that was new ' +
-    'in any of them, and how many they are (`relay.changes`).',
+    'in any of them, and how many they are (`relay.changes`). A change that the receiver may have taken, since its answer ' +
+    'was lost, is sent on its own.',
 })
 
 /** The request that makes a webhook. */

@@ -31,6 +31,7 @@ interface Change {
     match_count: number
     update_count: number
     title: string
+    creation_time: string
   }
   incoming_rule_matches_context: JsonObject
 }
@@ -81,6 +82,60 @@ t.test(
     })
   },
 )
+
+t.test('the creation time is when the threshold was reached, in every change', async (t) => {
+  const steps = run([0, 20, 30].map((at) => ({ at, matches: [match({ n: [at] }, { threshold: 2 })] })))
+  t.same(
+    steps.map(({ change }) => change && changeOf({ change }).updated_alert.creation_time),
+    [undefined, after(20).toISOString(), after(20).toISOString()],
+  )
+})
+
+t.test('a window that an earlier version made active keeps its creation time', async (t) => {
+  const [{ window }] = run([{ at: 0, matches: [match({ n: [1] })] }]) as [ReturnType<typeof takeBatch>]
+  const { creation_time: _, ...alert } = window.alert
+  const step = takeBatch([match({ n: [2] })], { window: { ...window, alert }, waiting: [] }, after(5), 'unused')
+  t.match(changeOf(step).updated_alert, { creation_time: START.toISOString(), update_count: 1 })
+})
+
+t.test('until the threshold is reached, threshold and window are those of the newest match', async (t) => {
+  const n = (at: number, threshold: number, minutes: number) => ({
+    at,
+    matches: [match({ n: [at] }, { threshold, deduplication_window_minutes: minutes })],
+  })
+  const counts = (batches: Parameters<typeof run>[0]) =>
+    run(batches).map(({ change, window: { alertId, matchCount } }) => [alertId, matchCount, change !== undefined])
+  t.same(
+    counts([n(0, 10, 60), n(1, 2, 60), n(2, 50, 60)]),
+    [
+      ['alert-0', 1, false],
+      ['alert-0', 2, true],
+      ['alert-0', 3, true],
+    ],
+    'a lower threshold counts at once; an active alert stays one',
+  )
+  t.same(
+    counts([n(0, 3, 60), n(90, 3, 120), n(100, 3, 120), n(119, 3, 10), n(120, 3, 120)]),
+    [
+      ['alert-0', 1, false],
+      ['alert-0', 2, false],
+      ['alert-0', 3, true],
+      ['alert-0', 4, true],
+      ['alert-4', 1, false],
+    ],
+    'a longer window counts from the first match, and stays as it was when the threshold was reached',
+  )
+  t.same(
+    counts([n(0, 2, 60), n(15, 2, 10)]),
+    [
+      ['alert-0', 1, false],
+      ['alert-1', 1, false],
+    ],
+    'a shorter window has ended',
+  )
+  const mixed = run([{ at: 0, matches: [...n(0, 5, 60).matches, ...n(0, 2, 60).matches] }])
+  t.match(changeOf(mixed[0]!).updated_alert, { match_count: 2 }, 'the last of a batch is the newest')
+})
 
 t.test('a window that ends below its threshold publishes nothing', async (t) => {
   const steps = run([

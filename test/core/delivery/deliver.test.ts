@@ -24,7 +24,8 @@ t.test('a webhook with once is sent a value once over all alerts, and only event
   const messages = [
     change('a', { file: { hash: { sha256: ['h1'] } }, user: { name: ['u'] } }),
     change('b', { file: { hash: { sha256: ['h1'] } } }),
-    change('b', { file: { hash: { sha256: ['h1', 'h2'], md5: ['h1'] } } }),
+    change('b', { file: { hash: { sha256: ['h1', 'h2'], md5: ['h3'] } } }),
+    change('b', { file: { hash: { sha512: ['h3'] } } }),
     change('c', { user: { name: ['new'] } }),
     'no alert at all',
   ]
@@ -41,12 +42,12 @@ t.test('a webhook with once is sent a value once over all alerts, and only event
   t.same(receiver.received.map(indicatorsOf), [
     [{ path: 'file.hash.sha256', value: 'h1' }],
     [
-      { path: 'file.hash.md5', value: 'h1' },
+      { path: 'file.hash.md5', value: 'h3' },
       { path: 'file.hash.sha256', value: 'h2' },
     ],
   ])
   t.equal((await deliveriesOf(events[1]!.id)).length, 1, 'only the webhook without once has a delivery of it')
-  t.equal(plain.receiver.received.length, 5)
+  t.equal(plain.receiver.received.length, 6)
   t.notOk('indicators' in (plain.receiver.received[0]!.json as object))
 })
 
@@ -136,4 +137,36 @@ t.test('a value is sent again after `within`, and never without it', async (t) =
   await send()
   t.equal(timed.receiver.received.length, 2)
   t.equal(forever.receiver.received.length, 1)
+})
+
+t.test('a value is sent once over all events, whatever its path and its spelling there', async (t) => {
+  const { publish, addWebhook, dispatch } = await createTestWorkers(t)
+  const { receiver } = await addWebhook(() => ({ status: 200 }), { once: { paths: 'indicators' } })
+  const contexts: JsonObject[] = [
+    { url: { domain: ['Evil.example'] }, related: { hosts: ['evil.example'] } },
+    { dns: { question: { name: ['evil.example.'] } } },
+    { source: { ip: ['2001:DB8::1'] } },
+    { related: { ip: ['2001:db8:0::1'] } },
+    { url: { full: ['HTTP://evil.example:80/%7ea'] } },
+    { threat: { indicator: { url: { original: ['http://evil.example/~a'] } } } },
+  ]
+  for (const context of contexts) {
+    await dispatch({ eventId: (await publish(change('a', context))).id })
+  }
+  t.same(receiver.received.map(indicatorsOf), [
+    [{ path: 'url.domain', value: 'Evil.example' }],
+    [{ path: 'source.ip', value: '2001:DB8::1' }],
+    [{ path: 'url.full', value: 'HTTP://evil.example:80/%7ea' }],
+  ])
+})
+
+t.test('a value that is sent again after `within` is shown as the later event has it', async (t) => {
+  const { publish, addWebhook, dispatch, database } = await createTestWorkers(t)
+  const { receiver } = await addWebhook(() => ({ status: 200 }), { once: { paths: 'indicators', within: '30d' } })
+  const contexts: JsonObject[] = [{ url: { domain: ['a.example'] } }, { related: { hosts: ['A.example'] } }]
+  for (const context of contexts) {
+    await dispatch({ eventId: (await publish(change('a', context))).id })
+    await database.query(`update indicators set sent_at = sent_at - interval '31 days'`)
+  }
+  t.same(receiver.received.map(indicatorsOf).at(-1), [{ path: 'related.hosts', value: 'A.example' }])
 })

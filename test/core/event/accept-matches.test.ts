@@ -1,10 +1,11 @@
+import { createHash } from 'node:crypto'
 import t, { type Test } from 'tap'
 import type { RuleMatch } from '../../../src/core/alert/rule-match.js'
 import { createAcceptMatches } from '../../../src/core/event/accept-matches.js'
 import { findEvent } from '../../../src/core/event/event-store.js'
 import { loadContent } from '../../../src/core/delivery/content.js'
 import { createLogger } from '../../../src/core/platform/logger.js'
-import { isJsonObject, stringifyJson, type Json, type JsonObject } from '../../../src/core/platform/json.js'
+import { isJsonObject, parseJson, stringifyJson, type Json, type JsonObject } from '../../../src/core/platform/json.js'
 import type { Batch } from '../../../src/core/platform/queues.js'
 import { borrowTestDatabase } from '../../helpers/backends.js'
 import { ruleMatch as match } from '../../helpers/rule-match.js'
@@ -17,8 +18,14 @@ async function engine(t: Test) {
     addDispatches: async (batches: readonly Batch[]) => void queued.push(...batches.map(({ batchId }) => batchId)),
   }
   const acceptMatches = createAcceptMatches({ database, queues, now: () => clock.now })
-  const accept = (matches: readonly RuleMatch[], idempotencyKey?: string) =>
-    acceptMatches(matches, { idempotencyKey, log: createLogger('silent') })
+  const accept = (
+    matches: readonly RuleMatch[],
+    key?: string,
+    { caller = 'a key', route = 'POST /v1/rule-matches' } = {},
+  ) => {
+    const idempotency = key === undefined ? undefined : { key, caller, route }
+    return acceptMatches(matches, { idempotency, log: createLogger('silent') })
+  }
   const bodyOf = async (eventId: string | null) => {
     const { body } = await loadContent(database, (await findEvent(database, eventId!))!)
     return JSON.parse(stringifyJson(body)) as Record<
@@ -165,4 +172,47 @@ t.test('a key of any shape is data, and never makes its batch something else', a
   }
   const [alert] = await accept(nestedStaircase)
   t.match(await bodyOf(alert!.event_id), { relay: { type: 'alert.created' }, context_diff: { t: [] } })
+})
+
+t.test(
+  'a repeat with its members in another order and its numbers in another spelling is the same request',
+  async (t) => {
+    const { accept, database } = await engine(t)
+    const request = (text: string) => [match(parseJson(text) as JsonObject)]
+    const first = await accept(request('{"a":1.0,"b":{"c":[12345678901234567890],"d":"x"}}'), 'key')
+    t.same(await accept(request('{ "b": {"d":"x", "c":[12345678901234567890]}, "a": 1 }'), 'key'), first)
+    for (const other of ['{"a":"1","b":{}}', '{"a":1.0,"b":{"c":[12345678901234567891],"d":"x"}}']) {
+      await t.rejects(accept(request(other), 'key'), { code: 'idempotency_mismatch' })
+    }
+    t.same((await database.query('select match_count from rule_windows')).rows, [{ match_count: 1n }])
+  },
+)
+
+t.test('an Idempotency-Key belongs to one API key and one route', async (t) => {
+  const { accept } = await engine(t)
+  const count = async (...request: Parameters<typeof accept>) => (await accept(...request))[0]!.match_count
+  t.equal(await count([match({ a: 1 })], 'key'), 1)
+  t.equal(await count([match({ a: 1 })], 'key', { caller: 'another key' }), 2)
+  t.equal(await count([match({ a: 2 })], 'key', { route: 'POST /v1/other' }), 3, 'another body is no mismatch there')
+  t.equal(await count([match({ a: 1 })], 'key'), 1, 'the first answer')
+})
+
+t.test('a request that an earlier version answered is not done again, and its key refuses nothing', async (t) => {
+  const { accept, database, clock } = await engine(t)
+  const matches = [match({ a: 1 })]
+  const answer = [{ rule: 'r', matches: 1, match_count: 7, alert_id: 'x', event_id: null, type: null }]
+  await database.query(
+    'insert into idempotency_keys (key, request_digest, answer, created_at) values ($1, $2, $3, $4)',
+    [
+      'old',
+      createHash('sha256')
+        .update(stringifyJson(matches as unknown as Json))
+        .digest(),
+      JSON.stringify(answer),
+      clock.now,
+    ],
+  )
+  for (let i = 0; i < 2; i++) t.same(await accept(matches, 'old'), answer)
+  await t.rejects(accept([match({ a: 2 })], 'old'), { code: 'idempotency_mismatch' })
+  t.match(await accept([match({ a: 2 })], 'old', { caller: 'another key' }), [{ match_count: 1 }])
 })

@@ -114,6 +114,48 @@ t.test('a request is sent again once, never twice', async (t) => {
   t.same(server.requests, [1, 2, 1])
 })
 
+t.test('an answer is lost where the request was sent and its answer did not come whole', async (t) => {
+  const lost = async (answer: (socket: Socket) => void, timeoutMs?: number) => {
+    const server = await rawServer(t, answer)
+    return (await client(t).post(server.url, timeoutMs)).answerLost
+  }
+  const say =
+    (text: string, end = true) =>
+    (socket: Socket) =>
+      void (end ? socket.end(text) : socket.write(text))
+  t.equal(await lost((socket) => socket.resetAndDestroy()), true, 'reset')
+  t.equal(await lost(() => {}, 200), true, 'timeout')
+  t.equal(await lost(say('no HTTP\r\n\r\n')), true, 'no HTTP')
+  t.equal(await lost(say('HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\n{"ok"')), true, '200, body broken off')
+  t.equal(await lost(say('HTTP/1.1 500 No\r\ncontent-length: 9\r\n\r\n{"ok"')), false, '500, body broken off')
+  t.equal(await lost(say(ANSWER)), false, '204')
+  const closed = await rawServer(t, () => {})
+  const port = await new Promise<number>((resolve) => {
+    const server = createServer().listen(0, '127.0.0.1', () => {
+      const { port } = server.address() as AddressInfo
+      server.close(() => resolve(port))
+    })
+  })
+  t.match(
+    await client(t).post(`http://${HOST}:${port}/`),
+    { kind: 'connection_failed', answerLost: false },
+    'no connection',
+  )
+  t.match(await client(t, { allowPrivateTargets: [] }).post(closed.url), { kind: 'target_refused', answerLost: false })
+})
+
+t.test('an answer is lost where the first of two requests was, whatever the second is answered', async (t) => {
+  const server = await rawServer(t, (socket, nth) => {
+    if (nth > 1) return socket.resetAndDestroy()
+    socket.write(server.requests.length === 1 ? ANSWER : 'HTTP/1.1 500 No\r\ncontent-length: 0\r\n\r\n')
+  })
+  const http = client(t)
+  t.match(await http.post(server.url), { statusCode: 204, answerLost: false })
+  await turn()
+  t.match(await http.post(server.url), { statusCode: 500, answerLost: true })
+  t.same(server.requests, [1, 2, 1])
+})
+
 t.test('a request whose fresh connection breaks is not sent again', async (t) => {
   const server = await rawServer(t, (socket) => socket.resetAndDestroy())
   t.match(await client(t).post(server.url), { kind: 'connection_failed', error: /ECONNRESET/ })

@@ -5,6 +5,7 @@ import fc from 'fast-check'
 import t from 'tap'
 import {
   createKeyCheck,
+  createKeyFingerprint,
   createSealer,
   fingerprint,
   loadApiKeys,
@@ -157,4 +158,11 @@ t.test('a key check accepts the known keys and nothing else', async (t) => {
   t.notOk(passes(undefined))
   t.notOk(createKeyCheck([])('Bearer '), 'without keys, no header passes')
   t.notOk(createKeyCheck([])('Bearer undefined'))
+})
+
+t.test('the fingerprint of an API key tells keys apart, and differs by the encryption key', async (t) => {
+  const of = createKeyFingerprint(Buffer.alloc(32, 1))
+  t.equal(of('a-short-key'), of('a-short-key'))
+  t.not(of('a-short-key'), of('another-key'))
+  t.not(of('a-short-key'), createKeyFingerprint(Buffer.alloc(32, 2))('a-short-key'))
 })
