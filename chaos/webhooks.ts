@@ -21,7 +21,6 @@ export interface WebhookOptions {
   rate_per_second?: number
   order?: 'alert'
   coalesce?: true
-  max_body_bytes?: number
 }
 
 /** Thirty short waits: no delivery is dead before the run is over. */
@@ -44,7 +43,7 @@ export const WEBHOOKS: readonly WebhookSpec[] = [
   webhook('100 MB', 'huge', SHORT_MS),
   webhook('limited', 'steady', LONG_MS, { max_in_flight: 4, rate_per_second: 50 }),
   webhook('ordered', 'faltering', LONG_MS, { order: 'alert' }),
-  webhook('coalesced', 'outages', LONG_MS, { coalesce: true, max_body_bytes: 4 * 1024 * 1024 }),
+  webhook('coalesced', 'outages', LONG_MS, { coalesce: true }),
 ]
 
 function webhook(name: string, behaviour: BehaviourName, timeoutMs: number, options: WebhookOptions = {}): WebhookSpec {

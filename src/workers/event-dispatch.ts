@@ -87,9 +87,9 @@ export async function leaveUndispatched(
   event: StoredEvent,
   error: unknown,
 ): Promise<void> {
-  if (isUndecided(error))
+  if (isUndecided(error)) {
     options.log.warn({ err: error, event_id: event.id }, 'not dispatched now; upkeep queues it again')
-  else await postpone(options, event, error)
+  } else await postpone(options, event, error)
 }
 
 /** Bounds of a step: deliveries that may be made, and bytes of events and of what their alerts held. */

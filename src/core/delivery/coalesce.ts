@@ -20,8 +20,10 @@ import type { Webhook } from '../webhook/webhook.js'
 import { listDue, type DueDelivery } from './delivery-queue-store.js'
 import { findProbe, markProbed } from './probe-store.js'
 
-/** Changes of one delivery, its own included: it bounds the size of a body. */
+/** Changes of one delivery, its own included. */
 const MAX_CHANGES = 1000
+/** The part of a body that the values may fill that its changes brought: a larger body would be cut, and lose them. */
+const VALUES_SHARE = 1 / 2
 /** Events that one query reads. */
 const PAGE = 50
 
@@ -32,6 +34,8 @@ interface PendingRow {
   sealed: boolean
   /** How many changes are coalesced into it. */
   carried: bigint
+  /** Of the values that it and these changes brought. */
+  bytes: bigint
 }
 
 export interface TakeOptions {
@@ -52,7 +56,12 @@ export interface TakeOptions {
  */
 export async function takeDue(
   database: Database,
-  { id: webhookId, order, coalesce }: Pick<Webhook, 'id' | 'order' | 'coalesce'>,
+  {
+    id: webhookId,
+    order,
+    coalesce,
+    max_body_bytes: maxBodyBytes,
+  }: Pick<Webhook, 'id' | 'order' | 'coalesce' | 'max_body_bytes'>,
   { state, isProbe, skip, limit, now }: TakeOptions,
 ): Promise<DueDelivery[]> {
   const inOrder = order === 'alert'
@@ -66,7 +75,8 @@ export async function takeDue(
     const alerts = new Set(due.flatMap(({ event: { alertId } }) => (alertId === null ? [] : [alertId])))
     let isChanged = false
     for (const alertId of alerts) {
-      if (await coalesceWaiting(database, { webhookId, alertId }, { skip, inOrder, now })) isChanged = true
+      const options = { skip, inOrder, maxBodyBytes, now }
+      if (await coalesceWaiting(database, { webhookId, alertId }, options)) isChanged = true
     }
     if (isChanged) due = await list()
   }
@@ -80,17 +90,21 @@ export async function takeDue(
  * Coalesces the pending changes of one alert at one webhook.
  * @param options.skip ids of deliveries in flight
  * @param options.inOrder true: only changes before the first that is not dispatched yet
+ * @param options.maxBodyBytes of the webhook: values that do not fit into one body stay in several deliveries
  * @returns true when deliveries were coalesced
  */
 export async function coalesceWaiting(
   database: Database,
   { webhookId, alertId }: { webhookId: string; alertId: string },
-  { skip, inOrder, now }: { skip: readonly string[]; inOrder: boolean; now: Date },
+  { skip, inOrder, maxBodyBytes, now }: { skip: readonly string[]; inOrder: boolean; maxBodyBytes: number; now: Date },
 ): Promise<boolean> {
   return database.transaction(async (tx) => {
     const { rows } = await tx.query<PendingRow>(
       `select d.id, d.event_id, d.sequence, d.sealed,
-         (select count(*) from deliveries f where f.folded_into = d.id) as carried
+         (select count(*) from deliveries f where f.folded_into = d.id) as carried,
+         (select coalesce(sum(octet_length(v.path) + octet_length(v.value)), 0)::bigint
+          from (select d.sequence union all select f.sequence from deliveries f where f.folded_into = d.id) c
+          join alert_values v on v.alert_id = d.alert_id and v.sequence = c.sequence) as bytes
        from deliveries d
        where d.webhook_id = $1 and d.alert_id = $2 and d.status = 'pending' and d.id <> all($3)
          and not d.replay and d.folded_into is null and (not d.sealed or d.unrefused_attempts = 0)
@@ -100,7 +114,8 @@ export async function coalesceWaiting(
       [webhookId, alertId, skip, inOrder],
     )
     const carrier = rows.findLast(({ sealed }) => !sealed)
-    const others = carrier ? fitting(carrier, rows.slice(0, rows.indexOf(carrier))) : []
+    const maxBytes = maxBodyBytes * VALUES_SHARE
+    const others = carrier ? fitting(carrier, rows.slice(0, rows.indexOf(carrier)), maxBytes) : []
     if (!carrier || others.length === 0) return false
     await merge(tx, { webhookId, carrier, others }, now)
     return true
@@ -108,9 +123,14 @@ export async function coalesceWaiting(
 }
 
 /** The latest of these rows that fit into one delivery, together with the carrier and with what each carries already. */
-function fitting(carrier: PendingRow, rows: readonly PendingRow[]): PendingRow[] {
+function fitting(carrier: PendingRow, rows: readonly PendingRow[], maxBytes: number): PendingRow[] {
   let changes = 1 + Number(carrier.carried)
-  const first = rows.findLastIndex(({ carried }) => (changes += 1 + Number(carried)) > MAX_CHANGES)
+  let bytes = Number(carrier.bytes)
+  const first = rows.findLastIndex((row) => {
+    changes += 1 + Number(row.carried)
+    bytes += Number(row.bytes)
+    return changes > MAX_CHANGES || bytes > maxBytes
+  })
   return rows.slice(first + 1)
 }
 

@@ -242,6 +242,23 @@ t.test('coalescing', async (t) => {
   })
 
   await t.test(
+    'changes whose values do not fit into one body stay in several deliveries, and none is lost',
+    async (t) => {
+      const it = await scene(workers, { max_body_bytes: 4096 })
+      const values = Array.from({ length: 10 }, (_, i) => Array.from({ length: 30 }, (_, j) => 1e15 + i * 100 + j))
+      for (const some of values) await it.publish('large', some)
+      await it.fail()
+      for (let i = 0; i < 10; i++) {
+        await workers.makeDue()
+        await it.work()
+      }
+      const bodies = [...it.to.accepted.values()]
+      t.same(sorted(bodies.flatMap(({ context_diff: diff }) => valuesOf(diff))), values.flat())
+      t.ok(bodies.length < values.length, `${bodies.length} bodies`)
+    },
+  )
+
+  await t.test(
     'a delivery that was attempted carries no further change, and may be coalesced with those that it carries',
     async (t) => {
       const it = await scene(workers)
@@ -255,7 +272,7 @@ t.test('coalescing', async (t) => {
         'the second was sent with the first',
       )
       const c = await it.publish('seal', [3])
-      const options = { skip: [], inOrder: false, now: new Date() }
+      const options = { skip: [], inOrder: false, maxBodyBytes: 1024 * 1024, now: new Date() }
       t.ok(await coalesceWaiting(database, { webhookId: it.webhook.id, alertId: 'seal' }, options))
       t.notOk(
         await coalesceWaiting(database, { webhookId: it.webhook.id, alertId: 'seal' }, options),
@@ -327,7 +344,7 @@ t.test('coalescing', async (t) => {
       coalesceWaiting(
         database,
         { webhookId: it.webhook.id, alertId: 'unstarted' },
-        { skip: [], inOrder: false, now: new Date() },
+        { skip: [], inOrder: false, maxBodyBytes: 1024 * 1024, now: new Date() },
       )
     await it.publish('unstarted', [2])
     t.notOk(await coalesce(), 'its process may have died')
@@ -346,7 +363,11 @@ t.test('coalescing', async (t) => {
     await it.publish('way', [4])
     const [first] = await workers.deliveriesOf(a.id)
     const coalesce = (options: { skip: string[]; inOrder: boolean }) =>
-      coalesceWaiting(database, { webhookId: it.webhook.id, alertId: 'way' }, { ...options, now: new Date() })
+      coalesceWaiting(
+        database,
+        { webhookId: it.webhook.id, alertId: 'way' },
+        { ...options, maxBodyBytes: 1024 * 1024, now: new Date() },
+      )
     t.notOk(await coalesce({ skip: [first!.id], inOrder: true }), 'the second has no other to carry')
     t.ok(await coalesce({ skip: [], inOrder: true }))
     t.match(await workers.deliveriesOf(a.id), [{ folded_into: (await workers.deliveriesOf(b.id))[0]!.id }])
@@ -372,7 +393,7 @@ t.test('coalescing', async (t) => {
       coalesceWaiting(
         database,
         { webhookId: it.webhook.id, alertId: 'many' },
-        { skip: [], inOrder: false, now: new Date() },
+        { skip: [], inOrder: false, maxBodyBytes: 1024 * 1024, now: new Date() },
       )
     while (await coalesce());
     const { rows } = await database.query<{ carried: bigint }>(
