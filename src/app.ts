@@ -114,7 +114,9 @@ async function compose(config: Config, log: Logger, closers: Closer[], close: Cl
     allowedTopics: config.snsTopics,
     emulatorOrigin,
     fetch: (url) => fetchText(url, CONFIRM_LIMITS),
+    log,
   })
+  closers.push(() => subscriptions.close())
   const certificates = createCertificateStore({ emulatorOrigin, onFetch: metrics.countCertificateFetch })
   const verifier = createVerifier({ certificates, maxAgeS: config.snsMaxAgeS, emulatorOrigin })
   const registry = createRegistry({ database, sealer })

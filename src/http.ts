@@ -34,6 +34,7 @@ import { ApiKeyWithText, keyRoutes, type KeyRouteOptions } from './routes/keys.j
 import { filterRoutes, type FilterRouteOptions } from './routes/filters.js'
 import { takeJson } from './routes/json-body.js'
 import { notePaths } from './routes/methods.js'
+import { reportMisdirected } from './routes/misdirected.js'
 import { opsRoutes, type OpsRouteOptions } from './routes/ops.js'
 import { closeParameters } from './routes/parameters.js'
 import { previewRoutes, type PreviewRouteOptions } from './routes/preview.js'
@@ -197,6 +198,7 @@ async function createBareHttp(
   answerOddRequests(http)
   takeEncodedBodies(http)
   refuseWhileClosing(http)
+  reportMisdirected(http)
   refuseUnknownPaths(http)
   await addRoutes(http)
   refuseOtherMethods()

@@ -14,11 +14,13 @@ import { problemResponses } from './problems.js'
 
 /** Routes that reveal secrets, approve topics, manage keys or read the audit log. */
 const ADMIN_PATHS = /^\/v1\/(keys|audit)(\/|$)|\/(secret|approve)(\/|$)/
+/** PUT approves a topic. */
+const TOPIC_PATH = '/v1/topics/:arn'
 const CALLER = 'caller'
 
 /** The scope that a route requires. @param path as registered, with the names of parameters */
 export function scopeOf(method: string, path: string): Scope {
-  if (ADMIN_PATHS.test(path)) return 'admin'
+  if (ADMIN_PATHS.test(path) || (method === 'PUT' && path === TOPIC_PATH)) return 'admin'
   return method === 'GET' || method === 'HEAD' ? 'read' : 'write'
 }
 

@@ -10,6 +10,7 @@ import { Type, type Static } from 'typebox'
 import { Refusal, type FieldError, type RefusalCode } from '../core/platform/errors.js'
 import { REQUEST_ID_HEADER } from '../core/platform/request-id.js'
 import { refTo } from '../core/platform/schema.js'
+import { isMisdirected, SNS_PATH } from './misdirected.js'
 import { validationRefusal } from './validation.js'
 
 const ProblemField = Type.Object({
@@ -76,8 +77,9 @@ export function answerUnroutable(error: FastifyError, request: FastifyRequest, r
   void answerError(error, request, reply)
 }
 
-function notFound({ method, url }: FastifyRequest): Refusal {
-  return new Refusal('not_found', `There is no ${method} ${url.split('?')[0]}.`)
+function notFound(request: FastifyRequest): Refusal {
+  const hint = isMisdirected(request) ? ` Messages of SNS are taken at POST ${SNS_PATH}.` : ''
+  return new Refusal('not_found', `There is no ${request.method} ${request.url.split('?')[0]}.${hint}`)
 }
 
 function answerError(error: FastifyError | Refusal, request: FastifyRequest, reply: FastifyReply) {

@@ -2,10 +2,11 @@
  * POST /sns: the endpoint of SNS subscriptions.
  *
  * Guarantee: 200 means that the message is stored durably, now or before. 400 and 403 mean that it can never be accepted.
- * Every other failure is answered with 503 within 10 s, because SNS waits 15 s and retries after a 5xx but never after a 4xx.
+ * 503 with the code topic_pending means that an operator may approve its topic. Every other failure is answered with 503 within
+ * 10 s, because SNS waits 15 s and retries after a 5xx but never after a 4xx.
  * There is no rate limit on this route.
  */
-import type { FastifyBaseLogger, FastifyInstance, FastifyRequest } from 'fastify'
+import type { FastifyInstance, FastifyRequest } from 'fastify'
 import { Type, type Static } from 'typebox'
 import type { Unread } from '../core/alert/change.js'
 import type { Accept } from '../core/event/accept.js'
@@ -13,9 +14,10 @@ import { withDeadline } from '../core/platform/deadline.js'
 import { Refusal } from '../core/platform/errors.js'
 import type { Metrics } from '../core/platform/metrics.js'
 import { parseSnsMessage, type SnsMessage } from '../core/sns/message.js'
-import type { Subscriptions } from '../core/sns/subscriptions.js'
+import type { Arrival, Subscriptions } from '../core/sns/subscriptions.js'
 import type { Verifier } from '../core/sns/verify.js'
 import { answer } from './answers.js'
+import { SNS_PATH, SNS_PATHS } from './misdirected.js'
 import { problemResponse, problemResponses } from './problems.js'
 
 export interface SnsRouteOptions {
@@ -31,7 +33,7 @@ const BODY_LIMIT = 2 * 1024 * 1024
 const DEADLINE_MS = 9000
 
 const Receipt = Type.Object({
-  result: Type.String({ description: 'stored, duplicate, confirmed, pending or unsubscribed.' }),
+  result: Type.String({ description: 'stored, duplicate, own, confirmed, pending or unsubscribed.' }),
   event_id: Type.Optional(Type.String()),
 })
 
@@ -47,19 +49,24 @@ export async function snsRoutes(http: FastifyInstance, options: SnsRouteOptions)
   http.removeAllContentTypeParsers()
   http.addContentTypeParser('*', { parseAs: 'buffer' }, (_request, body, done) => done(null, body))
 
+  for (const path of SNS_PATHS) addRoute(http, path, options)
+}
+
+function addRoute(http: FastifyInstance, path: string, options: SnsRouteOptions): void {
   http.post(
-    '/sns',
+    path,
     {
       bodyLimit: BODY_LIMIT,
       // the security headers are for browsers
       helmet: false,
       schema: {
+        hide: path !== SNS_PATH,
         operationId: 'receiveSnsMessage',
         tags: ['sns'],
         summary: 'Take a message from SNS',
         description:
           'The endpoint of an SNS HTTPS subscription. SNS alone can use it: every message is signed. Raw message delivery ' +
-          'must be off.',
+          'must be off. `own` is a message that this relay published itself, to a topic that it is subscribed to.',
         security: [],
         response: {
           200: answer(
@@ -68,19 +75,23 @@ export async function snsRoutes(http: FastifyInstance, options: SnsRouteOptions)
           ),
           400: problemResponse('The message is malformed, or its delivery is raw: it can never be taken.'),
           403: problemResponse(
-            'The topic, the certificate, the signature or the age is not allowed: it can never be taken.',
+            'The topic, the certificate, the signature or the age is not allowed, or too many relays passed it on: it can ' +
+              'never be taken.',
           ),
           415: problemResponse('The Content-Encoding is not one of gzip and br.'),
-          ...problemResponses(413, 503),
+          ...problemResponses(413),
+          503: problemResponse('It could not be decided now, or its topic waits for approval: SNS sends it again.'),
         },
       },
     },
     async (request) => {
-      const work = receive(request, options).catch(undecidedUnlessRefused)
+      const claim: Claim = { topicArn: request.headers['x-amz-sns-topic-arn'] }
+      const work = receive(request, options, claim).catch(undecidedUnlessRefused)
       const { receipt, log, unread } = await withDeadline(work, DEADLINE_MS, 'taking the message').catch(
         (error: unknown) => {
           logRefused(request, error)
           options.metrics.countMessage(error instanceof Refusal ? error.code : 'internal_error')
+          if (error instanceof Refusal) options.subscriptions.refused(claim.topicArn, error.code)
           throw error
         },
       )
@@ -92,15 +103,23 @@ export async function snsRoutes(http: FastifyInstance, options: SnsRouteOptions)
   )
 }
 
+/** The topic that a message says it is from, verified or not. */
+interface Claim {
+  topicArn: unknown
+}
+
 /** Verifies a message, then handles it. */
-async function receive(request: FastifyRequest, options: SnsRouteOptions): Promise<Handled> {
+async function receive(request: FastifyRequest, options: SnsRouteOptions, claim: Claim): Promise<Handled> {
   if (request.headers['x-amz-sns-rawdelivery'] === 'true') {
     throw new Refusal('raw_delivery', 'Raw message delivery has no signature: turn it off for this subscription.')
   }
   const message = parseSnsMessage(request.body instanceof Buffer ? request.body : Buffer.alloc(0))
-  await options.subscriptions.checkTopic(message)
+  claim.topicArn = message.TopicArn
+  const isAllowed = await options.subscriptions.checkTopic(message)
   await options.verifier.verify(message)
-  const { receipt, log, unread } = await handle(message, request.log, options)
+  if (!isAllowed && message.Type === 'Notification') await options.subscriptions.hold(message, request.log)
+  const arrival = { log: request.log, subscriptionArn: request.headers['x-amz-sns-subscription-arn'] }
+  const { receipt, log, unread } = await handle(message, arrival, options)
   const { Type: snsType, MessageId: messageId, TopicArn: topicArn, Timestamp: sentAt } = message
   const origin = { sns_type: snsType, message_id: messageId, topic_arn: topicArn, sent_at: sentAt }
   return { receipt, log: { ...origin, ...log }, unread }
@@ -109,14 +128,14 @@ async function receive(request: FastifyRequest, options: SnsRouteOptions): Promi
 /** Handles a verified message by its type. */
 async function handle(
   message: SnsMessage,
-  requestLog: FastifyBaseLogger,
+  arrival: Arrival,
   { subscriptions, accept }: SnsRouteOptions,
 ): Promise<Handled> {
   switch (message.Type) {
     case 'SubscriptionConfirmation':
-      return { receipt: { result: await subscriptions.begin(message, requestLog) }, log: {} }
+      return { receipt: { result: await subscriptions.begin(message, arrival.log) }, log: {} }
     case 'UnsubscribeConfirmation':
-      await subscriptions.end(message, requestLog)
+      await subscriptions.end(message, arrival)
       return { receipt: { result: 'unsubscribed' }, log: {} }
     case 'Notification': {
       const { result, event, newValues, unread } = await accept({
@@ -126,6 +145,7 @@ async function handle(
         message: message.Message,
         sentAt: new Date(message.Timestamp),
       })
+      subscriptions.received(message, arrival)
       const { type, alertId, sequence } = event
       return {
         receipt: { result, event_id: event.id },

@@ -1,12 +1,13 @@
 /** /v1/topics: lists, approves and deletes SNS topics. */
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import type { FastifyRequest } from 'fastify'
 import { Type } from 'typebox'
-import type { Database } from '../core/platform/database.js'
+import type { Database, Queryable } from '../core/platform/database.js'
 import { PageOf, PageQuery } from '../core/platform/page.js'
 import { refTo } from '../core/platform/schema.js'
 import type { Subscriptions } from '../core/sns/subscriptions.js'
-import { deleteTopic, findTopic, listTopics } from '../core/sns/topic-store.js'
-import { Topic } from '../core/sns/topic.js'
+import { findTopic, listTopics } from '../core/sns/topic-store.js'
+import { Topic, type TopicStatus } from '../core/sns/topic.js'
 import { audit } from './access.js'
 import { answer } from './answers.js'
 import { found, problemResponses } from './problems.js'
@@ -57,21 +58,45 @@ export const topicRoutes: FastifyPluginAsyncTypebox<TopicRouteOptions> = async (
         tags,
         summary: 'Approve a pending topic',
         description:
-          'Confirms the subscription with SNS; from then on the topic is taken. SNS answers an expired token with an ' +
-          'error: subscribe again then.',
+          'Confirms the subscription with SNS; from then on the topic is taken. A topic of which a notification waits is ' +
+          'subscribed already. SNS answers an expired token with an error: PUT /v1/topics/{arn} then, and subscribe again.',
         params: Params,
         response: {
-          200: answer('SNS has confirmed the subscription: the topic as it is now.', refTo(Topic)),
+          200: answer('The topic is approved: as it is now.', refTo(Topic)),
           ...problemResponses(400, 401, 404, 503),
         },
       },
     },
     async (request) => {
       const { arn } = request.params
-      const change = { before: { status: 'pending' }, after: { status: 'confirmed' } }
-      await subscriptions.approve(arn, {
+      await subscriptions.approve(arn, { log: request.log, record: approvalRecord(request, arn, 'pending') })
+      return found(await findTopic(database, arn), 'topic')
+    },
+  )
+
+  http.put(
+    '/topics/:arn',
+    {
+      schema: {
+        operationId: 'approveTopicInAdvance',
+        tags,
+        summary: 'Approve a topic, also before it is subscribed',
+        description:
+          'From then on its messages are taken, and its subscriptions are confirmed as they come; one that waits is ' +
+          'confirmed now. Approving it again changes nothing. There is no body.',
+        params: Params,
+        response: {
+          200: answer('The topic is approved: as it is now.', refTo(Topic)),
+          ...problemResponses(400, 401, 409),
+        },
+      },
+    },
+    async (request) => {
+      const { arn } = request.params
+      const before = await findTopic(database, arn)
+      await subscriptions.approveInAdvance(arn, {
         log: request.log,
-        record: (tx) => audit(tx, request, { action: 'topic.approved', target: arn, ...change }),
+        record: approvalRecord(request, arn, before?.status),
       })
       return found(await findTopic(database, arn), 'topic')
     },
@@ -98,10 +123,23 @@ export const topicRoutes: FastifyPluginAsyncTypebox<TopicRouteOptions> = async (
       const { arn } = request.params
       await database.transaction(async (tx) => {
         const { status } = found(await findTopic(tx, arn), 'topic')
-        found((await deleteTopic(tx, arn)) || undefined, 'topic')
+        found((await subscriptions.forget(tx, arn)) || undefined, 'topic')
         await audit(tx, request, { action: 'topic.deleted', target: arn, before: { status } })
       })
       return reply.code(204).send(null)
     },
   )
+}
+
+/** Records an approval in the audit log, in the transaction that stores it. */
+function approvalRecord(request: FastifyRequest, arn: string, before: TopicStatus | undefined) {
+  return async (tx: Queryable) => {
+    const after = await findTopic(tx, arn)
+    await audit(tx, request, {
+      action: 'topic.approved',
+      target: arn,
+      ...(before ? { before: { status: before } } : {}),
+      after: { status: after?.status },
+    })
+  }
 }

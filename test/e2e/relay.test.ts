@@ -178,12 +178,12 @@ t.test('without SNS_TOPICS a topic needs approval', async (t) => {
   const publisher = await publisherFor(t)
   const relay = await relayFor(t, publisher, { SNS_TOPICS: '' })
   const notAllowed = { status: 403, body: { type: 'urn:alert-relay:problem:topic_not_allowed' } }
-  t.match(await relay.sns(publisher.notification({ message: seed })), notAllowed)
+  const waits = { status: 503, body: { type: 'urn:alert-relay:problem:topic_pending' } }
   t.match(await relay.sns(publisher.unsubscribeConfirmation()), notAllowed)
   t.equal(publisher.certificateFetches, 0, 'a stranger makes no network call')
   t.match(await relay.sns(publisher.subscriptionConfirmation()), { status: 200, body: { result: 'pending' } })
   t.equal(publisher.confirmations, 0)
-  t.match(await relay.sns(publisher.notification({ message: seed })), notAllowed)
+  t.match(await relay.sns(publisher.notification({ message: seed })), waits)
   const topic = `/v1/topics/${encodeURIComponent(TEST_TOPIC)}`
   t.match((await relay.api('GET', '/v1/topics?status=pending')).body, {
     data: [{ arn: TEST_TOPIC, status: 'pending' }],
@@ -196,5 +196,5 @@ t.test('without SNS_TOPICS a topic needs approval', async (t) => {
   t.equal(publisher.confirmations, 1, 'the SubscribeURL of an UnsubscribeConfirmation is never followed')
   t.match((await relay.api('GET', topic)).body, { status: 'unsubscribed' })
   t.equal((await relay.api('DELETE', topic)).status, 204)
-  t.match(await relay.sns(publisher.notification({ message: seed })), notAllowed)
+  t.match(await relay.sns(publisher.notification({ message: seed })), waits)
 })

@@ -15,7 +15,7 @@ import { until } from './until.js'
 
 export const FULL_KEY = 'a-key-with-full-rights'
 
-export type Method = 'GET' | 'POST' | 'PATCH' | 'DELETE'
+export type Method = 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE'
 /** Sends a request to one instance of the API. */
 export type Call = (
   key: string | undefined,
@@ -61,6 +61,7 @@ export async function openTestApi(t: Test, now: () => Date = () => new Date()): 
       subscriptions: createSubscriptions({
         ...{ database, allowedTopics: [], emulatorOrigin: undefined },
         fetch: async () => ({ status: 200, body: '' }),
+        log,
       }),
     }
     const http = await createHttp(parts as HttpOptions)

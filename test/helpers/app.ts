@@ -11,7 +11,11 @@ export const TEST_KEY = 'a-key-for-the-tests'
 
 export interface TestApp extends App {
   /** Sends a request to the API with the key. */
-  api(method: 'GET' | 'POST' | 'PATCH' | 'DELETE', url: string, payload?: object): Promise<LightMyRequestResponse>
+  api(
+    method: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE',
+    url: string,
+    payload?: object,
+  ): Promise<LightMyRequestResponse>
   /** Posts an SNS message: an object is sent as JSON, a string or bytes unchanged. */
   sns(body: object | string | Buffer, headers?: Record<string, string>): Promise<LightMyRequestResponse>
 }

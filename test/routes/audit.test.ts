@@ -1,7 +1,7 @@
 import t from 'tap'
 import type { AuditEntry } from '../../src/core/access/audit.js'
 import { AUDIT_KEPT_MS, deleteOldAuditEntries, insertAuditEntry } from '../../src/core/access/audit-store.js'
-import { keepPending } from '../../src/core/sns/topic-store.js'
+import { keepPending } from '../../src/core/sns/pending-store.js'
 import type { Database, Queryable } from '../../src/core/platform/database.js'
 import { HEALTHY } from '../../src/core/circuit/health.js'
 import { createCircuitTransitions } from '../../src/core/circuit/transitions.js'
@@ -60,7 +60,7 @@ t.test('every change is recorded with its actor and the values before and after'
 t.test('approval and deletion of topics are recorded', async (t) => {
   const { call, database, entries } = await openTestApi(t)
   const subscribeUrl = `https://sns.us-east-1.amazonaws.com/?Action=ConfirmSubscription&TopicArn=${ARN}&Token=abc`
-  t.ok(await keepPending(database, ARN, subscribeUrl, new Date()))
+  t.match(await keepPending(database, { arn: ARN, subscribeUrl, now: new Date() }), { result: 'added', waiting: 1 })
   t.equal((await call(FULL_KEY, 'POST', `/v1/topics/${ARN}/approve`)).statusCode, 200)
   t.equal((await call(FULL_KEY, 'DELETE', `/v1/topics/${ARN}`)).statusCode, 204)
   t.match(await entries(), [
@@ -103,6 +103,7 @@ t.test('a request that is refused or changes nothing is not recorded', async (t)
     ['POST', `/v1/events/evt_${UNKNOWN}/replay`, {}, 404],
     ['POST', `/v1/topics/${ARN}/approve`, undefined, 404],
     ['DELETE', `/v1/topics/${ARN}`, undefined, 404],
+    ['PUT', '/v1/topics/alerts', undefined, 400],
     ['DELETE', `/v1/keys/key_${UNKNOWN}`, undefined, 404],
   ] as const) {
     t.equal((await call(FULL_KEY, method, url, body)).statusCode, status, `${method} ${url}`)
@@ -137,7 +138,7 @@ t.test('an entry and its change are committed together: when either fails, neith
      values ($1, $2, $3, 'dead', $4, $4)`,
     [`dlv_${UNKNOWN}`, `evt_${UNKNOWN}`, id, now],
   )
-  await keepPending(database, ARN, 'https://sns.us-east-1.amazonaws.com/', now)
+  await keepPending(database, { arn: ARN, subscribeUrl: 'https://sns.us-east-1.amazonaws.com/', now })
   const { id: keyId } = (await call(FULL_KEY, 'POST', '/v1/keys', { name: 'x', scope: 'read' })).json<{ id: string }>()
   const before = await entries()
   const snapshot = async () =>

@@ -11,6 +11,7 @@ const ADMIN_OPERATIONS = [
   'getWebhookSecret',
   'rotateWebhookSecret',
   'approveTopic',
+  'approveTopicInAdvance',
   'createKey',
   'listKeys',
   'revokeKey',

@@ -1,3 +1,4 @@
+import { pino } from 'pino'
 import t, { type Test } from 'tap'
 import { createTestApp } from '../helpers/app.js'
 import { createSnsPublisher, TEST_TOPIC } from '../helpers/sns-publisher.js'
@@ -89,22 +90,37 @@ t.test('a failed confirmation of a topic is repeated when SNS repeats its messag
   t.match((await app.sns(message)).json(), { result: 'confirmed' })
 })
 
-t.test('at most 100 topics wait for approval, and a waiting one may be repeated', async (t) => {
-  const publisher = await createSnsPublisher()
-  await publisher.serve()
-  t.teardown(() => publisher.close())
-  const app = await createTestApp(t, { SNS_EMULATOR: publisher.origin })
-  const confirmation = (i: number) => {
-    const topicArn = `${TEST_TOPIC}-${i}`
-    const SubscribeURL = `${publisher.origin}/?${new URLSearchParams({ Action: 'ConfirmSubscription', TopicArn: topicArn, Token: 't' })}`
-    return publisher.subscriptionConfirmation({ set: { TopicArn: topicArn, SubscribeURL } })
+/** Collects log lines. */
+function logLines() {
+  const lines: { msg: string; path?: string; topic_arn?: string }[] = []
+  const log = pino({}, { write: (line: string) => void lines.push(JSON.parse(line) as (typeof lines)[number]) })
+  return { log, lines }
+}
+
+t.test('a POST of SNS to another path is answered with the right one, and logged once a minute', async (t) => {
+  const { log, lines } = logLines()
+  const app = await createTestApp(t, { SNS_TOPICS: TEST_TOPIC }, log)
+  const headers = { 'x-amz-sns-message-type': 'Notification', 'x-amz-sns-topic-arn': TEST_TOPIC }
+  const post = (url: string) => app.http.inject({ method: 'POST', url, headers, payload: '{}' })
+  for (const url of ['/?token=secret', '/sns/here', '/SNS', '/v1/rule-matches', '/docs']) {
+    const answer = await post(url)
+    t.match(answer.statusCode, /^4\d\d$/, url)
+    if (answer.statusCode === 404) t.match(answer.json(), { detail: /Messages of SNS are taken at POST \/sns\./ }, url)
   }
-  for (let i = 0; i < 100; i++) t.equal((await app.sns(confirmation(i))).statusCode, 200)
-  const full = await app.sns(confirmation(100))
-  t.equal(full.statusCode, 403)
-  t.match(full.json(), { detail: /too many topics wait/ })
-  t.match((await app.sns(confirmation(7))).json(), { result: 'pending' })
-  t.equal((await app.api('DELETE', `/v1/topics/${encodeURIComponent(`${TEST_TOPIC}-7`)}`)).statusCode, 204)
-  t.equal((await app.sns(confirmation(100))).statusCode, 200)
-  t.equal(publisher.confirmations, 0)
+  const told = lines.filter(({ msg }) => msg.startsWith('SNS posts to a path'))
+  t.match(told, [{ path: '/', topic_arn: TEST_TOPIC, msg: /subscribe \/sns instead/ }])
+  t.equal(told.length, 1)
+  t.notMatch(JSON.stringify(lines), 'secret')
+  const other = await app.http.inject({ method: 'POST', url: '/', payload: '{}' })
+  t.notMatch(other.body, /SNS/, 'who is not SNS is told nothing of it')
+})
+
+t.test('/sns/ takes messages as /sns does', async (t) => {
+  const { publisher, app, stored } = await intake(t)
+  const message = publisher.notification()
+  const answer = await app.http.inject({ method: 'POST', url: '/sns/', payload: JSON.stringify(message) })
+  t.match(answer.json(), { result: 'stored' })
+  t.match((await app.sns(message)).json(), { result: 'duplicate' })
+  t.equal(await stored(), 1)
+  t.equal((await app.http.inject({ url: '/sns/' })).statusCode, 405)
 })

@@ -15,8 +15,11 @@ import type { AudienceSource } from './audience.js'
 import type { CountEvent, IncomingMessage, StoredEvent } from './event.js'
 import { createKnownValues, type KnownValues } from './known-values.js'
 import { addValues, storeMessages, type NewMessage, type StoredMessage } from './message-store.js'
+import { findOwn } from './own.js'
 import { readMessage, type MessageContent } from './reading.js'
+import { checkHops, readMarked } from './relay-mark.js'
 
+/** @throws Refusal 'too_many_hops' for a message that goes round through several relays */
 export type Accept = (message: IncomingMessage) => Promise<StoredMessage>
 
 export interface AcceptOptions {
@@ -48,8 +51,15 @@ export function createAccept(options: AcceptOptions): Accept {
     { ...BATCHES, keyOf: ({ event, change }) => change?.alertId ?? event.messageId ?? undefined },
   )
   return async (message) => {
+    const given = newMessage(message, now())
+    const marked = readMarked(given.event.payload)
+    if (marked) {
+      const own = await findOwn(database, marked)
+      if (own) return { result: 'own', event: own, newValues: 0 }
+      checkHops(marked.mark)
+    }
     const { message: stored, queued } = await inSpan({ name: 'store event' }, async (span) => {
-      const taken = await store(newMessage(message, now()))
+      const taken = await store(given)
       span.set({ 'alert_relay.event.id': taken.message.event.id, 'alert_relay.result': taken.message.result })
       return taken
     })

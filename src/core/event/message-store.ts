@@ -25,7 +25,8 @@ export interface NewMessage {
 }
 
 export interface StoredMessage {
-  result: 'stored' | 'duplicate'
+  /** `own`: it is an event of this relay that came back. */
+  result: 'stored' | 'duplicate' | 'own'
   event: StoredEvent
   /** How many values of the change were new to its alert; 0 for an event that is no alert change. */
   newValues: number

@@ -7,6 +7,7 @@
 import { Type, type Static } from 'typebox'
 import { HealthReport } from '../circuit/health-report.js'
 import { DEAD_NOTICE_TYPE, HEALTH_NOTICE_TYPES, TEST_EVENT_TYPE } from '../event/event.js'
+import { MAX_HOPS } from '../event/relay-mark.js'
 import { idPattern } from '../platform/id.js'
 import { nullableText, oneOf, Time } from '../platform/schema.js'
 
@@ -21,6 +22,14 @@ const origin = {
   topic_arn: nullableText('The SNS topic it came from; null for an event that the relay made.'),
   subject: Type.Optional(Type.String({ description: "SNS's Subject, if it has one." })),
   received_at: Time,
+  hops: Type.Optional(
+    Type.Integer({
+      minimum: 1,
+      maximum: MAX_HOPS,
+      description:
+        'How many other relays it came through; left out for none. A message that came through more is refused.',
+    }),
+  ),
 }
 
 /** The alert in a change. */

@@ -10,6 +10,7 @@ import { buildContext, flattenContext, uniqueValues, type ContextValue } from '.
 import { changeMessageOf } from '../alert/change.js'
 import { DEAD_NOTICE_TYPE, TEST_EVENT_TYPE, type StoredEvent } from '../event/event.js'
 import { readPayload } from '../event/reading.js'
+import { hopsOf } from '../event/relay-mark.js'
 import {
   integerOf,
   isJsonObject,
@@ -56,7 +57,10 @@ export function formatEvent(event: StoredEvent, memory: AlertMemory | undefined,
   if (event.type === TEST_EVENT_TYPE) memory ??= exampleMemory(document)
   const message = memory && changeMessageOf(document)
   if (!memory || !message || !isJsonObject(message.updated_alert)) {
-    const relay = { ...relayOf(event), ...(unread ? { unread: `No alert change: ${unread.detail}.` } : {}) }
+    const relay = {
+      ...relayOf(event, hopsOf(document)),
+      ...(unread ? { unread: `No alert change: ${unread.detail}.` } : {}),
+    }
     return { carried: [], body: { message: document, subject: event.subject, relay } }
   }
   const { indicators: _upstream, ...rest } = message
@@ -67,7 +71,7 @@ export function formatEvent(event: StoredEvent, memory: AlertMemory | undefined,
     updated_alert: updatedAlert(message.updated_alert, event, memory),
     incoming_rule_matches_context: incoming,
     context_diff: buildContext(memory.diff),
-    relay: { ...relayOf(event), ...coalescedOf(event, coalesced), ...upstream },
+    relay: { ...relayOf(event, hopsOf(document)), ...coalescedOf(event, coalesced), ...upstream },
   }
   const carried = [...(isJsonObject(incoming) ? flattenContext(incoming) : []), ...memory.diff]
   return { carried, body: memory.accumulated ? body : cutBody(body, 1) }
@@ -168,7 +172,7 @@ function highestCount(key: string, alert: JsonObject, highest: bigint | null): J
   return { [key]: new LosslessNumber(String(highest)) }
 }
 
-function relayOf(event: StoredEvent): Record<string, Json> {
+function relayOf(event: StoredEvent, hops = 0): Record<string, Json> {
   return {
     event_id: event.id,
     type: event.type,
@@ -177,5 +181,6 @@ function relayOf(event: StoredEvent): Record<string, Json> {
     topic_arn: event.topicArn,
     ...(event.subject === null ? {} : { subject: event.subject }),
     received_at: event.receivedAt.toISOString(),
+    ...(hops === 0 ? {} : { hops }),
   }
 }

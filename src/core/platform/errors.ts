@@ -22,6 +22,8 @@ export type RefusalCode =
   | 'malformed_message'
   | 'raw_delivery'
   | 'topic_not_allowed'
+  | 'topic_pending'
+  | 'too_many_hops'
   | 'certificate_not_trusted'
   | 'signature_mismatch'
   | 'stale_message'
@@ -51,6 +53,8 @@ export const STATUS_OF: Readonly<Record<RefusalCode, number>> = {
   malformed_message: 400,
   raw_delivery: 400,
   topic_not_allowed: 403,
+  topic_pending: 503,
+  too_many_hops: 403,
   certificate_not_trusted: 403,
   signature_mismatch: 403,
   stale_message: 403,
