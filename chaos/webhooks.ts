@@ -41,7 +41,7 @@ export const WEBHOOKS: readonly WebhookSpec[] = [
   webhook('drips', 'drips', SHORT_MS),
   webhook('garbage', 'garbage', SHORT_MS),
   webhook('100 MB', 'huge', SHORT_MS),
-  webhook('limited', 'steady', LONG_MS, { max_in_flight: 4, rate_per_second: 50 }),
+  webhook('limited', 'steady', LONG_MS, { max_in_flight: 8, rate_per_second: 100 }),
   webhook('ordered', 'faltering', LONG_MS, { order: 'alert' }),
   webhook('coalesced', 'outages', LONG_MS, { coalesce: true }),
 ]
