@@ -26,7 +26,7 @@ interface Name {
   related: string | undefined
 }
 
-const LOWER_CASE = new Set(['network.direction', 'network.transport', 'cloud.provider'])
+const LOWER_CASE = new Set(['network.direction', 'network.transport', 'cloud.provider', 'event.provider'])
 const RELATED_HOSTS = new Set(['host.name', 'host.hostname', 'dns.question.name', 'threat.indicator.domain'])
 const RELATED_USERS = new Set(['user.name', 'user.email'])
 

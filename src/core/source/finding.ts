@@ -32,11 +32,12 @@ export interface Draft {
 /** @param identity the fields that an id needs, for the message that says why there is none */
 export function findingOf(draft: Draft, identity: string): Finding | Unread {
   if (draft.alertId === undefined) return { unread: `a finding of ${draft.source} has no ${identity}` }
+  const title = cut(firstText(...draft.titles) ?? draft.alertId, MAX_TITLE)
   const description = textAt(draft.description)
   return {
     source: draft.source,
     alertId: draft.alertId,
-    title: cut(firstText(...draft.titles) ?? draft.alertId, MAX_TITLE),
+    title,
     description: description === undefined ? undefined : cut(description, MAX_TEXT),
     severity: draft.severity,
     state: draft.state,
@@ -49,7 +50,8 @@ export function findingOf(draft: Draft, identity: string): Finding | Unread {
     matchCount: draft.matchCount,
     firstSeen: draft.firstSeen,
     updatedAt: draft.updatedAt,
-    sample: draft.sample ?? false,
+    // how GuardDuty titles its own, also where they come by another road
+    sample: draft.sample === true || title.startsWith('[SAMPLE]'),
   }
 }
 

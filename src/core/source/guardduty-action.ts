@@ -68,7 +68,7 @@ function addConnection(context: ContextBuilder, connection: JsonObject | undefin
     return
   }
   const local = remote === 'source' ? 'destination' : 'source'
-  context.add('network.direction', direction)
+  context.add('network.direction', remote === 'source' ? 'inbound' : 'outbound')
   addEndpoint(context, remote, valueAt(connection, 'remoteIpDetails'), valueAt(connection, 'remotePortDetails', 'port'))
   addEndpoint(context, local, valueAt(connection, 'localIpDetails'), valueAt(connection, 'localPortDetails', 'port'))
 }

@@ -36,7 +36,7 @@ function readFinding(finding: JsonObject, { envelope, defaultSeverity }: Reading
   const account = firstText(finding.accountId, envelope?.account)
   const region = firstText(finding.region, envelope?.region)
   const id = textAt(finding, 'id')
-  const sample = isSample(service, textAt(finding, 'title'))
+  const sample = isSample(service)
   const archived = flagAt(service, 'archived')
   return findingOf(
     {
@@ -82,13 +82,9 @@ function isAttackSequence(finding: JsonObject): boolean {
 }
 
 /** GuardDuty says so in `additionalInfo.sample`, or in the JSON text `additionalInfo.value`. */
-function isSample(service: JsonObject | undefined, title: string | undefined): boolean {
+function isSample(service: JsonObject | undefined): boolean {
   const info = objectAt(service, 'additionalInfo')
-  return (
-    flagAt(info, 'sample') ||
-    /"sample"\s*:\s*true/.test((textAt(info, 'value') ?? '').slice(0, 10_000)) ||
-    (title ?? '').startsWith('[SAMPLE]')
-  )
+  return flagAt(info, 'sample') || /"sample"\s*:\s*true/.test((textAt(info, 'value') ?? '').slice(0, 10_000))
 }
 
 function contextOf(

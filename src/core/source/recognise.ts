@@ -7,6 +7,8 @@
 import { uniqueValues } from '../alert/context.js'
 import type { Severity } from '../alert/rule-match.js'
 import { isJsonObject, type Json, type JsonObject } from '../platform/json.js'
+import { securityHub } from './asff.js'
+import { cloudWatch } from './cloudwatch.js'
 import { textAt, textsAt } from './fields.js'
 import { guardDutyScan } from './guardduty-scan.js'
 import { guardDuty } from './guardduty.js'
@@ -16,7 +18,7 @@ import type { Envelope, Finding, Reading, Source, SourceName, Unread } from './s
  * The built-in sources, in the order in which they are asked. Matano's changes come before all of them, and an operator's
  * own sources after: see event/event.
  */
-export const SOURCES: readonly Source[] = [guardDuty, guardDutyScan]
+export const SOURCES: readonly Source[] = [guardDuty, guardDutyScan, securityHub, cloudWatch]
 
 /** More than any producer puts into one message; a message with more stays a notification. */
 export const MAX_FINDINGS = 1000
