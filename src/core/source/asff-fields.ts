@@ -18,6 +18,9 @@ const FIELDS = fieldMap({
   'Resources.Type': 'resource.type',
   'Resources.Details.AwsEc2Instance.IpV4Addresses': 'host.ip',
   'Resources.Details.AwsEc2Instance.IpV6Addresses': 'host.ip',
+  // details that are not under their type, as some products write them
+  'Resources.Details.IpV4Addresses': 'host.ip',
+  'Resources.Details.IpV6Addresses': 'host.ip',
   'Resources.Details.AwsEc2Instance.Type': 'cloud.machine.type',
   'Resources.Details.AwsIamAccessKey.PrincipalName': 'user.name',
   'Resources.Details.AwsIamAccessKey.UserName': 'user.name',

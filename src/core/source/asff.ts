@@ -10,7 +10,7 @@ import { ContextBuilder } from './context-builder.js'
 import { countAt, firstText, flagAt, objectAt, textAt, valueAt } from './fields.js'
 import { addCloud, findingOf } from './finding.js'
 import { addAction } from './guardduty-action.js'
-import { arnOf, identityOf, type Arn } from './identity.js'
+import { arnOf, identityOf } from './identity.js'
 import { consoleLink, webLink } from './link.js'
 import { severityOfNormalized, severityOfWord } from './severity.js'
 import type { Finding, FindingState, Reading, Source, Unread } from './source.js'
@@ -47,7 +47,7 @@ function readFinding(finding: JsonObject, { envelope, defaultSeverity }: Reading
   return findingOf(
     {
       source: 'securityhub',
-      alertId: alertIdOf(finding, id, product, account),
+      alertId: alertIdOf(finding, id, account),
       titles: [finding.Title, ...textOfFirstType(finding)],
       description: finding.Description,
       severity: severityOf(finding) ?? defaultSeverity('securityhub', 'notice'),
@@ -75,14 +75,9 @@ function readFinding(finding: JsonObject, { envelope, defaultSeverity }: Reading
 }
 
 /** An id that is no ARN is unique within a product, an account and a Region; the product's ARN has the Region. */
-function alertIdOf(
-  finding: JsonObject,
-  id: string | undefined,
-  product: Arn | undefined,
-  account: string | undefined,
-): string | undefined {
+function alertIdOf(finding: JsonObject, id: string | undefined, account: string | undefined): string | undefined {
   if (arnOf(id)) return identityOf(id)
-  return product && identityOf(textAt(finding, 'ProductArn'), account, id)
+  return identityOf(textAt(finding, 'ProductArn'), account, id)
 }
 
 function textOfFirstType({ Types: types }: JsonObject): Json[] {

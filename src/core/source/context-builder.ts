@@ -115,5 +115,6 @@ function relatedOf(name: string): string | undefined {
   if (/\.ip$/.test(name)) return 'related.ip'
   if (/^(source|destination)\.domain$/.test(name) || RELATED_HOSTS.has(name)) return 'related.hosts'
   if (RELATED_USERS.has(name)) return 'related.user'
-  return /\.hash\./.test(name) ? 'related.hash' : undefined
+  // an image's digest names what runs, and is no sign of an attack
+  return /\.hash\./.test(name) && !name.startsWith('container.') ? 'related.hash' : undefined
 }

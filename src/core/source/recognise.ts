@@ -7,18 +7,40 @@
 import { uniqueValues } from '../alert/context.js'
 import type { Severity } from '../alert/rule-match.js'
 import { isJsonObject, type Json, type JsonObject } from '../platform/json.js'
+import { accessAnalyzer } from './access-analyzer.js'
+import { alertmanager, grafana } from './alertmanager.js'
 import { securityHub } from './asff.js'
 import { cloudWatch } from './cloudwatch.js'
+import { configCompliance } from './config-compliance.js'
+import { falco } from './falco.js'
 import { textAt, textsAt } from './fields.js'
 import { guardDutyScan } from './guardduty-scan.js'
 import { guardDuty } from './guardduty.js'
+import { health } from './health.js'
+import { inspector } from './inspector.js'
+import { macie } from './macie.js'
+import { ocsf } from './ocsf.js'
 import type { Envelope, Finding, Reading, Source, SourceName, Unread } from './source.js'
 
 /**
  * The built-in sources, in the order in which they are asked. Matano's changes come before all of them, and an operator's
  * own sources after: see event/event.
  */
-export const SOURCES: readonly Source[] = [guardDuty, guardDutyScan, securityHub, cloudWatch]
+export const SOURCES: readonly Source[] = [
+  guardDuty,
+  guardDutyScan,
+  securityHub,
+  ocsf,
+  inspector,
+  macie,
+  accessAnalyzer,
+  configCompliance,
+  health,
+  cloudWatch,
+  grafana,
+  alertmanager,
+  falco,
+]
 
 /** More than any producer puts into one message; a message with more stays a notification. */
 export const MAX_FINDINGS = 1000
