@@ -18,6 +18,7 @@ import {
   type Json,
   type JsonObject,
 } from '../platform/json.js'
+import { labelOf } from '../platform/text.js'
 import type { Indicator } from '../indicator/once.js'
 
 /** What the bodies of an event in all formats are made of. */
@@ -42,7 +43,8 @@ export interface Coalesced {
 
 /**
  * Makes the body: for an alert change the message's own keys, with the accumulated context, the highest counts and the
- * diff against all earlier values of the alert, plus `relay`; for any other message `{ message, subject, relay }`.
+ * diff against all earlier values of the alert, plus `relay`; for a source's finding the same keys, and the message that it
+ * was read from under `message`; for any other message `{ message, subject, relay }`.
  * @param memory the alert's values as of this event, with the new ones of coalesced changes; undefined when the event is
  *   not an alert change
  */
@@ -54,20 +56,29 @@ export function formatEvent(event: StoredEvent, memory: AlertMemory | undefined,
   }
   const { document, unread } = readPayload(event.payload)
   if (event.type === TEST_EVENT_TYPE) memory ??= exampleMemory(document)
-  const message = memory && changeMessageOf(document)
+  const isFinding = event.change !== null
+  const message = memory && changeMessageOf(event.change === null ? document : parseStoredJson(event.change))
   if (!memory || !message || !isJsonObject(message.updated_alert)) {
-    const relay = { ...relayOf(event), ...(unread ? { unread: `No alert change: ${unread.detail}.` } : {}) }
+    const why = event.unread ?? unread?.detail
+    const relay = { ...relayOf(event), ...(why === undefined ? {} : { unread: `No alert change: ${why}.` }) }
     return { carried: [], body: { message: document, subject: event.subject, relay } }
   }
   const { indicators: _upstream, ...rest } = message
   const incoming = incomingOf(message, coalesced)
-  const upstream: JsonObject = event.topicArn === null ? {} : { upstream_context_diff: message.context_diff ?? null }
+  const upstream: JsonObject =
+    event.topicArn === null || isFinding ? {} : { upstream_context_diff: message.context_diff ?? null }
   const body: JsonObject = {
     ...rest,
     updated_alert: updatedAlert(message.updated_alert, event, memory),
     incoming_rule_matches_context: incoming,
     context_diff: buildContext(memory.diff),
-    relay: { ...relayOf(event), ...coalescedOf(event, coalesced), ...upstream },
+    ...(isFinding ? { message: document } : {}),
+    relay: {
+      ...relayOf(event),
+      ...(event.type === TEST_EVENT_TYPE ? {} : { new_values: memory.diff.length }),
+      ...coalescedOf(event, coalesced),
+      ...upstream,
+    },
   }
   const carried = [...(isJsonObject(incoming) ? flattenContext(incoming) : []), ...memory.diff]
   return { carried, body: memory.accumulated ? body : cutBody(body, 1) }
@@ -78,7 +89,10 @@ export function withIndicators(body: JsonObject, indicators: readonly Indicator[
   return { ...body, indicators: indicators.map(({ path, value }) => ({ path, value })) }
 }
 
-/** How much of a body is left out: nothing; all of a change's context but what was new; that too, but how many values it has. */
+/**
+ * How much of a body is left out: nothing; all of a change's context but what was new, and a finding's message; that too, but
+ * how many values it has.
+ */
 export type Cut = 0 | 1 | 2
 
 /** What is left of the message of a notification, in characters. */
@@ -96,14 +110,17 @@ export function cutBody(body: JsonObject, cut: Cut): JsonObject {
   const { relay, updated_alert: alert, context_diff: diff, message, indicators } = body
   if (cut === 0 || !isJsonObject(relay)) return body
   const { upstream_context_diff: _dropped, ...kept } = relay
-  if (message !== undefined) {
+  if (message !== undefined && !isJsonObject(alert)) {
     const text = typeof message === 'string' ? message : stringifyJson(message)
     if (text.length <= CUT_MESSAGE[cut]) return body
     return { ...body, message: text.slice(0, CUT_MESSAGE[cut]).toWellFormed(), relay: { ...kept, cut: true } }
   }
   if (!isJsonObject(alert) || !isJsonObject(diff)) return body
   const without = { updated_alert: { ...alert, context: {} }, incoming_rule_matches_context: {} }
-  if (cut === 1) return { ...body, ...without, relay: { ...kept, cut: true } }
+  if (cut === 1) {
+    const { message: _message, ...others } = body
+    return { ...others, ...without, relay: { ...kept, cut: true } }
+  }
   return {
     updated_alert: { ...scalarsOf(alert), context: {} },
     incoming_rule_matches_context: {},
@@ -137,10 +154,18 @@ function updatedAlert(alert: JsonObject, event: StoredEvent, memory: AlertMemory
     ...alert,
     // a publisher may write it as an integer
     ...(typeof alert.id === 'string' ? {} : { id: event.alertId }),
+    ...shownOf(alert, event),
     context: buildContext(memory.accumulated ?? []),
     ...highestCount('match_count', alert, event.matchCount),
     ...highestCount('update_count', alert, event.updateCount),
   }
+}
+
+/** What is shown of an alert after a finding, which decides neither title nor severity when it is old or says that it is over. */
+function shownOf(alert: JsonObject, { change, title, severity }: StoredEvent): JsonObject {
+  if (change === null) return {}
+  const isOwnTitle = typeof alert.title === 'string' && labelOf(alert.title) === title
+  return { severity, ...(isOwnTitle ? {} : { title }) }
 }
 
 function incomingOf(message: JsonObject, coalesced: Coalesced | undefined): Json {
@@ -172,6 +197,10 @@ function relayOf(event: StoredEvent): Record<string, Json> {
   return {
     event_id: event.id,
     type: event.type,
+    ...(event.source === null ? {} : { source: event.source }),
+    ...(event.state === null ? {} : { state: event.state }),
+    // so far only a producer ends an alert
+    ...(event.type === 'alert.resolved' ? { reason: 'upstream' } : {}),
     ...(event.sequence === null ? {} : { sequence: Number(event.sequence) }),
     ...(event.previousSeverity === null ? {} : { previous_severity: event.previousSeverity }),
     topic_arn: event.topicArn,

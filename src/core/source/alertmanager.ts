@@ -29,6 +29,7 @@ const LABELS = fieldMap({
 export const grafana: Source = {
   name: 'grafana',
   detailTypes: {},
+  list: 'alerts',
   // what Grafana adds to Alertmanager's form
   isBare: (message) => isGroup(message) && (message.orgId !== undefined || hasSilenceLink(message)),
   read: (message, reading) => readGroup('grafana', message, reading),
@@ -37,6 +38,7 @@ export const grafana: Source = {
 export const alertmanager: Source = {
   name: 'alertmanager',
   detailTypes: {},
+  list: 'alerts',
   isBare: isGroup,
   read: (message, reading) => readGroup('alertmanager', message, reading),
 }

@@ -19,6 +19,7 @@ import { firstTime, timeOf } from './time.js'
 export const securityHub: Source = {
   name: 'securityhub',
   detailTypes: { 'aws.securityhub': ['Security Hub Findings - Imported', 'Security Hub Findings - Custom Action'] },
+  list: 'findings',
   isBare: (message) => isAsff(message) || (Array.isArray(message.findings) && isAsff(message.findings[0])),
   read: (message, reading) => {
     const findings = Array.isArray(message.findings) ? message.findings : [message]

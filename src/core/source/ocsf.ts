@@ -23,6 +23,7 @@ const LAST_CLASS = 2008
 export const ocsf: Source = {
   name: 'ocsf',
   detailTypes: { 'aws.securityhub': ['Findings Imported V2'] },
+  list: 'findings',
   isBare: (message) => isFinding(Array.isArray(message.findings) ? message.findings[0] : message),
   read: (message, reading) => {
     const findings = Array.isArray(message.findings) ? message.findings : [message]

@@ -5,7 +5,6 @@
  * is bounded by the message's size. Only what SNS signs is used.
  */
 import { uniqueValues } from '../alert/context.js'
-import type { Severity } from '../alert/rule-match.js'
 import { isJsonObject, type Json, type JsonObject } from '../platform/json.js'
 import { accessAnalyzer } from './access-analyzer.js'
 import { alertmanager, grafana } from './alertmanager.js'
@@ -20,6 +19,8 @@ import { health } from './health.js'
 import { inspector } from './inspector.js'
 import { macie } from './macie.js'
 import { ocsf } from './ocsf.js'
+import { partsOf } from './part.js'
+import type { SourceSettings } from './settings.js'
 import type { Envelope, Finding, Reading, Source, SourceName, Unread } from './source.js'
 
 /**
@@ -45,11 +46,7 @@ export const SOURCES: readonly Source[] = [
 /** More than any producer puts into one message; a message with more stays a notification. */
 export const MAX_FINDINGS = 1000
 
-export interface RecogniseOptions {
-  /** Sources that are turned off: their messages are left to an operator's own. */
-  disabled: ReadonlySet<string>
-  /** The severity of findings that have none, by source (`health`) or kind (`health.issue`). */
-  severities: ReadonlyMap<string, Severity>
+export interface RecogniseOptions extends SourceSettings {
   /** The message's topic, which an old CloudWatch alarm needs. */
   topicArn?: string | null | undefined
 }
@@ -58,6 +55,11 @@ export interface Recognised {
   source: SourceName
   /** At least one, and none with the alert id of another. */
   changes: Finding[]
+  /**
+   * By change, what of the message it was read from: the message, or where it holds several findings its part; then what of
+   * it could not be read, if anything.
+   */
+  messages: Json[]
   /** Why some findings of the message could not be read; undefined when all were. */
   unread: string | undefined
   /**
@@ -93,7 +95,24 @@ export function recognise(message: Json, options: RecogniseOptions): Recognised 
   const detail = envelope ? envelope.detail : asObject(message)
   if (!detail) return undefined
   const results = source.read(detail, readingOf(envelope?.envelope, options))
-  return results && answerOf(source.name, results, envelope?.envelope.id)
+  if (!results) return undefined
+  if (results.length > MAX_FINDINGS) {
+    const unread = `it holds ${results.length} findings, of which at most ${MAX_FINDINGS} are read`
+    return { source: source.name, unread }
+  }
+  const unread = results.find((result): result is Unread => 'unread' in result)?.unread
+  const changes = oneEach(results)
+  if (changes.length === 0) return { source: source.name, unread: unread ?? 'it holds no finding' }
+  const left = results.flatMap((result, place) => ('unread' in result ? [place] : []))
+  const places = [...changes.map((change) => change.places), ...(left.length > 0 ? [left] : [])]
+  const list = source.list === undefined || Array.isArray(message) ? [] : [source.list]
+  return {
+    source: source.name,
+    changes: changes.map(({ finding }) => finding),
+    messages: partsOf(message, envelope ? ['detail', ...list] : list, places),
+    unread,
+    envelopeId: envelope?.envelope.id,
+  }
 }
 
 /** A list of findings is read as Security Hub sends one: under `findings`. */
@@ -137,26 +156,18 @@ function readingOf(envelope: Envelope | undefined, { severities, topicArn }: Rec
   }
 }
 
-function answerOf(
-  source: SourceName,
-  results: readonly (Finding | Unread)[],
-  envelopeId: string | undefined,
-): Recognised | UnreadMessage {
-  if (results.length > MAX_FINDINGS) {
-    return { source, unread: `it holds ${results.length} findings, of which at most ${MAX_FINDINGS} are read` }
-  }
-  const findings = results.filter((result): result is Finding => !('unread' in result))
-  const unread = results.find((result): result is Unread => 'unread' in result)?.unread
-  if (findings.length === 0) return { source, unread: unread ?? 'it holds no finding' }
-  return { source, changes: oneEach(findings), unread, envelopeId }
-}
-
 /** One change for each alert: of findings with one id the latest, with the context of all. */
-function oneEach(findings: Finding[]): Finding[] {
-  const changes = new Map<string, Finding>()
-  for (const finding of findings) {
+function oneEach(results: readonly (Finding | Unread)[]): { finding: Finding; places: number[] }[] {
+  const changes = new Map<string, { finding: Finding; places: number[] }>()
+  for (const [place, finding] of results.entries()) {
+    if ('unread' in finding) continue
     const known = changes.get(finding.alertId)
-    changes.set(finding.alertId, known ? merged(known, finding) : finding)
+    changes.set(
+      finding.alertId,
+      known
+        ? { finding: merged(known.finding, finding), places: [...known.places, place] }
+        : { finding, places: [place] },
+    )
   }
   return [...changes.values()]
 }

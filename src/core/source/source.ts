@@ -93,6 +93,8 @@ export interface Source {
   name: SourceName
   /** By EventBridge's `source`, the detail-types whose `detail` it reads. */
   detailTypes: Readonly<Record<string, readonly string[]>>
+  /** The list of a `detail` or of a bare message that it reads a finding each from; undefined where there is one. */
+  list?: 'findings' | 'alerts'
   /** Whether it reads a message that has no envelope. */
   isBare(message: JsonObject): boolean
   /**

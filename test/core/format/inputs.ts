@@ -1,7 +1,7 @@
 /** Events and bodies for the tests of the formats. */
 import { flattenContext } from '../../../src/core/alert/context.js'
 import { SAMPLE_CHANGE } from '../../../src/core/event/sample.js'
-import type { StoredEvent } from '../../../src/core/event/event.js'
+import { NO_FINDING, type StoredEvent } from '../../../src/core/event/event.js'
 import type { JsonObject } from '../../../src/core/platform/json.js'
 import { formatEvent } from '../../../src/core/format/body.js'
 import type { FormatInput } from '../../../src/core/format/input.js'
@@ -30,6 +30,7 @@ export function storedEvent(values: Partial<Omit<StoredEvent, 'type'>> & { type?
     matchCount: 2n,
     updateCount: 1n,
     heldBytes: 0,
+    ...NO_FINDING,
     payload: JSON.stringify(SAMPLE_CHANGE),
     sentAt: new Date('2026-01-02T03:04:05.678Z'),
     receivedAt: new Date('2026-01-02T03:04:06.000Z'),
