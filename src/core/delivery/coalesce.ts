@@ -149,6 +149,7 @@ export async function loadCoalesced(db: Queryable, deliveryId: string): Promise<
     for (const { type, sequence, previousSeverity, payload, change } of rows.map(eventOf)) {
       coalesced.sequences.push(sequence!)
       coalesced.isCreated ||= type === 'alert.created'
+      if (type === 'alert.resolved' || type === 'alert.reopened') coalesced.turn = type
       coalesced.previousSeverity ??= previousSeverity
       coalesced.incoming = uniqueValues([...coalesced.incoming, ...incomingOf(change ?? payload)])
     }

@@ -8,7 +8,7 @@ import { LosslessNumber } from 'lossless-json'
 import type { AlertMemory } from '../alert/alert-store.js'
 import { buildContext, flattenContext, uniqueValues, type ContextValue } from '../alert/context.js'
 import { changeMessageOf } from '../alert/change.js'
-import { DEAD_NOTICE_TYPE, TEST_EVENT_TYPE, type StoredEvent } from '../event/event.js'
+import { DEAD_NOTICE_TYPE, TEST_EVENT_TYPE, type EventType, type StoredEvent } from '../event/event.js'
 import { readPayload } from '../event/reading.js'
 import {
   integerOf,
@@ -35,6 +35,8 @@ export interface Coalesced {
   sequences: bigint[]
   /** True when one of them created the alert. */
   isCreated: boolean
+  /** The last of them that changed the alert's state; left out when none did. */
+  turn?: 'alert.resolved' | 'alert.reopened'
   /** The severity before the first of them that raised it; null when none did. */
   previousSeverity: string | null
   /** The values of their rule matches, each once. */
@@ -174,12 +176,25 @@ function incomingOf(message: JsonObject, coalesced: Coalesced | undefined): Json
   return buildContext(uniqueValues([...coalesced.incoming, ...(isJsonObject(own) ? flattenContext(own) : [])]))
 }
 
-/** The fields of `relay` for a delivery of several changes. Its type is alert.created when one of them created the alert. */
+/**
+ * The type of a delivery of several changes: what they did together. What was created and is over is resolved; what was
+ * created or reopened and is active is that.
+ */
+function typeOf({ type, state }: StoredEvent, { isCreated, turn }: Coalesced): EventType {
+  if (type === 'alert.reopened') return isCreated ? 'alert.created' : type
+  if (type !== 'alert.updated') return type
+  if (!isCreated) return turn ?? type
+  return state === 'resolved' ? 'alert.resolved' : 'alert.created'
+}
+
+/** The fields of `relay` for a delivery of several changes. */
 function coalescedOf(event: StoredEvent, coalesced: Coalesced | undefined): JsonObject {
   if (!coalesced) return {}
-  const { sequences, isCreated, previousSeverity } = coalesced
+  const { sequences, previousSeverity } = coalesced
+  const type = typeOf(event, coalesced)
   return {
-    ...(isCreated && event.type === 'alert.updated' ? { type: 'alert.created' } : {}),
+    type,
+    ...(type === 'alert.resolved' ? { reason: 'upstream' } : {}),
     ...(previousSeverity === null ? {} : { previous_severity: previousSeverity }),
     changes: sequences.length + 1,
     first_sequence: Number(sequences[0]),

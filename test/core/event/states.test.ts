@@ -59,6 +59,21 @@ t.test('a finding that is over resolves its alert, and one that is active again 
   t.match(await alertOf(workers), { status: 'active', resolved_at: null, state_reason: null, sequence: 4 })
 })
 
+t.test('one incident of PagerDuty is triggered, resolved and triggered again', async (t) => {
+  const workers = await createTestWorkers(t)
+  const { receiver } = await workers.addWebhook(OK, {
+    format: 'pagerduty',
+    format_options: { routing_key: 'R0123456789abcdefR0123456789abcd' },
+  })
+  await relayAll(workers, [failed(15), passed(16), failed(17)])
+  const bodies = receiver.received.map(({ json }) => json as JsonObject)
+  t.same(
+    bodies.map(({ event_action: action }) => action),
+    ['trigger', 'resolve', 'trigger'],
+  )
+  t.equal(new Set(bodies.map(({ dedup_key: key }) => key)).size, 1)
+})
+
 t.test('alerts are listed by their state', async (t) => {
   const { workers } = await watched(t)
   await relayAll(workers, [failed(15), passed(16), await fixtureMessage('guardduty-new')])

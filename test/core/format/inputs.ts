@@ -52,6 +52,27 @@ export function alertInput(
   return inputOf(event, formatEvent(event, { accumulated: values, diff }).body)
 }
 
+/** The input for a source's finding. */
+export function findingInput(
+  fields: { type: string; state: 'active' | 'resolved' },
+  alert: Record<string, unknown> = {},
+): FormatInput {
+  const own = { id: 'arn:aws:f', title: 'A finding', severity: 'high', url: 'https://console.example/f', ...alert }
+  const context: JsonObject = { source: { ip: ['198.51.100.7'] } }
+  const change = JSON.stringify({ updated_alert: own, incoming_rule_matches_context: context })
+  const shown = { severity: own.severity, title: own.title, alertId: own.id }
+  const event = storedEvent({
+    ...shown,
+    source: 'guardduty',
+    payload: '{"detail":{}}',
+    change,
+    matchCount: null,
+    ...fields,
+  })
+  const values = flattenContext(context)
+  return inputOf(event, formatEvent(event, { accumulated: values, diff: values }).body)
+}
+
 /** The input for any other SNS message. */
 export function notificationInput(message: unknown, subject: string | null = null): FormatInput {
   const payload = JSON.stringify(message)
