@@ -1,6 +1,7 @@
 import t from 'tap'
 import { createAccept } from '../../../src/core/event/accept.js'
 import { listAlerts } from '../../../src/core/alert/alert-list.js'
+import { coalesceWaiting } from '../../../src/core/delivery/coalesce.js'
 import { insertRecovery, stepRecovery } from '../../../src/core/delivery/recovery-store.js'
 import { listEvents } from '../../../src/core/event/event-list.js'
 import { quietAlerts } from '../../../src/core/event/quiet.js'
@@ -89,6 +90,30 @@ t.test('alerts are listed by their state', async (t) => {
   t.same(await idsOf('quiet'), ['guardduty'])
   await relayAll(workers, [another(await fixtureMessage('guardduty-update'))])
   t.same(await idsOf('active'), ['guardduty'])
+})
+
+t.test('changes that are coalesced have the type of what they did together', async (t) => {
+  const workers = await createTestWorkers(t)
+  const { receiver, webhook } = await workers.addWebhook(OK, { coalesce: true })
+  const { database } = workers
+  for (const messages of [[failed(10), passed(11)], [failed(12), failed(13)], [passed(14), passed(15)], [failed(16)]]) {
+    await relayAll(workers, messages)
+    const { id: alertId } = await alertOf(workers)
+    const which = { webhookId: webhook.id, alertId }
+    await coalesceWaiting(database, which, { skip: [], inOrder: false, now: new Date() })
+    await workers.makeDue()
+    await workers.work(webhook.id)
+  }
+  t.match(
+    receiver.received.map(({ json }) => (json as Body).relay),
+    [
+      { type: 'alert.resolved', state: 'resolved', reason: 'upstream', changes: 2 },
+      { type: 'alert.reopened', state: 'active', changes: 2 },
+      { type: 'alert.resolved', state: 'resolved', reason: 'upstream', changes: 2 },
+      { type: 'alert.reopened', state: 'active' },
+    ],
+  )
+  t.equal(receiver.received.length, 4)
 })
 
 t.test('an older finding decides neither state nor title nor severity, but its values are new', async (t) => {
