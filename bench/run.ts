@@ -25,6 +25,7 @@ import { startProgram } from './program.js'
 import type { Load } from './programs/load.js'
 import { measureRecovery } from './recovery.js'
 import { measureScale } from './scale.js'
+import { measureSources } from './sources.js'
 import { unwindAll, withTeardowns } from './teardowns.js'
 import { measureThrough } from './through.js'
 
@@ -39,6 +40,7 @@ const MEASUREMENTS: Record<string, Measure> = {
   alert: ({ backend, quick }) =>
     withTeardowns(async (t) => measureAlert({ databaseUrl: (await backend.createStorage(t)).databaseUrl, quick })),
   filters: measureFilters,
+  sources: measureSources,
   scale: measureScale,
   memory: measureMemory,
 }

@@ -36,6 +36,7 @@ import {
 } from './core/platform/secrets.js'
 import { createSnsClient } from './core/platform/sns-client.js'
 import { createCertificateStore } from './core/sns/certificate.js'
+import { sourceSettings } from './core/source/settings.js'
 import { createSubscriptions } from './core/sns/subscriptions.js'
 import { createVerifier } from './core/sns/verify.js'
 import { createCircuitTransitions } from './core/circuit/transitions.js'
@@ -82,6 +83,7 @@ export async function createApp(config: Config, log: Logger): Promise<App> {
 
 async function compose(config: Config, log: Logger, closers: Closer[], close: Closer): Promise<App> {
   const { databaseUrl, dataDir, redisUrls, role, snsEmulator: emulatorOrigin } = config
+  const sources = sourceSettings(config)
   const database = await openDatabase({ databaseUrl, dataDir })
   closers.push(() => database.close())
   const encryptionKey = await loadEncryptionKey(config)
@@ -121,7 +123,7 @@ async function compose(config: Config, log: Logger, closers: Closer[], close: Cl
   const verifier = createVerifier({ certificates, maxAgeS: config.snsMaxAgeS, emulatorOrigin })
   const registry = createRegistry({ database, sealer })
   const { countEvent } = metrics
-  const accept = createAccept({ database, queues, audience: registry, countEvent })
+  const accept = createAccept({ database, queues, audience: registry, sources, countEvent })
   const acceptMatches = createAcceptMatches({ database, queues, countEvent })
   const parts = {
     ...{ database, queues, sealer, registry, deliver, renderer, metrics, log, countEvent },

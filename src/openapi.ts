@@ -165,7 +165,7 @@ export const openApiOptions: OpenApiOptions = {
     },
     security: [{ key: [] }],
     webhooks: {
-      alertChange: webhookOperation('receiveAlertChange', 'alert.created, alert.updated, alert.quiet', 'AlertChange', {
+      alertChange: webhookOperation('receiveAlertChange', 'alert.created, alert.updated, alert.resolved, alert.reopened, alert.quiet', 'AlertChange', {
         ...SAMPLE_CHANGE,
         relay: RELAY_EXAMPLE,
       }),

@@ -30,6 +30,7 @@ const LAYERS = [
   /^core\/format\//,
   /^core\/(indicator|filter|circuit)\//,
   /^core\/event\//,
+  /^core\/source\//,
   /^core\/alert\//,
   /^core\/access\//,
   /^core\/platform\//,

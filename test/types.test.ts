@@ -22,7 +22,7 @@ const isOf = <T extends EventType>(event: ReceivedEvent, ...types: T[]): event i
 
 export function byKey(event: ReceivedEvent): string | null | undefined {
   if ('webhook' in event) return event.webhook.last_failure ?? event.webhook.health
-  if ('message' in event) return event.subject
+  if ('subject' in event) return event.subject
   return event.updated_alert.title ?? event.updated_alert.id
 }
 
@@ -42,7 +42,8 @@ export function byType(event: ReceivedEvent): number {
 
 export function everyType(event: ReceivedEvent): number {
   switch (event.relay.type) {
-    case 'alert.created': case 'alert.updated': case 'alert.quiet': return event.relay.sequence
+    case 'alert.created': case 'alert.updated': case 'alert.resolved': case 'alert.reopened': case 'alert.quiet':
+      return event.relay.sequence
     case 'webhook.test': case 'sns.notification': return 1
     case 'webhook.failing': case 'webhook.recovered': case 'webhook.disabled': return 2
     case 'delivery.dead': return 3

@@ -34,7 +34,10 @@ const DEADLINE_MS = 9000
 
 const Receipt = Type.Object({
   result: Type.String({ description: 'stored, duplicate, own, confirmed, pending or unsubscribed.' }),
-  event_id: Type.Optional(Type.String()),
+  event_id: Type.Optional(Type.String({ description: 'The event that it became, the first of several.' })),
+  event_ids: Type.Optional(
+    Type.Array(Type.String(), { description: 'All of its events, where it holds several findings.' }),
+  ),
 })
 
 /** The result of handling a message: the answer, the other fields of its log line, and why it is no alert change. */
@@ -138,7 +141,7 @@ async function handle(
       await subscriptions.end(message, arrival)
       return { receipt: { result: 'unsubscribed' }, log: {} }
     case 'Notification': {
-      const { result, event, newValues, unread } = await accept({
+      const { result, event, eventIds, newValues, unread } = await accept({
         messageId: message.MessageId,
         topicArn: message.TopicArn,
         subject: message.Subject || undefined,
@@ -148,9 +151,10 @@ async function handle(
       subscriptions.received(message, arrival)
       const { type, alertId, sequence } = event
       return {
-        receipt: { result, event_id: event.id },
+        receipt: { result, event_id: event.id, ...(eventIds.length > 1 ? { event_ids: eventIds } : {}) },
         log: {
           type,
+          source: event.source,
           alert_id: alertId,
           sequence: sequence === null ? null : Number(sequence),
           new_values: newValues,

@@ -155,6 +155,7 @@ export async function createTestWorkers(t: Test, settings: { disableAfterMs?: nu
     renderer,
     authorizer,
     sealer,
+    accept,
     publish,
     addWebhook,
     deliveriesOf,

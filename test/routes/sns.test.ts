@@ -1,6 +1,8 @@
 import { pino } from 'pino'
 import t, { type Test } from 'tap'
+import { stringifyJson } from '../../src/core/platform/json.js'
 import { createTestApp } from '../helpers/app.js'
+import { fixtureMessage } from '../helpers/findings.js'
 import { createSnsPublisher, TEST_TOPIC } from '../helpers/sns-publisher.js'
 
 async function intake(t: Test, settings: Record<string, string> = {}) {
@@ -47,6 +49,19 @@ t.test('invalid input gets its status and problem document, and is not stored', 
   t.equal(publisher.certificateFetches, 1, 'only the forged message made us look at a certificate')
   t.equal((await app.sns(good)).statusCode, 200, 'the good one is taken')
   t.equal(await stored(), 1)
+})
+
+t.test('the answer names every event of a message of several findings, and only the first of any other', async (t) => {
+  const { publisher, app, stored } = await intake(t)
+  const two = publisher.notification({ message: stringifyJson(await fixtureMessage('securityhub-action-two')) })
+  const answer = await app.sns(two)
+  const { event_id: first, event_ids: ids } = answer.json<{ event_id: string; event_ids: string[] }>()
+  t.equal(ids.length, 2)
+  t.equal(ids[0], first)
+  t.same((await app.sns(two)).json(), { result: 'duplicate', event_id: first, event_ids: ids })
+  t.equal(await stored(), 2)
+  const other = await app.sns(publisher.notification({ message: 'a text' }))
+  t.same(Object.keys(other.json<object>()), ['result', 'event_id'])
 })
 
 t.test('the body is parsed whatever its content type', async (t) => {

@@ -13,8 +13,15 @@ interface AlertRow {
   match_count: bigint | null
   first_seen_at: Date
   last_seen_at: Date
+  /** When it became quiet or, where it is resolved, when it was. */
   quiet_at: Date | null
+  is_resolved: boolean
+  state_reason: string | null
+  source: string | null
 }
+
+/** A status of the API, by the columns that it comes from. */
+const STATUS = `case when is_resolved then 'resolved' when quiet_at is null then 'active' else 'quiet' end`
 
 /** The filter of a list of alerts; every given condition must hold. */
 export interface AlertFilter {
@@ -48,7 +55,7 @@ export async function listAlerts(
     ['severity = ?', filter.severity],
     ['tables @> ?', filter.table === undefined ? undefined : [filter.table]],
     ['strpos(lower(title), lower(?)) > 0', filter.title],
-    ['(quiet_at is not null) = ?', filter.status && filter.status === 'quiet'],
+    [`${STATUS} = ?`, filter.status],
     ['last_seen_at >= ?', filter.since],
     ['last_seen_at < ?', filter.until],
   ])
@@ -154,11 +161,14 @@ function alertOf(row: AlertRow): Alert {
     title: row.title,
     severity: row.severity,
     tables: row.tables,
-    status: row.quiet_at === null ? 'active' : 'quiet',
+    status: row.is_resolved ? 'resolved' : row.quiet_at === null ? 'active' : 'quiet',
+    state_reason: row.state_reason,
+    source: row.source,
     sequence: Number(row.sequence),
     match_count: row.match_count === null ? null : (numberOf(row.match_count) as number),
     first_seen_at: row.first_seen_at.toISOString(),
     last_seen_at: row.last_seen_at.toISOString(),
-    quiet_at: row.quiet_at?.toISOString() ?? null,
+    quiet_at: row.is_resolved ? null : (row.quiet_at?.toISOString() ?? null),
+    resolved_at: row.is_resolved ? (row.quiet_at?.toISOString() ?? null) : null,
   }
 }

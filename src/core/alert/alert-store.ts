@@ -124,6 +124,7 @@ export interface QuietAlert {
   sequence: bigint
   title: string
   severity: string
+  source: string | null
   matchCount: bigint | null
   updateCount: bigint | null
 }
@@ -138,6 +139,7 @@ export async function markQuiet(tx: Queryable, before: Date, now: Date, limit: n
     sequence: bigint
     title: string
     severity: string
+    source: string | null
     match_count: bigint | null
     update_count: bigint | null
   }>(
@@ -145,7 +147,7 @@ export async function markQuiet(tx: Queryable, before: Date, now: Date, limit: n
      where id in (
        select id from alerts where quiet_at is null and last_seen_at < $1
        order by last_seen_at limit $3 for update skip locked)
-     returning id, sequence, title, severity, match_count, update_count`,
+     returning id, sequence, title, severity, source, match_count, update_count`,
     [before, now, limit],
   )
   return rows.map(({ match_count: matchCount, update_count: updateCount, ...alert }) => ({

@@ -2,7 +2,7 @@
 import { Type, type Static } from 'typebox'
 import { nullableTime, oneOf, refTo, Time } from '../platform/schema.js'
 
-export const ALERT_STATUSES = ['active', 'quiet'] as const
+export const ALERT_STATUSES = ['active', 'quiet', 'resolved'] as const
 export type AlertStatus = (typeof ALERT_STATUSES)[number]
 
 export const Alert = Type.Object(
@@ -11,12 +11,25 @@ export const Alert = Type.Object(
     title: Type.String({ description: 'Its first 500 characters.' }),
     severity: Type.String(),
     tables: Type.Array(Type.String()),
-    status: oneOf(ALERT_STATUSES, { description: 'quiet: without changes for ALERT_QUIET_AFTER, until the next one.' }),
+    status: oneOf(ALERT_STATUSES, {
+      description:
+        'resolved: its producer says that it is over; quiet: without changes for ALERT_QUIET_AFTER, until the next one.',
+    }),
+    state_reason: Type.Unsafe<string | null>({
+      type: ['string', 'null'],
+      description: "Its producer's word for the state, such as suppressed or passed; null where it has none.",
+    }),
+    source: Type.Unsafe<string | null>({
+      type: ['string', 'null'],
+      description:
+        'What recognised it: guardduty, securityhub and others; null for an alert of Matano or of rule matches.',
+    }),
     sequence: Type.Integer({ description: 'How many changes it had.' }),
     match_count: Type.Unsafe<number | null>({ type: ['integer', 'null'], description: 'The highest count seen.' }),
     first_seen_at: Time,
     last_seen_at: Time,
-    quiet_at: nullableTime('When it became quiet; null while it is active.'),
+    quiet_at: nullableTime('When it became quiet; null while it is not.'),
+    resolved_at: nullableTime('When the message that ended it arrived; null while it is not resolved.'),
   },
   { $id: 'Alert' },
 )

@@ -18,6 +18,23 @@ export interface AlertChange {
   updateCount: bigint | undefined
   /** Every value in the message, those of the alert's context before those of the incoming matches. */
   values: ContextValues
+  /** What a source says beside that; undefined for a change as Matano publishes it. */
+  finding?: FindingFacts
+}
+
+/** What the finding of a source says of its alert. */
+export interface FindingFacts {
+  source: string
+  /** Undefined where it says nothing about it: the alert keeps its state. */
+  state: 'active' | 'resolved' | undefined
+  /** The producer's word for the state. */
+  reason: string | undefined
+  /** Its severity as a place in `SEVERITIES`. */
+  rank: number
+  /** When it says that it was updated, never in the future: an older finding decides no state, title or severity. */
+  updatedAt: Date
+  /** The change in Matano's shape, as JSON. */
+  document: string
 }
 
 /** Why a message that was meant as an alert change is none: a code for the metric, and a sentence for people. */
@@ -34,6 +51,7 @@ export const UNREAD_REASONS = [
   'alert_id',
   'incoming_rule_matches_context',
   'context_diff',
+  'finding',
 ] as const
 export type UnreadReason = (typeof UNREAD_REASONS)[number]
 

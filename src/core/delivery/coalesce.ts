@@ -181,17 +181,18 @@ export async function loadCoalesced(db: Queryable, deliveryId: string): Promise<
        where d.folded_into = $1 and d.sequence > $2 order by d.sequence limit ${PAGE}`,
       [deliveryId, after],
     )
-    for (const { type, sequence, previousSeverity, payload } of rows.map(eventOf)) {
+    for (const { type, sequence, previousSeverity, payload, change } of rows.map(eventOf)) {
       coalesced.sequences.push(sequence!)
       coalesced.isCreated ||= type === 'alert.created'
+      if (type === 'alert.resolved' || type === 'alert.reopened') coalesced.turn = type
       coalesced.previousSeverity ??= previousSeverity
-      coalesced.incoming = uniqueValues([...coalesced.incoming, ...incomingOf(payload)])
+      coalesced.incoming = uniqueValues([...coalesced.incoming, ...incomingOf(change ?? payload)])
     }
     if (rows.length < PAGE) return coalesced.sequences.length > 0 ? coalesced : undefined
   }
 }
 
-function incomingOf(payload: string): ContextValue[] {
-  const context = storedChange(payload)?.incoming_rule_matches_context
+function incomingOf(change: string): ContextValue[] {
+  const context = storedChange(change)?.incoming_rule_matches_context
   return context !== undefined && isJsonObject(context) ? flattenContext(context) : []
 }

@@ -2,7 +2,8 @@
  * Accepting a message: the step between its verification and the answer 200.
  *
  * Guarantee: when `accept` returns, the event and its alert's values are committed together and the dispatch job is
- * queued. A repeated MessageId changes nothing, also when repeats arrive concurrently. When it throws, SNS is answered
+ * queued. A repeated MessageId or EventBridge event changes nothing, also when repeats arrive concurrently. A message of several
+ * findings is stored as a whole or not at all. When it throws, SNS is answered
  * 503 and repeats the message: it is stored at most once, and upkeep dispatches what was committed but not queued.
  */
 import { createBatcher } from '../platform/batcher.js'
@@ -11,22 +12,30 @@ import { newId } from '../platform/id.js'
 import type { Batch, Queues } from '../platform/queues.js'
 import { labelOf, storable } from '../platform/text.js'
 import { activeTraceparent, inSpan } from '../platform/tracing.js'
+import { DEFAULT_SOURCES, type SourceSettings } from '../source/settings.js'
 import type { AudienceSource } from './audience.js'
-import type { CountEvent, IncomingMessage, StoredEvent } from './event.js'
+import { NO_FINDING, type CountEvent, type IncomingMessage, type StoredEvent } from './event.js'
 import { createKnownValues, type KnownValues } from './known-values.js'
+import { readParts } from './message-parts.js'
 import { addValues, storeMessages, type NewMessage, type StoredMessage } from './message-store.js'
 import { findOwn } from './own.js'
 import { readMessage, type MessageContent } from './reading.js'
 import { checkHops, readMarked } from './relay-mark.js'
 
+/** A message that is stored: its first event, and all of them. */
+export interface Accepted extends StoredMessage {
+  eventIds: string[]
+}
+
 /** @throws Refusal 'too_many_hops' for a message that goes round through several relays */
-export type Accept = (message: IncomingMessage) => Promise<StoredMessage>
+export type Accept = (message: IncomingMessage) => Promise<Accepted>
 
 export interface AcceptOptions {
   database: Database
   queues: Pick<Queues, 'addDispatches'>
   /** Without it every event is dispatched, also those that no webhook wants. */
   audience?: AudienceSource
+  sources?: SourceSettings
   countEvent?: CountEvent
   now?: () => Date
 }
@@ -34,28 +43,33 @@ export interface AcceptOptions {
 /**
  * Messages that arrive during a commit share the next one: one statement, one fsync, one job. One commit at a time
  * makes the batches large, and so the cost of each message small. Two changes of one alert are never in one batch, nor
- * are two copies of one message.
+ * are two copies of one message. All parts of a message are in one.
  */
 const BATCHES = { maxWeight: 64, concurrency: 1 }
 
 export function createAccept(options: AcceptOptions): Accept {
-  const { database, queues, audience, countEvent, now = () => new Date() } = options
+  const { database, queues, audience, sources = DEFAULT_SOURCES, countEvent, now = () => new Date() } = options
   const known = createKnownValues()
   const store = createBatcher(
-    async (messages: NewMessage[]) => {
-      const stored = await storeBatch({ database, audience }, known, messages)
+    async (groups: NewMessage[][]) => {
+      const stored = await storeBatch({ database, audience }, known, groups.flat())
       for (const { result, event } of stored) if (result === 'stored') countEvent?.({ type: event.type, source: 'sns' })
       const queued = queues.addDispatches(batchesOf(stored))
-      return stored.map((message) => ({ message, queued }))
+      const rest = [...stored]
+      return groups.map((parts) => ({ message: acceptedOf(rest.splice(0, parts.length)), queued }))
     },
-    { ...BATCHES, keyOf: ({ event, change }) => change?.alertId ?? event.messageId ?? undefined },
+    {
+      ...BATCHES,
+      weightOf: (parts) => parts.length,
+      keyOf: (parts) => parts.flatMap(({ event, change }) => change?.alertId ?? event.messageId ?? []),
+    },
   )
   return async (message) => {
-    const given = newMessage(message, now())
-    const marked = readMarked(given.event.payload)
+    const given = newMessages(message, now(), sources)
+    const marked = readMarked(given[0]!.event.payload)
     if (marked) {
       const own = await findOwn(database, marked)
-      if (own) return { result: 'own', event: own, newValues: 0 }
+      if (own) return { result: 'own', event: own, newValues: 0, eventIds: [own.id] }
       checkHops(marked.mark)
     }
     const { message: stored, queued } = await inSpan({ name: 'store event' }, async (span) => {
@@ -65,6 +79,15 @@ export function createAccept(options: AcceptOptions): Accept {
     })
     await queued
     return stored
+  }
+}
+
+function acceptedOf(parts: readonly StoredMessage[]): Accepted {
+  return {
+    ...parts[0]!,
+    newValues: parts.reduce((sum, { newValues }) => sum + newValues, 0),
+    unread: parts.find(({ unread }) => unread)?.unread,
+    eventIds: [...new Set(parts.map(({ event }) => event.id))],
   }
 }
 
@@ -122,7 +145,17 @@ export function newMessage(
   return { event: newEvent(message, content, receivedAt), change, unread }
 }
 
-function newEvent(message: IncomingMessage, { payload, change }: MessageContent, receivedAt: Date): StoredEvent {
+/** Makes the events of a message: several where it holds several findings. */
+function newMessages(message: IncomingMessage, receivedAt: Date, sources: SourceSettings): NewMessage[] {
+  const { parts, originId } = readParts(message, sources, receivedAt)
+  return parts.map((content, part) => {
+    const made = newMessage(message, receivedAt, content)
+    return { ...made, event: { ...made.event, part, originId } }
+  })
+}
+
+function newEvent(message: IncomingMessage, content: MessageContent, receivedAt: Date): StoredEvent {
+  const { payload, change, unread, source } = content
   const id = newId('evt')
   return {
     id,
@@ -141,6 +174,11 @@ function newEvent(message: IncomingMessage, { payload, change }: MessageContent,
     matchCount: null,
     updateCount: null,
     heldBytes: 0,
+    ...NO_FINDING,
+    // a change that the relay made has no topic
+    source: source ?? (change && message.topicArn !== null ? 'matano' : null),
+    change: change?.finding?.document ?? null,
+    unread: unread?.reason === 'finding' ? unread.detail : null,
     payload,
     sentAt: message.sentAt,
     receivedAt,

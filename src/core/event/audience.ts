@@ -9,9 +9,9 @@ export interface Audience {
   version: bigint
   /**
    * False when no webhook wants the event, whatever its payload. A change may have the type `alert.updated` even if it
-   * is the first of its alert.
+   * turns out to be another of `CHANGE_TYPES`.
    */
-  mayWant(event: Pick<StoredEvent, 'type' | 'topicArn' | 'webhookId'>): boolean
+  mayWant(event: Pick<StoredEvent, 'type' | 'topicArn' | 'webhookId' | 'unannounced'>): boolean
 }
 
 /** The registry, as a source of audiences. */

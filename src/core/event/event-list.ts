@@ -33,6 +33,7 @@ export async function listEvents(
     db,
     {
       select: `select id, type, message_id, topic_arn, alert_id, sequence, severity, previous_severity, title, subject, webhook_id,
+       part, source, state,
        sent_at, received_at, ${DISPATCHED_AT}
      from events e`,
       conditions,
@@ -51,6 +52,9 @@ export function summaryOf(event: StoredEvent): EventSummary {
     type: event.type,
     topic_arn: event.topicArn,
     message_id: event.messageId,
+    part: event.part,
+    source: event.source,
+    state: event.state,
     alert_id: event.alertId,
     sequence: event.sequence === null ? null : Number(event.sequence),
     severity: event.severity,

@@ -1,7 +1,7 @@
 /**
  * Events in the database.
  *
- * Guarantee: a MessageId is stored once; an undispatched event is returned by `findWaitingBatches` until it is
+ * Guarantee: a part of a MessageId is stored once; an undispatched event is returned by `findWaitingBatches` until it is
  * dispatched.
  */
 import type { Queryable } from '../platform/database.js'
@@ -14,6 +14,8 @@ export interface EventRow {
   batch_id: string | null
   type: EventType
   message_id: string | null
+  /** Undefined where the query does not select it. */
+  origin_id?: string | null
   topic_arn: string | null
   alert_id: string | null
   sequence: bigint | null
@@ -26,6 +28,12 @@ export interface EventRow {
   match_count: bigint | null
   update_count: bigint | null
   held_bytes: bigint | null
+  part: number
+  source: string | null
+  state: 'active' | 'resolved' | null
+  unannounced: boolean
+  change: string | null
+  unread: string | null
   payload: string
   sent_at: Date
   received_at: Date
@@ -47,9 +55,10 @@ export async function insertEvent(tx: Queryable, event: StoredEvent): Promise<vo
   await tx.query(
     `with stored as (
        insert into events (id, batch_id, type, message_id, topic_arn, alert_id, sequence, severity, title, subject,
-         match_count, update_count, payload, sent_at, received_at, previous_severity, webhook_id, traceparent, held_bytes)
+         match_count, update_count, payload, sent_at, received_at, previous_severity, webhook_id, traceparent, held_bytes,
+         source, state)
        values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18,
-         (select value_bytes from alert_sizes where alert_id = $6))
+         (select value_bytes from alert_sizes where alert_id = $6), $20, $21)
        returning id, batch_id, alert_id, sequence, received_at
      )
      insert into undispatched (batch_id, event_id, alert_id, sequence, received_at)
@@ -74,6 +83,8 @@ export async function insertEvent(tx: Queryable, event: StoredEvent): Promise<vo
       event.webhookId,
       event.traceparent,
       event.dispatchedAt !== null,
+      event.source,
+      event.state,
     ],
   )
 }
@@ -132,24 +143,28 @@ export async function postponeEvents(
   )
 }
 
-/** The events of these MessageIds, by them. */
-export async function findEventsByMessageId(
+/** The events of these messages, each by its MessageId or by the EventBridge event in it, in the order of their parts. */
+export async function findRepeated(
   db: Queryable,
-  messageIds: readonly string[],
-): Promise<Map<string, StoredEvent>> {
-  const { rows } = await db.query<EventRow>(`select e.*, ${DISPATCHED_AT} from events e where message_id = any($1)`, [
-    messageIds,
-  ])
-  return new Map(rows.map((row) => [row.message_id!, eventOf(row)]))
+  messages: readonly Pick<StoredEvent, 'messageId' | 'originId'>[],
+): Promise<StoredEvent[]> {
+  const ids = messages.flatMap(({ messageId }) => messageId ?? [])
+  const origins = messages.flatMap(({ originId }) => originId ?? [])
+  if (ids.length + origins.length === 0) return []
+  const { rows } = await db.query<EventRow>(
+    `select e.*, ${DISPATCHED_AT} from events e where message_id = any($1) or origin_id = any($2) order by part`,
+    [ids, origins],
+  )
+  return rows.map(eventOf)
 }
 
-/** The payload of the latest change of an alert; undefined when retention has deleted it. */
+/** The latest change of an alert, in Matano's shape; undefined when retention has deleted it. */
 export async function findLatestChange(db: Queryable, alertId: string): Promise<string | undefined> {
-  const { rows } = await db.query<{ payload: string }>(
-    'select payload from events where alert_id = $1 order by sequence desc limit 1',
+  const { rows } = await db.query<{ change: string }>(
+    'select coalesce(change, payload) as change from events where alert_id = $1 order by sequence desc limit 1',
     [alertId],
   )
-  return rows[0]?.payload
+  return rows[0]?.change
 }
 
 /** Batches with undispatched events received before `before`, in the order of their ids, after the batch `after`. */
@@ -220,6 +235,13 @@ export function eventOf(row: EventRow): StoredEvent {
     matchCount: row.match_count,
     updateCount: row.update_count,
     heldBytes: Number(row.held_bytes ?? 0),
+    part: row.part,
+    originId: row.origin_id ?? null,
+    source: row.source,
+    state: row.state,
+    unannounced: row.unannounced,
+    change: row.change,
+    unread: row.unread,
     payload: row.payload,
     sentAt: row.sent_at,
     receivedAt: row.received_at,

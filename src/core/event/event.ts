@@ -18,10 +18,14 @@ export const NOTICE_TYPES = [...HEALTH_NOTICE_TYPES, DEAD_NOTICE_TYPE] as const
 export const EVENT_TYPES = [
   'alert.created',
   'alert.updated',
+  'alert.resolved',
+  'alert.reopened',
   'alert.quiet',
   'sns.notification',
   ...NOTICE_TYPES,
 ] as const
+/** The types that a change of an alert may turn out to have; only the statement that stores it knows which. */
+export const CHANGE_TYPES = ['alert.created', 'alert.updated', 'alert.resolved', 'alert.reopened'] as const
 /** The type of the event that POST /v1/webhooks/{id}/test makes; that webhook alone receives it. */
 export const TEST_EVENT_TYPE = 'webhook.test'
 
@@ -41,7 +45,13 @@ export const EventSummary = Type.Object(
     type: oneOf<EventType>([...EVENT_TYPES, TEST_EVENT_TYPE]),
     topic_arn: nullableText('The SNS topic that it is from; null for an event that the relay made.'),
     message_id: nullableText("SNS's MessageId; null for an event that the relay made."),
+    part: Type.Integer({
+      minimum: 0,
+      description: 'Which of the events of its message it is: a message may hold several findings.',
+    }),
+    source: nullableText('What recognised the message: matano, guardduty, securityhub and others; null for all else.'),
     alert_id: nullableText('The alert that changed; null for an event that is no alert change.'),
+    state: nullableText("The alert's state after a source's finding, active or resolved; null for all else."),
     sequence: Type.Unsafe<number | null>({
       type: ['integer', 'null'],
       description: 'Counts the changes of one alert from 1.',
@@ -97,6 +107,20 @@ export interface StoredEvent {
   updateCount: bigint | null
   /** Bytes of JSON of every value that its alert held by this change; 0 for what is no alert change. */
   heldBytes: number
+  /** Which of the events of its message it is, from 0. */
+  part: number
+  /** Topic, source and id of the EventBridge event, hashed; null for a message that does not hold one. */
+  originId: string | null
+  /** What recognised the message: `matano` or a source's name; null for all else. */
+  source: string | null
+  /** The alert's state after a finding; null for all else. */
+  state: 'active' | 'resolved' | null
+  /** True for the finding that is over, of an alert that nobody was told of: it is delivered to nobody. */
+  unannounced: boolean
+  /** The alert change that a source read in the payload, in Matano's shape; null where the payload is itself the change. */
+  change: string | null
+  /** Why a message that its source knows could not be read. */
+  unread: string | null
   /** One JSON document: see `readMessage` (reading.ts). */
   payload: string
   sentAt: Date
@@ -104,6 +128,17 @@ export interface StoredEvent {
   /** Null while it is undispatched, and where the query does not select it. */
   dispatchedAt: Date | null
 }
+
+/** The fields of an event that is of no source. */
+export const NO_FINDING = {
+  part: 0,
+  originId: null,
+  source: null,
+  state: null,
+  unannounced: false,
+  change: null,
+  unread: null,
+} as const
 
 /** An event that the relay makes: every field that SNS or an alert would set is null unless given. */
 export function localEvent(
@@ -125,6 +160,7 @@ export function localEvent(
     matchCount: null,
     updateCount: null,
     heldBytes: 0,
+    ...NO_FINDING,
     sentAt: now,
     receivedAt: now,
     dispatchedAt: null,

@@ -2,7 +2,7 @@
  * Storing messages: the event, and the new values of its alert.
  *
  * Guarantee: a batch of messages is one statement, so it is stored as a whole or not at all, at the cost of one commit.
- * A MessageId is stored once. Changes of one alert get different sequences in the order of their commits, and each
+ * A MessageId is stored once, with all of its parts, and so is an EventBridge event. Changes of one alert get different sequences in the order of their commits, and each
  * value belongs to exactly one of them, with any number of processes: the alert's row is locked from its change to the
  * commit. An event is stored as dispatched only if `audience` has the registry's current version; otherwise it is
  * stored as undispatched.
@@ -13,15 +13,16 @@ import type { Queryable } from '../platform/database.js'
 import { stringifyJson } from '../platform/json.js'
 import { labelOf } from '../platform/text.js'
 import type { Audience } from './audience.js'
-import type { StoredEvent } from './event.js'
-import { findEventsByMessageId } from './event-store.js'
+import type { EventType, StoredEvent } from './event.js'
+import { findRepeated } from './event-store.js'
+import { STORE } from './store-statement.js'
 
 /** An event to be stored, and the change in it; the statement sets the type, sequence and counts of an alert change. */
 export interface NewMessage {
   event: StoredEvent
   change: AlertChange | undefined
   /** Why it is no change, if it was meant as one. */
-  unread?: Unread
+  unread?: Unread | undefined
 }
 
 export interface StoredMessage {
@@ -31,7 +32,7 @@ export interface StoredMessage {
   /** How many values of the change were new to its alert; 0 for an event that is no alert change. */
   newValues: number
   /** Why it is no change, if it was meant as one and is stored now. */
-  unread?: Unread
+  unread?: Unread | undefined
 }
 
 export interface StoredBatch {
@@ -52,7 +53,8 @@ const UNIQUE_VIOLATION = '23505'
 const LATER_ORDINALS = 1_000_000
 
 /**
- * Stores messages, of which no two may have the same MessageId or the same alert. The new ones are a batch.
+ * Stores messages, of which no two may be the same part of a message or have the same alert; the parts of a message come
+ * together. The new ones are a batch.
  * @param audience what webhooks want; without it every event is stored as undispatched
  */
 export async function storeMessages(
@@ -64,13 +66,12 @@ export async function storeMessages(
   for (let tries = 1; ; tries++) {
     try {
       const rows = await insertMessages(db, messages, batchId, audience)
-      const repeated = messages.filter(({ event: { id } }) => !rows.has(id))
-      const known = await findKnown(db, repeated)
+      const repeated = messages.flatMap(({ event }) => (rows.has(event.id) ? [] : [event]))
+      const known = await findRepeated(db, repeated)
       const stored = messages.map((message): StoredMessage => {
-        const { id, messageId } = message.event
-        const row = rows.get(id)
+        const row = rows.get(message.event.id)
         if (row) return storedOf(message, batchId, row)
-        return { result: 'duplicate', event: known.get(messageId!)!, newValues: 0 }
+        return { result: 'duplicate', event: repeatedOf(message.event, known), newValues: 0 }
       })
       const [first] = rows.values()
       return { messages: stored, registryVersion: first?.registry_version }
@@ -81,9 +82,12 @@ export async function storeMessages(
   }
 }
 
-async function findKnown(db: Queryable, messages: readonly NewMessage[]): Promise<Map<string, StoredEvent>> {
-  const ids = messages.flatMap(({ event: { messageId } }) => messageId ?? [])
-  return ids.length === 0 ? new Map() : findEventsByMessageId(db, ids)
+/** The stored event of a repeated one: the same part, or the first where an earlier release read the message as a whole. */
+function repeatedOf({ messageId, originId, part }: StoredEvent, known: readonly StoredEvent[]): StoredEvent {
+  const parts = known.filter(
+    (event) => event.messageId === messageId || (originId !== null && event.originId === originId),
+  )
+  return parts.find((event) => event.part === part) ?? parts[0]!
 }
 
 /**
@@ -92,7 +96,13 @@ async function findKnown(db: Queryable, messages: readonly NewMessage[]): Promis
  */
 interface StoredRow {
   event_id: string
+  type: EventType
   sequence: bigint | null
+  severity: string | null
+  previous_severity: string | null
+  title: string | null
+  state: 'active' | 'resolved' | null
+  unannounced: boolean
   match_count: bigint | null
   update_count: bigint | null
   held_bytes: bigint | null
@@ -104,13 +114,14 @@ interface StoredRow {
 function storedOf({ event: given, change, unread }: NewMessage, batchId: string, row: StoredRow): StoredMessage {
   const event = { ...given, batchId, dispatchedAt: row.is_waiting ? null : given.receivedAt }
   if (!change) return { result: 'stored', event, newValues: 0, unread }
-  const { sequence, match_count: matchCount, update_count: updateCount, new_values: newValues } = row
+  const { type, sequence, severity, title, state, unannounced } = row
+  const { previous_severity: previousSeverity, match_count: matchCount, update_count: updateCount } = row
   const heldBytes = Number(row.held_bytes ?? 0)
-  const type = sequence === 1n ? 'alert.created' : 'alert.updated'
+  const after = { severity, previousSeverity, title, state, unannounced }
   return {
     result: 'stored',
-    event: { ...event, type, sequence, matchCount, updateCount, heldBytes },
-    newValues: Number(newValues),
+    event: { ...event, type, sequence, matchCount, updateCount, heldBytes, ...after },
+    newValues: Number(row.new_values),
   }
 }
 
@@ -160,6 +171,18 @@ async function insertMessages(
     changes.map(({ eventId }) => eventId),
     audience?.version,
     events.map((event) => audience?.mayWant(event) ?? true),
+    events.map(({ part }) => part),
+    events.map(({ originId }) => originId),
+    events.map(({ source }) => source),
+    // Of a message without findings, which most are, no text of theirs is sent.
+    JSON.stringify(events.map(({ change }) => change)),
+    events.map(({ unread }) => unread),
+    changes.map(({ finding }) => finding?.source),
+    changes.map(({ finding }) => (finding?.state === undefined ? null : finding.state === 'resolved')),
+    changes.map(({ finding }) => finding !== undefined && finding.state === undefined),
+    changes.map(({ finding }) => finding?.updatedAt),
+    changes.map(({ finding }) => (finding?.reason === undefined ? null : labelOf(finding.reason))),
+    changes.map(({ finding }) => finding?.rank),
   ])
   return new Map(rows.map((row) => [row.event_id, row]))
 }
@@ -192,66 +215,3 @@ export async function addValues(
     ],
   )
 }
-
-const STORE = `
-with message as (
-  select * from rows from (
-    unnest($13::text[], $14::text[], $15::text[], $16::text[], $17::text[], $18::text[], $19::text[], $20::text[],
-      $21::text[], $22::text[], $24::timestamptz[], $25::timestamptz[], $29::boolean[]),
-    json_array_elements_text($23::json)
-  ) as m (id, type, message_id, topic_arn, alert_id, severity, previous_severity, title, subject, traceparent, sent_at,
-    received_at, is_wanted, payload)
-  where not exists (select from events e where e.message_id = m.message_id offset 0) -- looks up each id
-), given as (
-  select * from unnest($2::text[], $3::text[], $4::text[], $5::bigint[], $6::bigint[], $7::text[], $27::text[])
-    with ordinality as g (id, title, severity, match_count, update_count, tables, event_id, position)
-  where event_id in (select id from message)
-), changed as (
-  insert into alerts as a (id, sequence, title, severity, match_count, update_count, first_seen_at, last_seen_at, tables)
-  select id, 1, title, severity, match_count, update_count, $1, $1,
-    array(select json_array_elements_text(given.tables::json))
-  from given order by position
-  on conflict (id) do update set
-    sequence = a.sequence + 1,
-    title = excluded.title,
-    severity = excluded.severity,
-    match_count = greatest(a.match_count, excluded.match_count),
-    update_count = greatest(a.update_count, excluded.update_count),
-    last_seen_at = greatest(a.last_seen_at, excluded.last_seen_at),
-    tables = excluded.tables,
-    quiet_at = null
-  returning id, sequence, match_count, update_count
-), added as (
-  insert into alert_values (alert_id, sequence, ordinal, key, path, value)
-  select v.alert_id, changed.sequence, v.ordinal, v.key, v.path, v.value
-  from unnest($8::text[], $9::int[], $10::bytea[], $11::text[], $12::text[]) as v (alert_id, ordinal, key, path, value)
-  join changed on changed.id = v.alert_id
-  on conflict (alert_id, key) do nothing
-  returning alert_id, octet_length(value) as bytes
-), sized as (
-  insert into alert_sizes as s (alert_id, value_count, value_bytes)
-  select alert_id, count(*), sum(bytes) from added group by alert_id
-  on conflict (alert_id) do update set
-    value_count = s.value_count + excluded.value_count, value_bytes = s.value_bytes + excluded.value_bytes
-  returning alert_id, value_bytes
-), stored as (
-  insert into events (id, type, message_id, topic_arn, alert_id, severity, previous_severity, title, subject, traceparent,
-    payload, sent_at, received_at, batch_id, sequence, match_count, update_count, held_bytes)
-  select m.id,
-    case when changed.id is null then m.type when changed.sequence = 1 then 'alert.created' else 'alert.updated' end,
-    m.message_id, m.topic_arn, m.alert_id, m.severity, m.previous_severity, m.title, m.subject, m.traceparent,
-    m.payload, m.sent_at, m.received_at, $26, changed.sequence, changed.match_count, changed.update_count,
-    coalesce(sized.value_bytes, (select s.value_bytes from alert_sizes s where s.alert_id = changed.id))
-  from message m left join changed on changed.id = m.alert_id left join sized on sized.alert_id = m.alert_id
-  returning id, alert_id, sequence, match_count, update_count, held_bytes, received_at
-), waiting as (
-  insert into undispatched (batch_id, event_id, alert_id, sequence, received_at)
-  select $26, stored.id, stored.alert_id, stored.sequence, stored.received_at from stored join message m on m.id = stored.id
-  where m.is_wanted or $28::bigint is distinct from (select version from registry)
-  returning event_id
-)
-select id as event_id, sequence, match_count, update_count, held_bytes,
-  (select count(*) from added a where a.alert_id = stored.alert_id) as new_values,
-  id in (select event_id from waiting) as is_waiting,
-  (select version from registry) as registry_version
-from stored`

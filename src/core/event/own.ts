@@ -53,6 +53,7 @@ function valuesBeyond(document: JsonObject, event: StoredEvent, isCut: boolean):
     const notice = parseStoredJson(event.payload)
     return isSame(body, { webhook: notice }) || isSame(body, notice) ? [] : undefined
   }
+  if (event.change !== null) return valuesBeyondFinding(body, { event, isCut })
   const change = storedChange(event.payload)
   if (change && isJsonObject(body.updated_alert)) {
     return valuesBeyondChange(body, body.updated_alert, { stored: change, event, isCut })
@@ -60,6 +61,20 @@ function valuesBeyond(document: JsonObject, event: StoredEvent, isCut: boolean):
   const { message, subject, ...others } = body
   const isOfEvent = Object.keys(others).length === 0 && isSame(subject, event.subject)
   return isOfEvent && isSameMessage(message, readPayload(event.payload).document, isCut) ? [] : undefined
+}
+
+/** A body of a finding has the producer's message beside the change that was read in it, unless it was cut. */
+function valuesBeyondFinding(body: JsonObject, { event, isCut }: Omit<Known, 'stored'>): ContextValue[] | undefined {
+  const { message, ...change } = body
+  const isOfEvent = isSame(message, readPayload(event.payload).document) || (isCut && message === undefined)
+  const stored = storedChange(event.change!)
+  if (!isOfEvent || !stored || !isJsonObject(stored.updated_alert) || !isJsonObject(body.updated_alert))
+    return undefined
+  // what the alert shows may be of another finding
+  const shown = { ...stored.updated_alert, title: body.updated_alert.title ?? null, severity: event.severity }
+  const isOwnTitle = [stored.updated_alert.title, event.title].some((title) => isSame(title, shown.title))
+  if (!isOwnTitle) return undefined
+  return valuesBeyondChange(change, body.updated_alert, { stored: { ...stored, updated_alert: shown }, event, isCut })
 }
 
 function isSameMessage(message: Json | undefined, stored: Json, isCut: boolean): boolean {

@@ -8,7 +8,7 @@
 import { markQuiet, type QuietAlert } from '../alert/alert-store.js'
 import type { Database, Queryable } from '../platform/database.js'
 import { newId } from '../platform/id.js'
-import { stringifyJson } from '../platform/json.js'
+import { isJsonObject, stringifyJson, type JsonObject } from '../platform/json.js'
 import { batchOf, type Queues } from '../platform/queues.js'
 import { localEvent, type CountEvent } from './event.js'
 import { findLatestChange, insertEvent } from './event-store.js'
@@ -34,9 +34,9 @@ export async function quietAlerts(
 }
 
 async function storeQuiet(tx: Queryable, alert: QuietAlert, now: Date): Promise<string> {
-  const { id: alertId, sequence, severity, title, matchCount, updateCount } = alert
+  const { id: alertId, sequence, severity, title, source, matchCount, updateCount } = alert
   const payload = quietPayload(await findLatestChange(tx, alertId), alert)
-  const state = { alertId, sequence, severity, title, matchCount, updateCount }
+  const state = { alertId, sequence, severity, title, source, matchCount, updateCount }
   const event = localEvent({ id: newId('evt'), type: 'alert.quiet', payload, ...state }, now)
   await insertEvent(tx, event)
   return event.id
@@ -45,7 +45,10 @@ async function storeQuiet(tx: Queryable, alert: QuietAlert, now: Date): Promise<
 /**
  * The alert of the latest change with empty contexts; from the row of `alerts` if retention has deleted that change.
  */
-function quietPayload(latest: string | undefined, { id, title, severity }: QuietAlert): string {
-  const alert = (latest === undefined ? undefined : storedChange(latest)?.updated_alert) ?? { id, title, severity }
+function quietPayload(latest: string | undefined, { id, title, severity, source }: QuietAlert): string {
+  const known = latest === undefined ? undefined : storedChange(latest)?.updated_alert
+  // the latest finding may be an older one, whose title and severity the alert does not have
+  const shown: JsonObject = source === null ? {} : { title, severity }
+  const alert: JsonObject = isJsonObject(known) ? { ...known, ...shown } : { id, title, severity }
   return stringifyJson({ updated_alert: alert, incoming_rule_matches_context: {}, context_diff: {} })
 }

@@ -1,5 +1,6 @@
 /**
- * Reading SNS's Message: which document is stored, what it means, and whether it is an alert change. Pure.
+ * Reading SNS's Message: which document is stored, what it means, and whether it is an alert change as Matano publishes it
+ * (message-parts.ts reads all else). Pure.
  *
  * Guarantee: what is stored is the message as it was received; what it means follows from that alone, so that every
  * attempt has the same body. A message that is plainly meant as a change is read as one: with a byte order mark, with
@@ -25,6 +26,8 @@ export interface MessageContent {
   change: AlertChange | undefined
   /** Why it is no change, if it was meant as one. */
   unread: Unread | undefined
+  /** The source that knows the message; undefined where none of the built-in ones does. */
+  source?: string
 }
 
 /** What a payload means. */
@@ -41,14 +44,14 @@ const MAX_WRAPS = 3
  * Reads SNS's Message. A JSON object or array is stored byte for byte. Anything else (plain text, a number, JSON that
  * nests too deep) is stored as a JSON string, so that a payload is always one JSON document.
  */
-export function readMessage(message: string): MessageContent {
+export function readMessage(message: string): MessageContent & { document: Json } {
   const json = parseOrUndefined(message)
   if (!isDocument(json)) {
     const { document, unread } = read(message)
-    return { payload: JSON.stringify(message), change: parseAlertChange(document), unread }
+    return { payload: JSON.stringify(message), document, change: parseAlertChange(document), unread }
   }
   const payload = message.isWellFormed() ? message : stringifyJson(json)
-  return { payload, change: parseAlertChange(json), unread: unreadOf(json) }
+  return { payload, document: json, change: parseAlertChange(json), unread: unreadOf(json) }
 }
 
 /** Reads what is stored of a message. */
@@ -57,9 +60,9 @@ export function readPayload(payload: string): Reading {
   return typeof stored === 'string' ? read(stored) : { document: stored, unread: unreadOf(stored) }
 }
 
-/** The alert change that is stored as this payload; undefined when it is something else. */
-export function storedChange(payload: string): JsonObject | undefined {
-  const message = changeMessageOf(readPayload(payload).document)
+/** The alert change that is stored as this text, a payload or a finding's change; undefined when it is something else. */
+export function storedChange(text: string): JsonObject | undefined {
+  const message = changeMessageOf(readPayload(text).document)
   return message && isJsonObject(message.updated_alert) ? message : undefined
 }
 

@@ -47,6 +47,18 @@ export const UpdatedAlert = Type.Object(
     tables: Type.Optional(Type.Array(Type.String())),
     match_count: Type.Optional(Type.Integer({ description: 'The highest count seen.' })),
     update_count: Type.Optional(Type.Integer({ description: 'The highest count seen.' })),
+    url: Type.Optional(Type.String({ description: "Of a source's finding: a page about it, http or https." })),
+    description: Type.Optional(Type.String()),
+    account: Type.Optional(Type.String({ description: "Of a source's finding: its account." })),
+    region: Type.Optional(Type.String({ description: "Of a source's finding: its Region." })),
+    update_time: Type.Optional(Type.String({ description: "Of a source's finding: when it was updated last." })),
+    state_reason: Type.Optional(
+      Type.String({ description: "Of a source's finding: its word for its state, such as suppressed or passed." }),
+    ),
+    sample: Type.Optional(Type.Boolean({ description: 'True for a finding that was made up on request.' })),
+    context_cut: Type.Optional(
+      Type.Boolean({ description: "True where a source's finding has more values than are read of one." }),
+    ),
     destination_to_alert_info: Type.Optional(
       Type.Unsafe<Record<string, unknown>>({ type: 'object', description: 'Its identifiers at its destinations.' }),
     ),
@@ -66,17 +78,32 @@ const changeFields = {
   updated_alert: UpdatedAlert,
   incoming_rule_matches_context: context('A summary of the rule matches of this change.'),
   context_diff: context('The values that this alert did not have before.'),
+  message: Type.Optional(
+    Type.Unknown({
+      description:
+        "Of a source's finding: the message that it was read from; where a message holds several, with this one alone.",
+    }),
+  ),
   indicators: Type.Optional(
     Type.Array(ReceivedIndicator, { description: 'With `once`: the values that this webhook was never sent.' }),
   ),
 }
 
-/** An alert was created, changed, or went quiet. */
+/** An alert was created, changed, ended, began again, or went quiet. */
 export const AlertChange = Type.Object({
   ...changeFields,
   relay: Type.Object({
     ...origin,
-    type: oneOf(['alert.created', 'alert.updated', 'alert.quiet']),
+    type: oneOf(['alert.created', 'alert.updated', 'alert.resolved', 'alert.reopened', 'alert.quiet']),
+    source: Type.Optional(
+      Type.String({ description: 'What recognised the message: matano, guardduty, securityhub and others.' }),
+    ),
+    state: Type.Optional(
+      oneOf(['active', 'resolved'], { description: "Of a source's finding: the alert's state after this change." }),
+    ),
+    reason: Type.Optional(
+      oneOf(['upstream'], { description: 'With `alert.resolved`: upstream, since its producer says that it is over.' }),
+    ),
     sequence: Type.Integer({
       minimum: 1,
       description: 'Counts the changes of one alert: ignore a change older than the latest you have.',
@@ -101,7 +128,7 @@ export const AlertChange = Type.Object({
       }),
     ),
     new_values: Type.Optional(
-      Type.Integer({ minimum: 0, description: 'How many values the diff has; with `cut`, where it is left out.' }),
+      Type.Integer({ minimum: 0, description: 'How many values the diff has, also where `cut` leaves it out.' }),
     ),
   }),
 })

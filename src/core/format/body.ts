@@ -8,7 +8,7 @@ import { LosslessNumber } from 'lossless-json'
 import type { AlertMemory } from '../alert/alert-store.js'
 import { buildContext, flattenContext, uniqueValues, type ContextValue } from '../alert/context.js'
 import { changeMessageOf } from '../alert/change.js'
-import { DEAD_NOTICE_TYPE, TEST_EVENT_TYPE, type StoredEvent } from '../event/event.js'
+import { DEAD_NOTICE_TYPE, TEST_EVENT_TYPE, type EventType, type StoredEvent } from '../event/event.js'
 import { readPayload } from '../event/reading.js'
 import { hopsOf } from '../event/relay-mark.js'
 import {
@@ -19,6 +19,7 @@ import {
   type Json,
   type JsonObject,
 } from '../platform/json.js'
+import { labelOf } from '../platform/text.js'
 import type { Indicator } from '../indicator/once.js'
 
 /** What the bodies of an event in all formats are made of. */
@@ -35,6 +36,8 @@ export interface Coalesced {
   sequences: bigint[]
   /** True when one of them created the alert. */
   isCreated: boolean
+  /** The last of them that changed the alert's state; left out when none did. */
+  turn?: 'alert.resolved' | 'alert.reopened'
   /** The severity before the first of them that raised it; null when none did. */
   previousSeverity: string | null
   /** The values of their rule matches, each once. */
@@ -43,7 +46,8 @@ export interface Coalesced {
 
 /**
  * Makes the body: for an alert change the message's own keys, with the accumulated context, the highest counts and the
- * diff against all earlier values of the alert, plus `relay`; for any other message `{ message, subject, relay }`.
+ * diff against all earlier values of the alert, plus `relay`; for a source's finding the same keys, and the message that it
+ * was read from under `message`; for any other message `{ message, subject, relay }`.
  * @param memory the alert's values as of this event, with the new ones of coalesced changes; undefined when the event is
  *   not an alert change
  */
@@ -55,23 +59,32 @@ export function formatEvent(event: StoredEvent, memory: AlertMemory | undefined,
   }
   const { document, unread } = readPayload(event.payload)
   if (event.type === TEST_EVENT_TYPE) memory ??= exampleMemory(document)
-  const message = memory && changeMessageOf(document)
+  const isFinding = event.change !== null
+  const message = memory && changeMessageOf(event.change === null ? document : parseStoredJson(event.change))
   if (!memory || !message || !isJsonObject(message.updated_alert)) {
+    const why = event.unread ?? unread?.detail
     const relay = {
       ...relayOf(event, hopsOf(document)),
-      ...(unread ? { unread: `No alert change: ${unread.detail}.` } : {}),
+      ...(why === undefined ? {} : { unread: `No alert change: ${why}.` }),
     }
     return { carried: [], body: { message: document, subject: event.subject, relay } }
   }
   const { indicators: _upstream, ...rest } = message
   const incoming = incomingOf(message, coalesced)
-  const upstream: JsonObject = event.topicArn === null ? {} : { upstream_context_diff: message.context_diff ?? null }
+  const upstream: JsonObject =
+    event.topicArn === null || isFinding ? {} : { upstream_context_diff: message.context_diff ?? null }
   const body: JsonObject = {
     ...rest,
     updated_alert: updatedAlert(message.updated_alert, event, memory),
     incoming_rule_matches_context: incoming,
     context_diff: buildContext(memory.diff),
-    relay: { ...relayOf(event, hopsOf(document)), ...coalescedOf(event, coalesced), ...upstream },
+    ...(isFinding ? { message: document } : {}),
+    relay: {
+      ...relayOf(event, hopsOf(document)),
+      ...(event.type === TEST_EVENT_TYPE ? {} : { new_values: memory.diff.length }),
+      ...coalescedOf(event, coalesced),
+      ...upstream,
+    },
   }
   const carried = [...(isJsonObject(incoming) ? flattenContext(incoming) : []), ...memory.diff]
   return { carried, body: memory.accumulated ? body : cutBody(body, 1) }
@@ -82,7 +95,10 @@ export function withIndicators(body: JsonObject, indicators: readonly Indicator[
   return { ...body, indicators: indicators.map(({ path, value }) => ({ path, value })) }
 }
 
-/** How much of a body is left out: nothing; all of a change's context but what was new; that too, but how many values it has. */
+/**
+ * How much of a body is left out: nothing; all of a change's context but what was new, and a finding's message; that too, but
+ * how many values it has.
+ */
 export type Cut = 0 | 1 | 2
 
 /** What is left of the message of a notification, in characters. */
@@ -100,14 +116,17 @@ export function cutBody(body: JsonObject, cut: Cut): JsonObject {
   const { relay, updated_alert: alert, context_diff: diff, message, indicators } = body
   if (cut === 0 || !isJsonObject(relay)) return body
   const { upstream_context_diff: _dropped, ...kept } = relay
-  if (message !== undefined) {
+  if (message !== undefined && !isJsonObject(alert)) {
     const text = typeof message === 'string' ? message : stringifyJson(message)
     if (text.length <= CUT_MESSAGE[cut]) return body
     return { ...body, message: text.slice(0, CUT_MESSAGE[cut]).toWellFormed(), relay: { ...kept, cut: true } }
   }
   if (!isJsonObject(alert) || !isJsonObject(diff)) return body
   const without = { updated_alert: { ...alert, context: {} }, incoming_rule_matches_context: {} }
-  if (cut === 1) return { ...body, ...without, relay: { ...kept, cut: true } }
+  if (cut === 1) {
+    const { message: _message, ...others } = body
+    return { ...others, ...without, relay: { ...kept, cut: true } }
+  }
   return {
     updated_alert: { ...scalarsOf(alert), context: {} },
     incoming_rule_matches_context: {},
@@ -141,10 +160,18 @@ function updatedAlert(alert: JsonObject, event: StoredEvent, memory: AlertMemory
     ...alert,
     // a publisher may write it as an integer
     ...(typeof alert.id === 'string' ? {} : { id: event.alertId }),
+    ...shownOf(alert, event),
     context: buildContext(memory.accumulated ?? []),
     ...highestCount('match_count', alert, event.matchCount),
     ...highestCount('update_count', alert, event.updateCount),
   }
+}
+
+/** What is shown of an alert after a finding, which decides neither title nor severity when it is old or says that it is over. */
+function shownOf(alert: JsonObject, { change, title, severity }: StoredEvent): JsonObject {
+  if (change === null) return {}
+  const isOwnTitle = typeof alert.title === 'string' && labelOf(alert.title) === title
+  return { severity, ...(isOwnTitle ? {} : { title }) }
 }
 
 function incomingOf(message: JsonObject, coalesced: Coalesced | undefined): Json {
@@ -153,12 +180,25 @@ function incomingOf(message: JsonObject, coalesced: Coalesced | undefined): Json
   return buildContext(uniqueValues([...coalesced.incoming, ...(isJsonObject(own) ? flattenContext(own) : [])]))
 }
 
-/** The fields of `relay` for a delivery of several changes. Its type is alert.created when one of them created the alert. */
+/**
+ * The type of a delivery of several changes: what they did together. What was created and is over is resolved; what was
+ * created or reopened and is active is that.
+ */
+function typeOf({ type, state }: StoredEvent, { isCreated, turn }: Coalesced): EventType {
+  if (type === 'alert.reopened') return isCreated ? 'alert.created' : type
+  if (type !== 'alert.updated') return type
+  if (!isCreated) return turn ?? type
+  return state === 'resolved' ? 'alert.resolved' : 'alert.created'
+}
+
+/** The fields of `relay` for a delivery of several changes. */
 function coalescedOf(event: StoredEvent, coalesced: Coalesced | undefined): JsonObject {
   if (!coalesced) return {}
-  const { sequences, isCreated, previousSeverity } = coalesced
+  const { sequences, previousSeverity } = coalesced
+  const type = typeOf(event, coalesced)
   return {
-    ...(isCreated && event.type === 'alert.updated' ? { type: 'alert.created' } : {}),
+    type,
+    ...(type === 'alert.resolved' ? { reason: 'upstream' } : {}),
     ...(previousSeverity === null ? {} : { previous_severity: previousSeverity }),
     changes: sequences.length + 1,
     first_sequence: Number(sequences[0]),
@@ -176,6 +216,10 @@ function relayOf(event: StoredEvent, hops = 0): Record<string, Json> {
   return {
     event_id: event.id,
     type: event.type,
+    ...(event.source === null ? {} : { source: event.source }),
+    ...(event.state === null ? {} : { state: event.state }),
+    // so far only a producer ends an alert
+    ...(event.type === 'alert.resolved' ? { reason: 'upstream' } : {}),
     ...(event.sequence === null ? {} : { sequence: Number(event.sequence) }),
     ...(event.previousSeverity === null ? {} : { previous_severity: event.previousSeverity }),
     topic_arn: event.topicArn,

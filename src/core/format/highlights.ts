@@ -22,6 +22,10 @@ export interface Highlights {
   /** The alert's or message's own title; never empty. */
   title: string
   severity: Severity | undefined
+  /** True when the alert's producer says that it is over. */
+  isResolved: boolean
+  /** A page about a finding at its producer. */
+  link: string | undefined
   /** A few facts, with fixed names. */
   facts: Line[]
   /** The heading of `lines` and `text`. */
@@ -37,6 +41,8 @@ export interface Highlights {
 const LABELS: ReadonlyMap<string, string> = new Map([
   ['alert.created', 'New alert'],
   ['alert.updated', 'Alert updated'],
+  ['alert.resolved', 'Alert resolved'],
+  ['alert.reopened', 'Alert reopened'],
   ['alert.quiet', 'Alert quiet'],
   ['sns.notification', 'Notification'],
   ['webhook.failing', 'Webhook failing'],
@@ -56,6 +62,11 @@ export function typeOf({ event, body: { relay } }: Source): string {
   return isJsonObject(relay) && typeof relay.type === 'string' ? relay.type : event.type
 }
 
+/** True when the producer of the alert in a body says that it is over. */
+export function isResolved({ relay }: JsonObject): boolean {
+  return isJsonObject(relay) && relay.state === 'resolved'
+}
+
 /** The alert in a body; undefined for an event without one. */
 export function alertOf(body: JsonObject): (JsonObject & { id: string }) | undefined {
   const { updated_alert: alert } = body
@@ -65,7 +76,8 @@ export function alertOf(body: JsonObject): (JsonObject & { id: string }) | undef
 export function highlightsOf(input: FormatInput): Highlights {
   const type = typeOf(input)
   const alert = alertOf(input.body)
-  return { label: LABELS.get(type) ?? type, ...(alert ? ofAlert(alert, input) : ofNotice(input)) }
+  const label = type === 'alert.updated' && isResolved(input.body) ? 'Resolved alert updated' : LABELS.get(type)
+  return { label: label ?? type, ...(alert ? ofAlert(alert, input) : ofNotice(input)) }
 }
 
 /** The label and the title, as one text. */
@@ -104,14 +116,23 @@ function ofAlert(alert: JsonObject & { id: string }, { event, body }: Source): U
   const runbook = textOf(alert.runbook)
   const { context_diff: diff, relay } = body
   const previous = isJsonObject(relay) ? textOf(relay.previous_severity) : ''
+  const state = isJsonObject(relay) ? textOf(relay.state) : ''
+  const reason = textOf(alert.state_reason)
+  const isFinding = event.source !== null && event.source !== 'matano'
+  const place = isFinding ? [textOf(alert.account), textOf(alert.region)].filter((text) => text !== '') : []
   return {
     title: fit(textOf(alert.title), MAX_TITLE) || 'without a title',
     severity: severityOf(severity),
+    isResolved: isResolved(body),
+    link: isFinding ? linkOf(textOf(alert.url)) : undefined,
     facts: factsOf([
       ['Severity', previous === '' ? severity : `${severity} (was ${previous})`],
+      ['State', state === '' || reason === '' || reason === state ? state : `${state} (${reason})`],
       ['Matches', countOf(alert.match_count)],
       ['Updates', countOf(alert.update_count)],
       ['Tables', Array.isArray(alert.tables) ? alert.tables.map(display).join(', ') : ''],
+      ['Source', isFinding ? event.source! : ''],
+      ['Account', place.join(', ')],
       ['Alert', alert.id],
       ['Event', event.id],
     ]),
@@ -132,6 +153,8 @@ function ofNotice({ event, body }: Source): Unlabelled {
   return {
     title: fit(title, MAX_TITLE) || 'without a subject',
     severity: undefined,
+    isResolved: false,
+    link: undefined,
     facts: factsOf([
       ['Unread', isJsonObject(relay) ? textOf(relay.unread) : ''],
       ['Topic', event.topicArn ?? ''],

@@ -15,8 +15,8 @@ export interface BatcherOptions<Input> {
   weightOf?: (input: Input) => number
   /** How many batches run at once. */
   concurrency: number
-  /** Two inputs with the same key never share a batch; undefined: no key. */
-  keyOf?: (input: Input) => string | undefined
+  /** Two inputs that have a key in common never share a batch, and keep their order; undefined: no key. */
+  keyOf?: (input: Input) => string | readonly string[] | undefined
 }
 
 /**
@@ -41,13 +41,15 @@ export function createBatcher<Input, Output>(
     const keys = new Set<string>()
     let weight = 0
     for (const call of waiting) {
-      const key = keyOf(call.input)
+      const own = [keyOf(call.input) ?? []].flat()
       const added = weightOf(call.input)
-      if ((weight > 0 && weight + added > maxWeight) || (key !== undefined && keys.has(key))) {
+      const mustWait = (weight > 0 && weight + added > maxWeight) || own.some((key) => keys.has(key))
+      // what waits keeps its keys from later calls
+      for (const key of own) keys.add(key)
+      if (mustWait) {
         rest.push(call)
         continue
       }
-      if (key !== undefined) keys.add(key)
       weight += added
       batch.push(call)
     }

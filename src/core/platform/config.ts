@@ -30,6 +30,8 @@ const Environment = Type.Object({
   RETENTION_DAYS: Type.Integer({ default: 30, minimum: 1, maximum: 3650 }),
   ALERT_QUIET_AFTER: Type.String({ default: '' }),
   WEBHOOK_DISABLE_AFTER: Type.String({ default: '5d' }),
+  SOURCE_SEVERITY: Type.String({ default: '' }),
+  SOURCES_DISABLED: Type.String({ default: '' }),
   LOG_LEVEL: Type.Unsafe<LogLevel>({
     type: 'string',
     enum: ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'],
@@ -64,6 +66,9 @@ export interface Config {
   alertQuietAfterMs: number | undefined
   /** A webhook whose attempts all fail for this long is disabled, in milliseconds. */
   disableAfterMs: number
+  /** The entries of SOURCE_SEVERITY and SOURCES_DISABLED, which source/settings checks. */
+  sourceSeverity: string[]
+  sourcesDisabled: string[]
   logLevel: LogLevel
 }
 
@@ -95,6 +100,8 @@ export function loadConfig(environment: Record<string, string | undefined>): Con
     retentionDays: env.RETENTION_DAYS,
     alertQuietAfterMs: alertQuietAfter(env.ALERT_QUIET_AFTER, env.RETENTION_DAYS),
     disableAfterMs: disableAfter(env.WEBHOOK_DISABLE_AFTER),
+    sourceSeverity: list(env.SOURCE_SEVERITY),
+    sourcesDisabled: list(env.SOURCES_DISABLED),
     logLevel: env.LOG_LEVEL,
   }
   if (config.databaseUrl === undefined) requireOneProcess(config)

@@ -5,6 +5,7 @@
  * has changed, which happens often while many receivers are down, only webhooks that are unhealthy or held are read.
  */
 import type { Audience, AudienceSource } from '../event/audience.js'
+import { CHANGE_TYPES } from '../event/event.js'
 import type { Queryable } from '../platform/database.js'
 import type { Sealer } from '../platform/secrets.js'
 import { healthFields } from '../circuit/health-report.js'
@@ -78,9 +79,9 @@ function audienceOf(version: bigint, enabled: readonly Target[]): Audience {
     version,
     mayWant(event) {
       if (enabled.length > MAX_MATCHED) return true
-      // only the statement that stores a change knows whether it is the alert's first
-      const first = event.type === 'alert.updated' ? { ...event, type: 'alert.created' as const } : undefined
-      return enabled.some((target) => wantsEvent(target, event) || (first !== undefined && wantsEvent(target, first)))
+      // only the statement that stores a change knows what it does to its alert
+      const types = event.type === 'alert.updated' ? CHANGE_TYPES : [event.type]
+      return enabled.some((target) => types.some((type) => wantsEvent(target, { ...event, type })))
     },
   }
 }

@@ -7,14 +7,15 @@ import type { Target, Webhook } from './webhook.js'
 
 /**
  * True when the webhook selects the event's type and its topic; an empty selection selects everything but notices. An
- * event is never published to the topic it came from, and a notice never sent to the webhook it is about: both would loop.
+ * event is never published to the topic it came from, and a notice never sent to the webhook it is about: both would loop. The
+ * end of what nobody was told of is sent to nobody.
  */
 export function wantsEvent(
   webhook: Pick<Webhook, 'id' | 'url' | 'event_types' | 'topics'>,
-  event: Pick<StoredEvent, 'type' | 'topicArn' | 'webhookId'>,
+  event: Pick<StoredEvent, 'type' | 'topicArn' | 'webhookId' | 'unannounced'>,
 ): boolean {
   const { id, url, event_types: types, topics } = webhook
-  if (url === event.topicArn || id === event.webhookId) return false
+  if (url === event.topicArn || id === event.webhookId || event.unannounced) return false
   const isNotice = NOTICE_TYPES.some((type) => type === event.type)
   if (types.length > 0 || isNotice) {
     if (!types.some((type) => type === event.type)) return false

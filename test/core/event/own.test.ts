@@ -9,6 +9,7 @@ import { cloudEvent } from '../../../src/core/format/receivers/cloudevents.js'
 import { parseJson, stringifyJson, type Json, type JsonObject } from '../../../src/core/platform/json.js'
 import type { Indicator } from '../../../src/core/indicator/once.js'
 import { borrowTestDatabase } from '../../helpers/backends.js'
+import { fixtureMessage } from '../../helpers/findings.js'
 
 let serial = 0
 
@@ -63,6 +64,8 @@ t.test('every body that the relay publishes is own when it comes back, and nothi
     subject: { webhook: { id: 'wh_1' }, deliveries: [{ id: 'dlv_1' }] },
     now: new Date(),
   })
+  const finding = await send(await fixtureMessage('guardduty-new'))
+  const findingBody = await bodyOf(finding.event.id)
   const stored = await count()
   const coalesced = {
     sequences: [1n, 2n],
@@ -82,6 +85,9 @@ t.test('every body that the relay publishes is own when it comes back, and nothi
     ['within a list and a JSON string', first.event.id, JSON.stringify([await bodyOf(first.event.id)])],
     ['a change from a list', listed.event.id, await bodyOf(listed.event.id)],
     ['a change with a number as its id', numbered.event.id, await bodyOf(numbered.event.id)],
+    ['a finding', finding.event.id, findingBody],
+    ['a cut finding', finding.event.id, cutBody(findingBody, 1)],
+    ['counts of a finding', finding.event.id, cutBody(findingBody, 2)],
     ['a text', text.event.id, await bodyOf(text.event.id)],
     ['a document', document.event.id, await bodyOf(document.event.id)],
     ['a notice', notice, await bodyOf(notice)],
@@ -99,6 +105,7 @@ t.test('a message that carries anything new is stored, whatever relay.event_id i
   const { event } = await send(change({ ip: ['1.1.1.1'] }))
   await send(change({ ip: ['9.9.9.9'] }, { id: 'alert-2' }))
   const text = await send('plain text')
+  const finding = await bodyOf((await send(await fixtureMessage('guardduty-new'))).event.id)
   const copy = await bodyOf(event.id)
   const alert = copy.updated_alert as JsonObject
   const relay = copy.relay as JsonObject
@@ -121,6 +128,14 @@ t.test('a message that carries anything new is stored, whatever relay.event_id i
     ['a beginning, though nothing was cut', { ...copy, updated_alert: { ...alert, severity: 'l' } }],
     ['a text', { message: 'other text', subject: null, relay: { event_id: text.event.id } }],
     ['a subject', { message: 'plain text', subject: 's', relay: { event_id: text.event.id } }],
+    ['another message of a finding', { ...finding, message: { a: 1 } }],
+    ['no message of a finding', { ...finding, message: null }],
+    ['a value of a finding', { ...finding, context_diff: { source: { ip: ['6.6.6.6'] } } }],
+    [
+      'a severity of a finding',
+      { ...finding, updated_alert: { ...(finding.updated_alert as JsonObject), severity: 'info' } },
+    ],
+    ['a title of a finding', { ...finding, updated_alert: { ...(finding.updated_alert as JsonObject), title: 'U' } }],
     ['more than a text', { message: 'plain text', subject: null, more: 1, relay: { event_id: text.event.id } }],
     ['no text', { relay: { event_id: text.event.id } }],
     [

@@ -5,7 +5,7 @@ import type { FormatName } from '../../../src/core/format/format-names.js'
 import type { FormatInput } from '../../../src/core/format/input.js'
 import { renderFormat } from '../../../src/core/format/receivers.js'
 import { isJsonObject, type Json, type JsonObject } from '../../../src/core/platform/json.js'
-import { alertInput, noticeInput, notificationInput } from './inputs.js'
+import { alertInput, findingInput, noticeInput, notificationInput } from './inputs.js'
 import { cloudEventSchema } from './schemas/cloudevents.js'
 import { discordSchema } from './schemas/discord.js'
 import { jiraSchema } from './schemas/jira.js'
@@ -55,6 +55,9 @@ export function nodesOf(value: Json | undefined, type: string): JsonObject[] {
 export const INPUTS = {
   created: alertInput(),
   updated: alertInput({}, { user: { name: ['b'] } }, { type: 'alert.updated', previousSeverity: 'low' }),
+  finding: findingInput({ type: 'alert.created', state: 'active' }, { account: '111122223333', region: 'eu-west-1' }),
+  resolved: findingInput({ type: 'alert.resolved', state: 'resolved' }, { state_reason: 'archived' }),
+  reopened: findingInput({ type: 'alert.reopened', state: 'active' }),
   quiet: alertInput({}, {}, { type: 'alert.quiet', topicArn: null, messageId: null }),
   test: alertInput({}, {}, { type: 'webhook.test', topicArn: null, alertId: null }),
   minimal: alertInput({ title: '', severity: null, runbook: 3, tables: 'x', match_count: 'y' }, {}),

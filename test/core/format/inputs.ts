@@ -1,7 +1,7 @@
 /** Events and bodies for the tests of the formats. */
 import { flattenContext } from '../../../src/core/alert/context.js'
 import { SAMPLE_CHANGE } from '../../../src/core/event/sample.js'
-import type { StoredEvent } from '../../../src/core/event/event.js'
+import { NO_FINDING, type StoredEvent } from '../../../src/core/event/event.js'
 import type { JsonObject } from '../../../src/core/platform/json.js'
 import { formatEvent } from '../../../src/core/format/body.js'
 import type { FormatInput } from '../../../src/core/format/input.js'
@@ -30,6 +30,7 @@ export function storedEvent(values: Partial<Omit<StoredEvent, 'type'>> & { type?
     matchCount: 2n,
     updateCount: 1n,
     heldBytes: 0,
+    ...NO_FINDING,
     payload: JSON.stringify(SAMPLE_CHANGE),
     sentAt: new Date('2026-01-02T03:04:05.678Z'),
     receivedAt: new Date('2026-01-02T03:04:06.000Z'),
@@ -49,6 +50,27 @@ export function alertInput(
   const values = flattenContext(context)
   const diff = event.type === 'alert.quiet' ? [] : values
   return inputOf(event, formatEvent(event, { accumulated: values, diff }).body)
+}
+
+/** The input for a source's finding. */
+export function findingInput(
+  fields: { type: string; state: 'active' | 'resolved' },
+  alert: Record<string, unknown> = {},
+): FormatInput {
+  const own = { id: 'arn:aws:f', title: 'A finding', severity: 'high', url: 'https://console.example/f', ...alert }
+  const context: JsonObject = { source: { ip: ['198.51.100.7'] } }
+  const change = JSON.stringify({ updated_alert: own, incoming_rule_matches_context: context })
+  const shown = { severity: own.severity, title: own.title, alertId: own.id }
+  const event = storedEvent({
+    ...shown,
+    source: 'guardduty',
+    payload: '{"detail":{}}',
+    change,
+    matchCount: null,
+    ...fields,
+  })
+  const values = flattenContext(context)
+  return inputOf(event, formatEvent(event, { accumulated: values, diff: values }).body)
 }
 
 /** The input for any other SNS message. */

@@ -36,6 +36,13 @@ t.test('two calls with the same key never share a batch, and keep their order', 
   t.same(batches, [['a1', 'b1'], ['a2'], ['a3']])
 })
 
+t.test('a call with several keys waits for each of them, and later calls with one of them wait for it', async (t) => {
+  const keyOf = (input: string) => [...input]
+  const { batches, call, endAll } = recordingBatcher({ maxWeight: 9, concurrency: 1, keyOf })
+  await endAll(['a', 'ab', 'b', 'c'].map(call))
+  t.same(batches, [['a', 'c'], ['ab'], ['b']])
+})
+
 t.test('a batch has at most maxWeight, or one call that is heavier', async (t) => {
   const { batches, call, endAll } = recordingBatcher({
     maxWeight: 5,

@@ -8,7 +8,7 @@
 import type { JsonObject } from '../../platform/json.js'
 import { headlineOf, highlightsOf, linesWithin, type Highlights } from '../highlights.js'
 import type { FormatInput } from '../input.js'
-import { COLOUR_OF } from '../severity.js'
+import { colourOf } from '../severity.js'
 import { fit } from '../text.js'
 
 /** 256 + 2,900 + 7 fields of 300 + a name each: below 6,000. */
@@ -22,14 +22,16 @@ const LINES = { count: 30, length: DESCRIPTION - HEADING - 30 }
 export function discordBody(input: FormatInput): JsonObject {
   const { event } = input
   const highlights = highlightsOf(input)
-  const { severity, runbook } = highlights
+  const { link, runbook } = highlights
+  const page = link ?? runbook?.href
+  const colour = colourOf(highlights)
   const description = descriptionOf(highlights)
   const embed: JsonObject = {
     title: fit(headlineOf(highlights), TITLE, escapeMarkdown),
     ...(description === '' ? {} : { description }),
-    ...(runbook?.href === undefined ? {} : { url: runbook.href }),
+    ...(page === undefined ? {} : { url: page }),
     timestamp: event.sentAt.toISOString(),
-    ...(severity ? { color: COLOUR_OF[severity] } : {}),
+    ...(colour === undefined ? {} : { color: colour }),
     fields: fieldsOf(highlights),
   }
   return { embeds: [embed], allowed_mentions: { parse: [] } }

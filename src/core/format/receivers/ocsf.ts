@@ -7,7 +7,7 @@
 import type { Json, JsonObject } from '../../platform/json.js'
 import { integerOf } from '../../platform/json.js'
 import { VERSION } from '../../platform/version.js'
-import { alertOf, headlineOf, highlightsOf, typeOf } from '../highlights.js'
+import { alertOf, headlineOf, highlightsOf, isResolved, typeOf } from '../highlights.js'
 import type { FormatInput } from '../input.js'
 import { observablesOf } from '../observables.js'
 import type { Severity } from '../severity.js'
@@ -24,10 +24,17 @@ const UNKNOWN = 0
 const MAX_INTEGER = 2n ** 31n - 1n
 const MESSAGE = 2000
 
-/** Activity and status. In Progress and Suppressed are not used: the relay does not know what analysts do. */
+/** Activity and status. In Progress is not used: the relay does not know what analysts do. */
 const CREATE = { activity_id: 1, activity_name: 'Create', status_id: 1, status: 'New', is_alert: true }
 const UPDATE = { activity_id: 2, activity_name: 'Update', is_alert: true }
+const REOPEN = { ...UPDATE, status_id: 1, status: 'New' }
 const CLOSE = { activity_id: 3, activity_name: 'Close', status_id: 4, status: 'Resolved', is_alert: false }
+
+/** What a producer says of a finding that is over, where OCSF has a status for it; all else is Resolved. */
+const OVER: ReadonlyMap<string, { status_id: number; status: string }> = new Map([
+  ['suppressed', { status_id: 3, status: 'Suppressed' }],
+  ['archived', { status_id: 5, status: 'Archived' }],
+])
 
 /** OCSF has no equivalent of notice: it maps to Informational. */
 const SEVERITY: Readonly<Record<Severity, { severity_id: number; severity: string }>> = {
@@ -47,8 +54,8 @@ export function ocsfBody(input: FormatInput): JsonObject {
 function findingOf(alert: JsonObject & { id: string }, input: FormatInput): JsonObject {
   const { event, body } = input
   const highlights = highlightsOf(input)
-  const { severity, title, runbook } = highlights
-  const activity = activityOf(typeOf(input))
+  const { severity, title, link, runbook } = highlights
+  const activity = activityOf(typeOf(input), alert, isResolved(body))
   const observables = observablesOf(body)
   return {
     ...activity,
@@ -70,6 +77,7 @@ function findingOf(alert: JsonObject & { id: string }, input: FormatInput): Json
       last_seen_time: event.sentAt.getTime(),
       ...listOf('data_sources', alert.tables),
       ...countOf(alert.match_count),
+      ...(link === undefined ? {} : { src_url: link }),
     },
     ...(runbook
       ? { remediation: { desc: runbook.text, ...(runbook.href === undefined ? {} : { references: [runbook.href] }) } }
@@ -110,8 +118,24 @@ function metadataOf({ event }: FormatInput): JsonObject {
   }
 }
 
-function activityOf(type: string): typeof CREATE | typeof UPDATE | typeof CLOSE {
+interface Activity extends JsonObject {
+  activity_id: number
+  activity_name: string
+}
+
+function activityOf(type: string, alert: JsonObject, isOver: boolean): Activity {
+  if (isOver) {
+    const status = typeof alert.state_reason === 'string' ? OVER.get(alert.state_reason) : undefined
+    return {
+      ...(type === 'alert.updated' ? UPDATE : CLOSE),
+      status_id: 4,
+      status: 'Resolved',
+      ...status,
+      is_alert: false,
+    }
+  }
   if (type === 'alert.quiet') return CLOSE
+  if (type === 'alert.reopened') return REOPEN
   return type === 'alert.updated' ? UPDATE : CREATE
 }
 

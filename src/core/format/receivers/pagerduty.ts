@@ -1,14 +1,14 @@
 /**
  * The format `pagerduty`: Events API v2. Pure.
  *
- * Guarantee: all events of one alert have the same dedup_key, so they are one alert in PagerDuty, which alert.quiet
- * resolves. Lengths are within the limits of "Send an Alert Event" in PagerDuty's documentation; an event has fewer than
+ * Guarantee: all events of one alert have the same dedup_key, so they are one alert in PagerDuty, which alert.quiet and
+ * alert.resolved resolve. Lengths are within the limits of "Send an Alert Event" in PagerDuty's documentation; an event has fewer than
  * 512 KB.
  */
 import { createHash } from 'node:crypto'
 import { DEAD_NOTICE_TYPE, TEST_EVENT_TYPE } from '../../event/event.js'
 import { emptyObject, type JsonObject } from '../../platform/json.js'
-import { alertOf, headlineOf, highlightsOf, linesWithin, typeOf, type Highlights } from '../highlights.js'
+import { alertOf, headlineOf, highlightsOf, isResolved, linesWithin, typeOf, type Highlights } from '../highlights.js'
 import type { FormatInput } from '../input.js'
 import type { Severity } from '../severity.js'
 import { fit } from '../text.js'
@@ -30,18 +30,19 @@ const SEVERITY: Readonly<Record<Severity, string>> = {
 /** For an event without a known severity: visible, but not urgent. */
 const UNKNOWN_SEVERITY = 'warning'
 
-/** A resolve for an alert that went quiet or a webhook that recovered; a trigger for any other event. */
+/** A resolve for an alert that is over or went quiet, or a webhook that recovered; a trigger for any other event. */
 export function pagerdutyBody(input: FormatInput): JsonObject {
   const type = typeOf(input)
   const key = { routing_key: input.options.routing_key ?? '', dedup_key: dedupKeyOf(input) }
-  const resolves = type === 'alert.quiet' || type === 'webhook.recovered'
+  const resolves = isResolved(input.body) || type === 'alert.quiet' || type === 'webhook.recovered'
   return resolves ? { ...key, event_action: 'resolve' } : { ...key, event_action: 'trigger', ...triggerOf(input) }
 }
 
 function triggerOf(input: FormatInput): JsonObject {
   const { event } = input
   const highlights = highlightsOf(input)
-  const { severity, runbook } = highlights
+  const { severity, link, runbook } = highlights
+  const links = [...linkTo('Finding', link), ...linkTo('Runbook', runbook?.href)]
   return {
     client: 'alert-relay',
     payload: {
@@ -52,8 +53,12 @@ function triggerOf(input: FormatInput): JsonObject {
       class: typeOf(input),
       custom_details: detailsOf(highlights),
     },
-    ...(runbook?.href === undefined ? {} : { links: [{ href: runbook.href, text: 'Runbook' }] }),
+    ...(links.length === 0 ? {} : { links }),
   }
+}
+
+function linkTo(text: string, href: string | undefined): JsonObject[] {
+  return href === undefined ? [] : [{ href, text }]
 }
 
 /** The facts, and the lines under their heading. PagerDuty shows both as tables. */

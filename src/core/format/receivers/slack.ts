@@ -7,6 +7,7 @@
 import type { JsonObject } from '../../platform/json.js'
 import { headlineOf, highlightsOf, linesWithin, type Highlights } from '../highlights.js'
 import type { FormatInput } from '../input.js'
+import { markOf } from '../severity.js'
 import { fit } from '../text.js'
 
 const HEADER = 150
@@ -20,7 +21,8 @@ const FALLBACK = 300
 
 export function slackBody(input: FormatInput): JsonObject {
   const highlights = highlightsOf(input)
-  const headline = headlineOf(highlights)
+  const mark = markOf(highlights)
+  const headline = `${mark === undefined ? '' : `${mark} `}${headlineOf(highlights)}`
   return {
     text: fit(headline, FALLBACK, escapeSlack),
     mrkdwn: false,
@@ -30,6 +32,7 @@ export function slackBody(input: FormatInput): JsonObject {
       { type: 'header', text: plainText(headline, HEADER) },
       { type: 'section', fields: fieldsOf(highlights) },
       ...contentOf(highlights),
+      ...linkedOf('Finding', highlights.link),
       ...runbookOf(highlights),
     ],
   }
@@ -52,7 +55,12 @@ function runbookOf({ runbook }: Highlights): JsonObject[] {
   if (!runbook) return []
   const { text, href } = runbook
   if (href === undefined) return [section(plainText(`Runbook: ${text}`, SECTION))]
-  return [section({ type: 'mrkdwn', text: `Runbook: <${escapeAll(href)}>`, verbatim: true })]
+  return linkedOf('Runbook', href)
+}
+
+function linkedOf(name: string, href: string | undefined): JsonObject[] {
+  if (href === undefined) return []
+  return [section({ type: 'mrkdwn', text: `${name}: <${escapeAll(href)}>`, verbatim: true })]
 }
 
 function section(text: JsonObject): JsonObject {

@@ -12,7 +12,7 @@ import { fit } from '../text.js'
 
 /**
  * Without control characters a character has at most three bytes; a line has some 200 bytes of JSON. In all at most
- * 1 KB of title, 4 KB of facts, 20 KB of lines or text, and 2 KB of runbook.
+ * 1 KB of title, 4 KB of facts, 20 KB of lines or text, 2 KB of runbook, and 1 KB of link.
  */
 const TITLE = 200
 const FACT = 200
@@ -34,8 +34,8 @@ const COLOUR: Readonly<Record<Severity, string>> = {
 
 export function teamsBody(input: FormatInput): JsonObject {
   const highlights = highlightsOf(input)
-  const { runbook } = highlights
-  const href = runbook?.href !== undefined && runbook.href.length <= MAX_URL ? runbook.href : undefined
+  const { link, runbook } = highlights
+  const actions = [...actionOf('Open the finding', link), ...actionOf('Open the runbook', runbook?.href)]
   const card: JsonObject = {
     $schema: 'http://adaptivecards.io/schemas/adaptive-card.json',
     type: 'AdaptiveCard',
@@ -47,7 +47,7 @@ export function teamsBody(input: FormatInput): JsonObject {
       ...(runbook ? [lineOf({ name: 'Runbook', value: fit(runbook.text, RUNBOOK) })] : []),
       ...contentOf(highlights),
     ],
-    ...(href === undefined ? {} : { actions: [{ type: 'Action.OpenUrl', title: 'Open the runbook', url: href }] }),
+    ...(actions.length === 0 ? {} : { actions }),
   }
   return {
     type: 'message',
@@ -55,14 +55,18 @@ export function teamsBody(input: FormatInput): JsonObject {
   }
 }
 
+function actionOf(title: string, url: string | undefined): JsonObject[] {
+  return url === undefined || url.length > MAX_URL ? [] : [{ type: 'Action.OpenUrl', title, url }]
+}
+
 function titleOf(highlights: Highlights): JsonObject {
-  const { severity } = highlights
+  const { severity, isResolved } = highlights
   return richText([
     {
       ...run(fit(headlineOf(highlights), TITLE)),
       size: 'large',
       weight: 'bolder',
-      color: severity ? COLOUR[severity] : 'default',
+      color: isResolved ? 'good' : severity ? COLOUR[severity] : 'default',
     },
   ])
 }

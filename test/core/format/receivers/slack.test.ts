@@ -7,7 +7,7 @@ t.test(
   'the message has the headline and facts, and a runbook that is a URL is a link without a text of its own',
   async (t) => {
     const body = bodyOf('slack', alertInput({ runbook: 'https://wiki.example/a|b?c=1&d=<e>' }))
-    t.equal(body.text, 'New alert: AWS Root Credentials Change')
+    t.equal(body.text, '🟡 New alert: AWS Root Credentials Change')
     const texts = stringsOf(body)
     t.ok(texts.includes('Severity: medium'))
     t.ok(texts.some((text) => text.includes('source.ip: 5.205.62.253')))

@@ -55,6 +55,7 @@ const findingInfo = {
   required: ['uid'],
   additionalProperties: false,
   properties: {
+    src_url: { type: 'string', format: 'uri' },
     uid: text,
     title: text,
     created_time: timestamp,
@@ -88,8 +89,8 @@ const finding = {
     class_uid: { const: 2004 },
     activity_id: { enum: [1, 2, 3] },
     type_uid: { enum: [200401, 200402, 200403] },
-    status_id: { enum: [1, 4] },
-    status: { enum: ['New', 'Resolved'] },
+    status_id: { enum: [1, 3, 4, 5] },
+    status: { enum: ['New', 'Suppressed', 'Resolved', 'Archived'] },
     is_alert: { type: 'boolean' },
     finding_info: findingInfo,
     remediation: {
