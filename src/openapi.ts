@@ -165,10 +165,15 @@ export const openApiOptions: OpenApiOptions = {
     },
     security: [{ key: [] }],
     webhooks: {
-      alertChange: webhookOperation('receiveAlertChange', 'alert.created, alert.updated, alert.resolved, alert.reopened, alert.quiet', 'AlertChange', {
-        ...SAMPLE_CHANGE,
-        relay: RELAY_EXAMPLE,
-      }),
+      alertChange: webhookOperation(
+        'receiveAlertChange',
+        'alert.created, alert.updated, alert.resolved, alert.reopened, alert.quiet',
+        'AlertChange',
+        {
+          ...SAMPLE_CHANGE,
+          relay: RELAY_EXAMPLE,
+        },
+      ),
       notification: webhookOperation('receiveNotification', 'sns.notification', 'SnsNotification', {
         message: { AlarmName: 'root-login', NewStateValue: 'ALARM' },
         subject: 'ALARM: "root-login"',
