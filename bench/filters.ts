@@ -7,7 +7,8 @@
  */
 import { SAMPLE_CHANGE } from '../src/core/event/sample.js'
 import { parseJson, type Json } from '../src/core/platform/json.js'
-import { matchesPolicy, parseFilterPolicy } from '../src/core/filter/policy.js'
+import { matchesPolicy } from '../src/core/filter/match.js'
+import { parseFilterPolicy } from '../src/core/filter/policy.js'
 import type { Measurement } from './measurement.js'
 
 const WEBHOOKS = 1000

@@ -39,7 +39,9 @@ const FilterTest = Type.Object(
 const FilterTestResult = Type.Object({
   matches: Type.Boolean(),
   failed: Type.Array(Type.Object({ path: Type.String(), reason: Type.String() }), {
-    description: 'Where the event fails the filter, JSON pointers into the event; empty when it matches.',
+    description:
+      'Where the event fails the filter, JSON pointers into the event, in which the names of a dotted key stand apart ' +
+      '(`/source/ip` is also `source.ip`); empty when it matches.',
   }),
 })
 

@@ -47,7 +47,7 @@ t.test('an invalid filter, format or name is refused with its path', async (t) =
   await refused({ name: 'two\nlines' }, '/name', /pattern/)
   await refused({ success: {} }, '/success', /fewer than 1/)
   await refused({ success: { status: 200 } }, '/success/status', /not a known field/)
-  await refused({ success: { body: {} } }, '/success/body', /no condition/)
+  await refused({ success: { body: {} } }, '/success/body', /fewer than 1/)
   await refused({ success: { body: { errcode: 0 } } }, '/success/body/errcode', /list/)
   await refused({ success: { body_excludes: [''] } }, '/success/body_excludes/0', /fewer than 1/)
   await refused({ success: { body_excludes: [] } }, '/success/body_excludes', /fewer than 1/)
@@ -164,6 +164,10 @@ t.test('a filter can be tested against a body or a stored event', async (t) => {
     matches: false,
     failed: [{ path: '/updated_alert/severity', reason: String }],
   })
+  t.match(await ask({ filter: { 'source.ip': ['10.0.0.1'] }, event: { 'source.ip': '10.0.0.2' } }), {
+    failed: [{ path: '/source/ip', reason: /^"10.0.0.2"; wanted/ }],
+  })
+  t.same(await ask({ filter: {}, event: {} }), { matches: true, failed: [] }, 'an empty filter is none')
   const eventId = await makeEvent(app)
   t.same(await ask({ filter, event_id: eventId }), { matches: true, failed: [] })
   t.match(await ask({ filter }), { status: 400, errors: [{ path: '/event' }] })
@@ -193,8 +197,8 @@ async function relayTo(t: Test, webhooks: Record<string, object>) {
 
 t.test('only events that match the filter are delivered, recovered and replayed', async (t) => {
   const { app, ids, of } = await relayTo(t, {
-    high: { filter: { updated_alert: { severity: ['high'] } } },
-    all: {},
+    high: { filter: { 'updated_alert.severity': ['high'], context_diff: [{ exists: true }] } },
+    all: { filter: {} },
   })
   const low = await makeEvent(app, { severity: 'low', dedupe: 'low' })
   const high = await makeEvent(app, { severity: 'high', dedupe: 'high' })

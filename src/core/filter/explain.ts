@@ -4,19 +4,16 @@
  * Guarantee: the explanation is empty exactly when the policy matches, and bounded in number and length for any body.
  */
 import { isJsonObject, stringifyJson, type Json } from '../platform/json.js'
-import type { Leaf } from './operators.js'
-import {
-  FAILS,
-  memberOf,
-  outcomeOf,
-  outcomeOfAlternatives,
-  outcomeOfField,
-  type Field,
-  type FilterPolicy,
-} from './policy.js'
 import { memberPath } from '../platform/json-pointer.js'
+import { lookupFor, type MemberOf } from './dotted-keys.js'
+import { FAILS, hasValue, outcomeOf, outcomeOfAlternatives, outcomeOfField } from './match.js'
+import type { Leaf } from './operators.js'
+import type { Field, FilterPolicy } from './policy.js'
 
-/** One field that did not match; `path` is a JSON pointer (RFC 6901) into the body, '' the body itself. */
+/**
+ * One field that did not match; `path` is a JSON pointer (RFC 6901) into the body, '' the body itself. The names of a dotted
+ * key stand apart: `/source/ip` is also the key "source.ip".
+ */
 export interface Mismatch {
   path: string
   reason: string
@@ -36,30 +33,42 @@ const MAX_QUOTED = 5
 export function explainMismatch(policy: FilterPolicy, body: Json): Mismatch[] {
   if (!isJsonObject(body)) return [{ path: '', reason: 'the body is no JSON object' }]
   const first: Mismatch[] = []
-  for (const { path, reason } of mismatches(policy, body, '')) {
+  for (const { path, reason } of mismatches(policy, body, '', lookupFor(body))) {
     if (first.push({ path: shorten(path, PATH_LENGTH), reason }) === MAX_MISMATCHES) break
   }
   return first
 }
 
-function* mismatches(policy: FilterPolicy, value: Json | undefined, path: string): Generator<Mismatch> {
+function* mismatches(
+  policy: FilterPolicy,
+  value: Json | undefined,
+  path: string,
+  memberOf: MemberOf,
+): Generator<Mismatch> {
   if (Array.isArray(value) && value.length > 0) {
-    if (outcomeOf(policy, value) === FAILS) yield* mismatchesInList(policy, value, path)
+    if (outcomeOf(policy, value, memberOf) === FAILS) yield* mismatchesInList(policy, value, path, memberOf)
     return
   }
   for (const field of policy.fields) {
     const member = memberOf(value, field.key)
     const inner = memberPath(path, field.key)
-    if ('policy' in field) yield* mismatches(field.policy, member, inner)
+    if ('policy' in field) yield* mismatches(field.policy, member, inner, memberOf)
     else if (outcomeOfField(field, member) === FAILS) yield { path: inner, reason: reasonFor(field, member) }
   }
-  if (policy.alternatives.length === 0 || outcomeOfAlternatives(policy, value) !== FAILS) return
-  yield { path, reason: `none of the ${policy.alternatives.length} alternatives of $or matches` }
-  for (const alternative of policy.alternatives) yield* mismatches(alternative, value, path)
+  for (const alternatives of policy.choices) {
+    if (outcomeOfAlternatives(alternatives, value, memberOf) !== FAILS) continue
+    yield { path, reason: `none of the ${alternatives.length} alternatives of $or matches` }
+    for (const alternative of alternatives) yield* mismatches(alternative, value, path, memberOf)
+  }
 }
 
-function* mismatchesInList(policy: FilterPolicy, elements: Json[], path: string): Generator<Mismatch> {
-  if (elements.length === 1) return yield* mismatches(policy, elements[0], memberPath(path, 0))
+function* mismatchesInList(
+  policy: FilterPolicy,
+  elements: Json[],
+  path: string,
+  memberOf: MemberOf,
+): Generator<Mismatch> {
+  if (elements.length === 1) return yield* mismatches(policy, elements[0], memberPath(path, 0), memberOf)
   yield { path, reason: `none of its ${elements.length} elements matches all conditions on one element` }
 }
 
@@ -74,7 +83,8 @@ function found(value: Json | undefined): string {
   const leaves: Leaf[] = []
   collectLeaves(value, leaves)
   if (leaves.length > 0) return leaves.map((leaf, index) => (index < MAX_QUOTED ? quote(leaf) : 'others')).join(', ')
-  return `${isJsonObject(value) ? 'an object' : 'a list without values'}, which counts as missing`
+  const kind = isJsonObject(value) ? 'an object' : 'a list'
+  return hasValue(value) ? `${kind} with fields in it` : `${kind} without values, which counts as missing`
 }
 
 /** Collects the first values, and one more if there is one. */

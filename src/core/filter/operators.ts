@@ -4,7 +4,8 @@
  * Guarantee: a test takes time at most proportional to the length of the value times that of the operand, for any input.
  */
 import ipaddr from 'ipaddr.js'
-import { isJsonObject, type Json, type JsonNumber } from '../platform/json.js'
+import { isJsonObject, type Json, type JsonNumber, type JsonObject } from '../platform/json.js'
+import { caselessTest } from './caseless.js'
 import { FilterPolicyError } from './policy-error.js'
 import { compareNumbers, isJsonNumber } from './number.js'
 import { memberPath } from '../platform/json-pointer.js'
@@ -73,31 +74,35 @@ export function equalityTest(constants: readonly Leaf[]): Test {
 }
 
 function prefixTest(operand: Json, path: string): Test {
-  const { text, fold } = affixOf('prefix', operand, path)
-  return (value) => typeof value === 'string' && fold(value).startsWith(text)
+  if (isJsonObject(operand)) {
+    const text = caselessOf('prefix', operand, path)
+    const isText = caselessTest(text)
+    return (value) => typeof value === 'string' && isText(value.slice(0, text.length))
+  }
+  const text = stringOf(operand, path)
+  return (value) => typeof value === 'string' && value.startsWith(text)
 }
 
 function suffixTest(operand: Json, path: string): Test {
-  const { text, fold } = affixOf('suffix', operand, path)
-  return (value) => typeof value === 'string' && fold(value).endsWith(text)
+  if (isJsonObject(operand)) {
+    const text = caselessOf('suffix', operand, path)
+    const isText = caselessTest(text)
+    return (value) => typeof value === 'string' && isText(value.slice(Math.max(0, value.length - text.length)))
+  }
+  const text = stringOf(operand, path)
+  return (value) => typeof value === 'string' && value.endsWith(text)
 }
 
-/** The operand of prefix and suffix: a string, or `{ "equals-ignore-case": string }`. */
-function affixOf(name: string, operand: Json, path: string) {
-  if (!isJsonObject(operand)) return { text: stringOf(operand, path), fold: (value: string) => value }
+/** The text of `{ "equals-ignore-case": text }` inside prefix or suffix. */
+function caselessOf(name: string, operand: JsonObject, path: string): string {
   const [key, text] = onlyMember(operand, path)
-  if (key === 'equals-ignore-case') return { text: foldCase(stringOf(text, memberPath(path, key))), fold: foldCase }
+  if (key === 'equals-ignore-case') return stringOf(text, memberPath(path, key))
   throw new FilterPolicyError(path, `inside ${name} only {"equals-ignore-case": "text"} may stand`)
 }
 
 function equalsIgnoreCaseTest(operand: Json, path: string): Test {
-  const text = foldCase(stringOf(operand, path))
-  return (value) => typeof value === 'string' && foldCase(value) === text
-}
-
-/** Upper case: unlike lower case (final sigma) it does not depend on neighbouring letters, so it works on a part of a text. */
-function foldCase(text: string): string {
-  return text.toUpperCase()
+  const isText = caselessTest(stringOf(operand, path))
+  return (value) => typeof value === 'string' && isText(value)
 }
 
 /**

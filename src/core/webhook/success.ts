@@ -25,6 +25,7 @@ export const Success = Type.Unsafe<Success | null>({
     body: {
       type: 'object',
       additionalProperties: true,
+      minProperties: 1,
       description: 'A filter policy that the answer must match. An answer that is no JSON object fails it.',
     },
     body_excludes: {

@@ -41,7 +41,8 @@ const filter = Type.Unsafe<JsonObject | null>({
   type: ['object', 'null'],
   additionalProperties: true,
   description:
-    'A filter policy over the body in the format `change`, as of SNS (payload-based) or an EventBridge pattern; null: all.',
+    'A filter policy over the body in the format `change`, as of SNS (payload-based) or an EventBridge pattern. A dotted key ' +
+    'is its names: `context_diff.source.ip`. `exists` of an object asks for a value in it. Null or `{}`: all.',
   examples: [{ updated_alert: { severity: ['high', 'critical'] } }],
 })
 const format = oneOf(FORMATS, {

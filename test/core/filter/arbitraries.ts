@@ -23,15 +23,26 @@ const condition = fc.constantFrom<Json>(
 )
 const conditions = fc.array(condition, { minLength: 1, maxLength: 2 })
 export const simplePolicy = fc.dictionary(
-  fc.constantFrom('a', 'b', 'c'),
-  fc.oneof(conditions, fc.dictionary(fc.constantFrom('a', 'b'), conditions, { minKeys: 1 })),
+  fc.constantFrom('a', 'b', 'c', 'a.b'),
+  fc.oneof(conditions, fc.dictionary(fc.constantFrom('a', 'b', 'b.a'), conditions, { minKeys: 1 })),
   { minKeys: 1, maxKeys: 2 },
 )
 
 export const value = fc.constantFrom<Json>(1, 2)
-/** Bodies with lists of objects, and lists of lists. */
-export const listBody = fc.letrec<{ node: Json; list: Json[]; body: JsonObject }>((tie) => ({
-  node: fc.oneof({ maxDepth: 4 }, value, tie('list'), tie('body')),
-  list: fc.array(tie('node'), { maxLength: 3 }),
-  body: fc.dictionary(fc.constantFrom('a', 'b', 'c'), tie('node'), { maxKeys: 3 }),
-})).body
+/** Conditions for the bodies below. */
+export const valueConditions = fc.array(
+  fc.oneof({ weight: 3, arbitrary: value }, fc.constantFrom<Json>({ exists: true }, { exists: false })),
+  { minLength: 1, maxLength: 2 },
+)
+/** Bodies with lists of objects and lists of lists, whose objects have these keys. */
+function nestedBody(...keys: string[]) {
+  return fc.letrec<{ node: Json; list: Json[]; body: JsonObject }>((tie) => ({
+    node: fc.oneof({ maxDepth: 4 }, value, tie('list'), tie('body')),
+    list: fc.array(tie('node'), { maxLength: 3 }),
+    body: fc.dictionary(fc.constantFrom(...keys), tie('node'), { maxKeys: 3 }),
+  })).body
+}
+
+export const listBody = nestedBody('a', 'b', 'c')
+/** Some have the same field in several ways. */
+export const dottedBody = nestedBody('a', 'b', 'a.b', 'a.b.c')

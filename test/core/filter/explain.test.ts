@@ -2,20 +2,21 @@ import fc from 'fast-check'
 import t from 'tap'
 import { SAMPLE_CHANGE } from '../../../src/core/event/sample.js'
 import { explainMismatch } from '../../../src/core/filter/explain.js'
-import { matchesPolicy, parseFilterPolicy } from '../../../src/core/filter/policy.js'
+import { matchesPolicy } from '../../../src/core/filter/match.js'
+import { parseFilterPolicy } from '../../../src/core/filter/policy.js'
 import { parseJson, type Json } from '../../../src/core/platform/json.js'
-import { listBody, plainBody, simplePolicy } from './arbitraries.js'
+import { dottedBody, listBody, plainBody, simplePolicy } from './arbitraries.js'
 
 const matches = (policy: unknown, body: Json) => matchesPolicy(parseFilterPolicy(policy), body)
 const explain = (policy: unknown, body: Json) => explainMismatch(parseFilterPolicy(policy), body)
 
 t.test('an explanation is empty exactly when the policy matches', async () => {
   fc.assert(
-    fc.property(simplePolicy, simplePolicy, fc.oneof(plainBody, listBody), (one, other, body) => {
-      const policies = [one, { $or: [one, other] }, { a: { $or: [one, other] } }]
+    fc.property(simplePolicy, simplePolicy, fc.oneof(plainBody, listBody, dottedBody), (one, other, body) => {
+      const policies = [{}, one, { $or: [one, other] }, { a: { $or: [one, other] }, 'a.b': other }]
       return policies.every((policy) => matches(policy, body) === (explain(policy, body).length === 0))
     }),
-    { numRuns: 500 },
+    { numRuns: 1000 },
   )
 })
 
@@ -25,8 +26,16 @@ t.test('an explanation names the field, its value and the conditions', async (t)
     [{ path: '/updated_alert/severity', reason: '"medium"; wanted: ["high",{"prefix":"crit"}]' }],
   )
   t.same(explain({ a: { 'b/c': [1] } }, { a: 5 }), [{ path: '/a/b~1c', reason: 'missing; wanted: [1]' }])
-  t.same(explain({ a: [1] }, { a: { b: 1 } }), [
-    { path: '/a', reason: 'an object, which counts as missing; wanted: [1]' },
+  t.same(explain({ a: [1] }, { a: { b: 1 } }), [{ path: '/a', reason: 'an object with fields in it; wanted: [1]' }])
+  t.same(explain({ a: [{ exists: true }] }, { a: { b: {} } }), [
+    { path: '/a', reason: 'an object without values, which counts as missing; wanted: [{"exists":true}]' },
+  ])
+  t.same(explain({ a: [{ exists: false }] }, { a: [{ b: 1 }] }), [
+    { path: '/a', reason: 'a list with fields in it; wanted: [{"exists":false}]' },
+  ])
+  t.same(explain({ 'a.b': [1], a: { c: [2] } }, { 'a.b': 5, 'a.c': 6 }), [
+    { path: '/a/b', reason: '5; wanted: [1]' },
+    { path: '/a/c', reason: '6; wanted: [2]' },
   ])
   t.same(explain({ a: [1] }, { a: [] }), [
     { path: '/a', reason: 'a list without values, which counts as missing; wanted: [1]' },

@@ -3,7 +3,8 @@ import t, { type Test } from 'tap'
 import { SAMPLE_CHANGE } from '../../../src/core/event/sample.js'
 import { parseJson, type Json, type JsonObject } from '../../../src/core/platform/json.js'
 import { FilterPolicyError } from '../../../src/core/filter/policy-error.js'
-import { matchesPolicy, parseFilterPolicy } from '../../../src/core/filter/policy.js'
+import { matchesPolicy } from '../../../src/core/filter/match.js'
+import { parseFilterPolicy } from '../../../src/core/filter/policy.js'
 
 /** True when the policy matches the body. */
 const matches = (policy: unknown, body: Json) => matchesPolicy(parseFilterPolicy(policy), body)
@@ -77,6 +78,21 @@ t.test('prefix, suffix and equals-ignore-case match only strings', async (t) => 
 t.test('case is ignored letter by letter, independent of the neighbouring letters', async (t) => {
   check(t, [{ prefix: { 'equals-ignore-case': 'ΟΔΟΣ' } }], { yes: ['οδοσα', 'οδος', 'ΟΔΟΣΑ'], no: ['οδο'] })
   check(t, [{ 'equals-ignore-case': 'ÉCOLE' }], { yes: ['école'], no: ['ecole'] })
+  check(t, [{ suffix: { 'equals-ignore-case': 'οσ' } }], { yes: ['ΟΔΟΣ', 'οδος', 'οσ'], no: ['οσα', 'σ'] })
+})
+
+t.test('case folding is simple: a letter is one letter', async (t) => {
+  check(t, [{ 'equals-ignore-case': 'straße' }], { yes: ['STRAẞE', 'Straße'], no: ['STRASSE', 'strasse'] })
+  check(t, [{ 'equals-ignore-case': 'STRASSE' }], { yes: ['strasse'], no: ['straße'] })
+  check(t, [{ prefix: { 'equals-ignore-case': 'ß' } }], { yes: ['ẞa'], no: ['ss', 'SSa', ''] })
+  check(t, [{ suffix: { 'equals-ignore-case': 'ﬀ' } }], { yes: ['oﬀ'], no: ['off', 'OFF'] })
+  check(t, [{ 'equals-ignore-case': 'I' }], { yes: ['i'], no: ['ı', 'İ'] })
+  check(t, [{ 'equals-ignore-case': '𐐀' }], { yes: ['𐐨'], no: ['𐐁'] })
+  check(t, [{ 'equals-ignore-case': '^a.[b]*(c|d)+?{1}\\\n$/' }], {
+    yes: ['^A.[B]*(C|D)+?{1}\\\n$/'],
+    no: ['^axb', '^a.[b]*(c|d)+?{1}\\\n$/\n', 'a\n'],
+  })
+  check(t, [{ 'anything-but': { 'equals-ignore-case': 'ß' } }], { yes: ['ss'], no: ['ẞ'] })
 })
 
 t.test('a star matches any characters, or none; a backslash escapes it', async (t) => {
@@ -157,14 +173,14 @@ t.test('a list matches when one of its values does, for anything-but too', async
   check(t, [null], { yes: [[null]], no: [[]] })
 })
 
-t.test('a field is missing when it is absent, an empty list or an object; null is a value', async (t) => {
+t.test('a field is missing when it is absent, or an object or list without values; null is a value', async (t) => {
   const missing: Json[] = [
     {},
     { field: [] },
     { field: [[]] },
     { field: {} },
-    { field: { inner: 1 } },
-    { field: [{ inner: 1 }] },
+    { field: [{}] },
+    { field: { a: [{ b: {} }] } },
   ]
   const present: Json[] = [
     { field: null },
@@ -172,7 +188,9 @@ t.test('a field is missing when it is absent, an empty list or an object; null i
     { field: 0 },
     { field: false },
     { field: [null] },
-    { field: [{ a: 1 }, 2] },
+    { field: [{}, 2] },
+    { field: { inner: null } },
+    { field: [{}, { inner: [0] }] },
   ]
   for (const body of missing) {
     t.ok(matches({ field: [{ exists: false }] }, body), JSON.stringify(body))
@@ -183,6 +201,23 @@ t.test('a field is missing when it is absent, an empty list or an object; null i
     t.notOk(matches({ field: [{ exists: false }] }, body), JSON.stringify(body))
     t.ok(matches({ field: [{ exists: true }] }, body), JSON.stringify(body))
   }
+})
+
+t.test('exists asks whether anything is new at all', async (t) => {
+  t.ok(matches({ context_diff: [{ exists: true }] }, SAMPLE_CHANGE))
+  t.notOk(matches({ context_diff: [{ exists: true }] }, { ...SAMPLE_CHANGE, context_diff: {} }))
+  t.ok(matches({ context_diff: [{ exists: false }] }, { ...SAMPLE_CHANGE, context_diff: {} }))
+})
+
+t.test('no condition but exists matches an object', async (t) => {
+  const object = { inner: 'x' }
+  check(t, ['x', null, { prefix: '' }, { 'anything-but': 'y' }], { yes: [['x', object]], no: [object, [object]] })
+  check(t, ['x', { exists: false }], { yes: ['x', {}], no: [object, [object], 'y'] })
+  check(t, ['x', { exists: true }], { yes: [object, [object], 'y'], no: [{}, []] })
+  t.ok(
+    matches({ field: [{ exists: true }], 'field.inner': ['x'] }, { field: object }),
+    'beside conditions on its fields',
+  )
 })
 
 t.test('below a field that is missing or not an object every field is missing', async (t) => {
@@ -262,10 +297,11 @@ t.test('a body that is not an object never matches', async (t) => {
   t.ok(matches({ a: [{ exists: false }] }, {}))
 })
 
-t.test('keys are data: dots, stars and the names of prototypes', async (t) => {
-  t.ok(matches({ 'a.b': ['x'] }, { 'a.b': 'x' }))
-  t.notOk(matches({ 'a.b': ['x'] }, { a: { b: 'x' } }))
-  t.notOk(matches({ a: { b: ['x'] } }, { 'a.b': 'x' }))
+t.test('an empty policy is no filter', async (t) => {
+  for (const body of [{}, { a: 1 }, SAMPLE_CHANGE] as Json[]) t.ok(matches({}, body))
+})
+
+t.test('keys are data: stars and the names of prototypes', async (t) => {
   for (const key of ['__proto__', 'constructor', 'toString', 'hasOwnProperty', 'length']) {
     const policy = parseJson(`{"${key}":["x"],"in":{"${key}":{"name":[{"exists":false}]}}}`)
     t.ok(matches(policy, parseJson(`{"${key}":"x"}`)), key)
@@ -279,7 +315,6 @@ t.test('keys are data: dots, stars and the names of prototypes', async (t) => {
 
 t.test('an invalid policy is refused with its path and the correction', async (t) => {
   for (const policy of [null, undefined, [], ['a'], 'a', 5, true]) refused(t, policy, '', /./)
-  refused(t, {}, '', /empty object/)
   refused(t, { a: {} }, '/a', /empty object/)
   refused(t, { a: [] }, '/a', /empty list/)
   refused(t, { severity: 'high' }, '/severity', /put the values in a list, \["high"\]/)
