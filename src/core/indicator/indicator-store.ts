@@ -6,6 +6,7 @@
  */
 import type { Database, Queryable } from '../platform/database.js'
 import { parseStoredJson, stringifyJson } from '../platform/json.js'
+import { storable } from '../platform/text.js'
 import { expiryOf, type Indicator, type Once, type SelectedIndicator } from './once.js'
 import { rekeyIndicators } from './rekey-store.js'
 
@@ -49,7 +50,7 @@ export async function claimIndicators(
       eventId,
       now,
       keyed.map(({ key }) => key),
-      keyed.map(({ path }) => path.join('.')),
+      keyed.map(({ path }) => storable(path.join('.'))),
       keyed.map(({ value }) => stringifyJson(value)),
       keyed.map(({ kind }) => kind),
       expiryOf(once, now) ?? null,

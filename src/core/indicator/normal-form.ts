@@ -8,12 +8,11 @@
  * a name without a dot is a domain in a field of hosts, a few hexadecimal digits are a hash in a field of hashes, and
  * `Setup.exe` is no domain in a field of other names.
  */
-import { domainToASCII } from 'node:url'
 import { isPrivateAddress, isPrivateNetwork, normalAddress, normalNetwork } from '../platform/address.js'
 import { matchesPath } from '../platform/glob.js'
 import { canonicalJson, type Json } from '../platform/json.js'
 import { HASH_FIELDS, HOST_FIELDS, NAME_FIELDS } from './ecs-fields.js'
-import { normalUrl } from './url.js'
+import { asciiName, normalUrl } from './url.js'
 
 export type IndicatorKind = 'address' | 'hash' | 'domain' | 'url' | 'email' | 'other'
 
@@ -127,7 +126,7 @@ function domainOf(value: string, isHostField: boolean): NormalForm | undefined {
 /** A host name without case and without the root's dot, an international one as its ASCII form (RFC 5891). */
 function nameOf(value: string): string | undefined {
   // eslint-disable-next-line no-control-regex
-  const ascii = /[^\x00-\x7f]/.test(value) ? domainToASCII(value) : value.toLowerCase()
+  const ascii = /[^\x00-\x7f]/.test(value) ? (asciiName(value) ?? '') : value.toLowerCase()
   const name = ascii.endsWith('.') ? ascii.slice(0, -1) : ascii
   const isName = name.length <= 253 && /^(\*\.)?[a-z0-9_-]{1,63}(\.[a-z0-9_-]{1,63})*$/.test(name)
   return isName ? name : undefined

@@ -46,8 +46,20 @@ function normalHost(raw: string): string {
     return address === undefined ? raw.toLowerCase() : `[${address}]`
   }
   // eslint-disable-next-line no-control-regex
-  if (/[^\x00-\x7f]/.test(raw)) return domainToASCII(raw) || raw
+  if (/[^\x00-\x7f]/.test(raw)) return asciiName(raw) ?? raw
   return unescapeUnreserved(unescapeUnreserved(raw).toLowerCase())
+}
+
+/** Longer than any name (RFC 1035 section 2.3.4). The cost of an ASCII form grows with the square of the length. */
+const MAX_NAME_CHARS = 253
+
+/**
+ * The ASCII form of an international name (RFC 5891); undefined when there is none. Only of what is a name as a whole:
+ * `domainToASCII` reads a host as the URL class does, up to a slash, and passes over tabs and line breaks.
+ */
+export function asciiName(text: string): string | undefined {
+  const isName = text.length <= MAX_NAME_CHARS && /^[\w.*\u0080-\u{10ffff}-]*$/u.test(text)
+  return (isName && domainToASCII(text)) || undefined
 }
 
 /**

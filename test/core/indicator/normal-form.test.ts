@@ -244,3 +244,21 @@ t.test('URLs with one normal form are one URL for the URL class too', async () =
   )
   t.ok(equal > 100, `${equal} pairs were equal`)
 })
+
+t.test(
+  'an international name is one as a whole: what follows it, or is longer than a name, stays as it is',
+  async (t) => {
+    for (const rest of ['/a', '/b', '?a', '#a', '\\a', '\n', '%2e']) {
+      for (const path of PATHS) {
+        t.equal(at(path, `bücher.example${rest}`), `other ${JSON.stringify(`bücher.example${rest}`)}`)
+        t.equal(at(path, `bob@bücher.example${rest}`), `other ${JSON.stringify(`bob@bücher.example${rest}`)}`)
+      }
+    }
+    t.not(at('x.y', 'http://bücher.example\\a/'), at('x.y', 'http://bücher.example\\b/'))
+    t.not(at('x.y', 'http://bücher.example\\a/'), at('x.y', 'http://bücher.example/'))
+    t.not(at('x.y', 'http://büch\ter.example/'), at('x.y', 'http://bücher.example/'))
+    const long = `${'ü'.repeat(254)}.example`
+    t.equal(at('x.y', long), `other "${long}"`)
+    t.equal(at('x.y', `http://${long}/`), `url http://${long}/`)
+  },
+)
