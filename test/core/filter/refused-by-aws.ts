@@ -1,0 +1,98 @@
+/** Policies that AWS refuses, from the tests that the neighbouring tables name. */
+
+/** Conditions that JsonRuleCompilerTest and CIDRTest find wrong, each in the list of one field. */
+export const EVENT_RULER_REFUSED: unknown[] = [
+  ...[33, ['a'], { x: 'a' }, { 'equals-ignore-case': 5 }, { 'equals-ignore-case': ['a'] }].flatMap((operand) => [
+    { prefix: operand },
+    { suffix: operand },
+  ]),
+  { prefix: { 'equals-ignore-case': 'a', x: 'b' } },
+  { prefix: 'a', x: [] },
+  { suffix: { 'equals-ignore-case': 'a' }, x: 'b' },
+  { x: 'a' },
+  { x: 2 },
+  { 'equals-ignore-case': 5 },
+  { 'equals-ignore-case': ['a'] },
+  { wildcard: 5 },
+  { wildcard: ['a'] },
+  { wildcard: 'a**b' },
+  { wildcard: 'a*c\\d' },
+  { wildcard: 'a\\' },
+  { exists: 'yes' },
+  { exists: true, x: 'b' },
+  { 'anything-but': ['a', 1] },
+  { 'anything-but': 'a', x: [] },
+  { 'anything-but': { x: 3 } },
+  ...['prefix', 'suffix'].flatMap((name) => [
+    { 'anything-but': { [name]: 27 } },
+    { 'anything-but': { [name]: '' } },
+    { 'anything-but': { [name]: ['a', ''] } },
+    { 'anything-but': { [name]: [1, 2] } },
+    { 'anything-but': { [name]: 'a', x: 1 } },
+    { 'anything-but': { [name]: 'a' }, x: 1 },
+  ]),
+  { 'anything-but': { 'equals-ignore-case': [1, 2] } },
+  { 'anything-but': { wildcard: 27 } },
+  { 'anything-but': { wildcard: ['a', 'b**c'] } },
+  ...[
+    ['=', true],
+    ['=', '-4e-6'],
+    ['='],
+    ['<', true],
+    ['>='],
+    ['==', 1, '>', 0],
+    ['<>', 1, '>', 0],
+    ['<', 1, '>', 0],
+    ['>', 1, '<', 1],
+    ['>', 30, '<', 1],
+    ['>', 1, '<', 30, false],
+  ].map((numeric) => ({ numeric })),
+  ...[
+    '192.168.0.1/33',
+    'foo',
+    'foo/bar/baz',
+    '192.168.0.1/foo',
+    '192.168.0.1/-3424',
+    'snorkle/3',
+    '10.10.10.10.10/3',
+  ].map((cidr) => ({ cidr })),
+  ...['2.1.0.-1/3', '2400:6500:3:3:3:3:3:3:3:3FF00::36FB:1F80/122', '2400:6500:FF00::36FB:1F80/222'].map((cidr) => ({
+    cidr,
+  })),
+]
+
+/** Policies that SNS or EventBridge refused: test_validate_policy..., and the templates that end in _EXC. */
+export const LOCALSTACK_REFUSED: unknown[] = [
+  ...['text', 42, [], [['a']], { suffix: 'a' }, { suffix: 'a', prefix: 'b' }, { x: 'a' }].map((key) => ({ key })),
+  ...[
+    { x: true },
+    { EXISTS: true },
+    { NUMERIC: ['=', 5] },
+    { suffix: 'a', prefix: 'b' },
+    ...[100, null, [], ['a', 'b']].map((suffix) => ({ suffix })),
+    ...[123, ['a']].map((prefix) => ({ prefix })),
+    ...[['a'], { prefix: 'a' }].map((text) => ({ 'equals-ignore-case': text })),
+    ...[123, ['a*'], 'a:**:b'].map((wildcard) => ({ wildcard })),
+    ...[['x'], 'bad', 'bad/64', 'bad-/64filter', 'xx.11.xx/8', 'xxxx:db8:1234:1a00::/64'].map((cidr) => ({ cidr })),
+    ...[null, 'no'].map((exists) => ({ exists })),
+    ...[10, [], ['x'], [1, '<='], ['=', '000'], ['>='], ['<', 100, '>', 10], ['>=', 1, '>', 2], ['>', 0, '>', 0]].map(
+      (numeric) => ({ numeric }),
+    ),
+    ...[
+      ['>', 3, '<', 1],
+      ['>', 20, '<='],
+      ['>', 20, 30],
+      ['>', 20, 'x'],
+      ['>', '20', '<', '30'],
+      ['>', 20, '<', '30'],
+      ['>', 20, '<', 30, '<', 50],
+    ].map((numeric) => ({ numeric })),
+    ...[null, ['a', null], { x: null }, { exists: false }, { prefix: false }].map((but) => ({ 'anything-but': but })),
+    ...['', 123, [123, 'a'], { 'equals-ignore-case': 'a' }].flatMap((operand) => [
+      { 'anything-but': { prefix: operand } },
+      { 'anything-but': { suffix: operand } },
+    ]),
+    ...[123, [123, 456]].map((text) => ({ 'anything-but': { 'equals-ignore-case': text } })),
+    ...[123, [123, '*a*']].map((wildcard) => ({ 'anything-but': { wildcard } })),
+  ].map((condition) => ({ key: [condition] })),
+]
