@@ -100,7 +100,7 @@ t.test('changes that are coalesced have the type of what they did together', asy
     await relayAll(workers, messages)
     const { id: alertId } = await alertOf(workers)
     const which = { webhookId: webhook.id, alertId }
-    await coalesceWaiting(database, which, { skip: [], inOrder: false, now: new Date() })
+    await coalesceWaiting(database, which, { skip: [], inOrder: false, maxBodyBytes: 1024 * 1024, now: new Date() })
     await workers.makeDue()
     await workers.work(webhook.id)
   }

@@ -50,6 +50,17 @@ const DIFFERENCES: { difference: string; policy: Json; matching: Json[]; failing
     matching: [{ log: [{ user: 'ann' }, { ip: 1 }] }],
   },
   {
+    difference: 'each alternative of an $or holds by itself; event-ruler may lose one that shares a value',
+    policy: { $or: [{ a: [1] }, { a: [1, { exists: false }] }] },
+    matching: [{ b: 1 }, { a: 1 }],
+    failing: [{ a: 2 }],
+  },
+  {
+    difference: 'conditions on a field and on what is in it may hold in two elements; in event-ruler in one',
+    policy: { a: [1], 'a.b': [1] },
+    matching: [{ a: [[[1]], { b: 1 }] }],
+  },
+  {
     difference: 'a field named twice must match both times; in AWS the last list counts or the policy is refused',
     policy: { 'a.b': [{ prefix: 'x' }], a: { b: [{ suffix: 'z' }] } },
     matching: [{ a: { b: 'xyz' } }],
