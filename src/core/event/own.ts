@@ -68,13 +68,13 @@ function valuesBeyondFinding(body: JsonObject, { event, isCut }: Omit<Known, 'st
   const { message, ...change } = body
   const isOfEvent = isSame(message, readPayload(event.payload).document) || (isCut && message === undefined)
   const stored = storedChange(event.change!)
-  if (!isOfEvent || !stored || !isJsonObject(stored.updated_alert) || !isJsonObject(body.updated_alert))
-    return undefined
+  const alert = body.updated_alert
+  if (!isOfEvent || !stored || !isJsonObject(stored.updated_alert) || !isJsonObject(alert)) return undefined
   // what the alert shows may be of another finding
-  const shown = { ...stored.updated_alert, title: body.updated_alert.title ?? null, severity: event.severity }
+  const shown = { ...stored.updated_alert, title: alert.title ?? null, severity: event.severity }
   const isOwnTitle = [stored.updated_alert.title, event.title].some((title) => isSame(title, shown.title))
   if (!isOwnTitle) return undefined
-  return valuesBeyondChange(change, body.updated_alert, { stored: { ...stored, updated_alert: shown }, event, isCut })
+  return valuesBeyondChange(change, alert, { stored: { ...stored, updated_alert: shown }, event, isCut })
 }
 
 function isSameMessage(message: Json | undefined, stored: Json, isCut: boolean): boolean {
