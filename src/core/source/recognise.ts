@@ -153,20 +153,25 @@ function answerOf(
 
 /** One change for each alert: of findings with one id the latest, with the context of all. */
 function oneEach(findings: Finding[]): Finding[] {
-  const changes = new Map<string, Finding>()
+  const alerts = new Map<string, Finding[]>()
   for (const finding of findings) {
-    const known = changes.get(finding.alertId)
-    changes.set(finding.alertId, known ? merged(known, finding) : finding)
+    const known = alerts.get(finding.alertId)
+    if (known) known.push(finding)
+    else alerts.set(finding.alertId, [finding])
   }
-  return [...changes.values()]
+  return alerts.size === findings.length ? findings : [...alerts.values()].map(merged)
+}
+
+function merged(findings: Finding[]): Finding {
+  return {
+    ...findings.reduce(later),
+    context: uniqueValues(findings.flatMap(({ context }) => context)),
+    cut: findings.some(({ cut }) => cut),
+  }
 }
 
 /** @param second the one that comes later in the message, which counts unless it says that it is older */
-function merged(first: Finding, second: Finding): Finding {
+function later(first: Finding, second: Finding): Finding {
   const isOlder = (second.updatedAt?.getTime() ?? Infinity) < (first.updatedAt?.getTime() ?? 0)
-  return {
-    ...(isOlder ? first : second),
-    context: uniqueValues([...first.context, ...second.context]),
-    cut: first.cut || second.cut,
-  }
+  return isOlder ? first : second
 }

@@ -109,7 +109,7 @@ interface Edit {
 }
 
 const EDIT: fc.Arbitrary<Edit> = fc.record({
-  turns: fc.array(fc.nat(), { minLength: 1, maxLength: 8 }),
+  turns: fc.array(fc.nat(), { minLength: 3, maxLength: 9 }),
   value: fc.oneof(ODD, fc.constantFrom(...messages)),
   remove: fc.boolean(),
 })
