@@ -1,5 +1,5 @@
 /**
- * sources: recognising a message and mapping it to its changes, in ms a message at the median over the tests' fixtures.
+ * sources: recognising a message and mapping it to its changes, in µs a message at the median over the tests' fixtures.
  *
  * The messages are parsed before, as `accept` has them. The bare loop is JSON.parse of the same messages.
  */
@@ -31,22 +31,22 @@ export async function measureSources({ quick }: { quick: boolean }): Promise<Mea
       const fixture = best[index]!
       fixture.value = Math.min(
         fixture.value,
-        millisecondsOf(calls, () => recognise(message, OPTIONS)),
+        microsecondsOf(calls, () => recognise(message, OPTIONS)),
       )
       fixture.bare = Math.min(
         fixture.bare,
-        millisecondsOf(calls, () => JSON.parse(text) as Json),
+        microsecondsOf(calls, () => JSON.parse(text) as Json),
       )
     }
   }
   const [values, bares] = [best.map(({ value }) => value), best.map(({ bare }) => bare)]
-  const slowest = `${texts.length} messages; the slowest ${Math.max(...values).toFixed(3)} ms`
-  return [over('sources, a message', percentile(values, 0.5), percentile(bares, 0.5), 'ms', slowest)]
+  const slowest = `${texts.length} messages; the slowest ${Math.max(...values).toFixed(0)} µs`
+  return [over('sources, a message', percentile(values, 0.5), percentile(bares, 0.5), 'µs', slowest)]
 }
 
-/** Milliseconds a call, the mean of a number of calls. */
-function millisecondsOf(calls: number, call: () => unknown): number {
+/** Microseconds a call, the mean of a number of calls. */
+function microsecondsOf(calls: number, call: () => unknown): number {
   const start = performance.now()
   for (let done = 0; done < calls; done++) call()
-  return (performance.now() - start) / calls
+  return ((performance.now() - start) * 1000) / calls
 }

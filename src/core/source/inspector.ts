@@ -32,10 +32,23 @@ const FIELDS = fieldMap({
   'resources.details.awsEcrContainerImage.imageTags': 'container.image.tag',
   'resources.details.awsEcrContainerImage.imageHash': 'container.image.hash.all',
   'resources.details.awsLambdaFunction.functionName': 'faas.name',
+  // what Inspector writes for every cloud, for AWS beside the above
+  'resources.provider': 'cloud.provider',
+  'resources.providerAccountId': 'cloud.account.id',
+  'resources.details.vm.vmName': 'host.name',
+  'resources.details.vm.ipV4Addresses': 'host.ip',
+  'resources.details.vm.ipV6Addresses': 'host.ip',
+  'resources.details.vm.platform': 'host.os.platform',
+  'resources.details.vm.type': 'cloud.machine.type',
+  'resources.details.image.repositoryName': 'container.image.name',
+  'resources.details.image.imageTags': 'container.image.tag',
+  'resources.details.image.imageDigest': 'container.image.hash.all',
+  'resources.details.serverlessFunction.serverlessFunctionName': 'faas.name',
   'networkReachabilityDetails.openPortRange.begin': 'destination.port',
   'networkReachabilityDetails.openPortRange.end': 'destination.port',
   'networkReachabilityDetails.protocol': 'network.transport',
   'codeVulnerabilityDetails.detectorId': 'rule.id',
+  'codeVulnerabilityDetails.detectorName': 'rule.name',
   'codeVulnerabilityDetails.filePath.filePath': 'file.path',
   'codeVulnerabilityDetails.cwes': 'vulnerability.classification',
 })
@@ -81,7 +94,11 @@ function readFinding(finding: JsonObject, { envelope, defaultSeverity }: Reading
 
 function contextOf(finding: JsonObject, account: string | undefined, region: string | undefined): ContextBuilder {
   const context = new ContextBuilder()
-  addCloud(context, account, region)
+  const isElsewhere = objectsAt(finding, 'resources').some(
+    ({ provider }) => provider !== undefined && provider !== 'AWS',
+  )
+  if (isElsewhere) context.add('cloud.region', region)
+  else addCloud(context, account, region)
   context.add('event.provider', 'inspector').add('rule.category', finding.type)
   addFields(context, FIELDS, finding)
   for (const resource of objectsAt(finding, 'resources')) addResourceId(context, textAt(resource, 'id'))

@@ -158,26 +158,28 @@ function readingOf(envelope: Envelope | undefined, { severities, topicArn }: Rec
 
 /** One change for each alert: of findings with one id the latest, with the context of all. */
 function oneEach(results: readonly (Finding | Unread)[]): { finding: Finding; places: number[] }[] {
-  const changes = new Map<string, { finding: Finding; places: number[] }>()
+  const alerts = new Map<string, { findings: Finding[]; places: number[] }>()
   for (const [place, finding] of results.entries()) {
     if ('unread' in finding) continue
-    const known = changes.get(finding.alertId)
-    changes.set(
-      finding.alertId,
-      known
-        ? { finding: merged(known.finding, finding), places: [...known.places, place] }
-        : { finding, places: [place] },
-    )
+    const known = alerts.get(finding.alertId) ?? { findings: [], places: [] }
+    alerts.set(finding.alertId, known)
+    known.findings.push(finding)
+    known.places.push(place)
   }
-  return [...changes.values()]
+  return [...alerts.values()].map(({ findings, places }) => ({ finding: merged(findings), places }))
+}
+
+function merged(findings: readonly Finding[]): Finding {
+  if (findings.length === 1) return findings[0]!
+  return {
+    ...findings.reduce(later),
+    context: uniqueValues(findings.flatMap(({ context }) => context)),
+    cut: findings.some(({ cut }) => cut),
+  }
 }
 
 /** @param second the one that comes later in the message, which counts unless it says that it is older */
-function merged(first: Finding, second: Finding): Finding {
+function later(first: Finding, second: Finding): Finding {
   const isOlder = (second.updatedAt?.getTime() ?? Infinity) < (first.updatedAt?.getTime() ?? 0)
-  return {
-    ...(isOlder ? first : second),
-    context: uniqueValues([...first.context, ...second.context]),
-    cut: first.cut || second.cut,
-  }
+  return isOlder ? first : second
 }

@@ -26,6 +26,12 @@ export const SOURCE_NAMES = [
 ] as const
 export type SourceName = (typeof SOURCE_NAMES)[number]
 
+/** The kinds of findings whose severity an operator can set apart (`health.issue`), by source. */
+export const SEVERITY_KINDS: Readonly<Partial<Record<SourceName, readonly string[]>>> = {
+  health: ['issue', 'abuse', 'investigation', 'scheduledChange', 'accountNotification'],
+  'access-analyzer': ['public', 'external', 'internal', 'unused', 'error'],
+}
+
 export type FindingState = 'active' | 'resolved'
 
 /** One finding of a message: what an alert is created or changed with. */

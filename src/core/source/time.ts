@@ -8,7 +8,7 @@ import { numberAt } from './fields.js'
 
 /** ISO 8601, with a space instead of T, and as Go prints it: `2024-05-01 10:00:00.1 +0000 UTC`. */
 const ISO =
-  /^(\d{4})-(\d\d)-(\d\d)(?:[T ](\d\d):(\d\d)(?::(\d\d)(?:[.,](\d{1,9}))?)?)? ?(?:Z|UTC|([+-])(\d\d):?(\d\d))?(?: UTC| GMT)?$/i
+  /^(\d{4})-(\d\d)-(\d\d)(?:[T ](\d\d):(\d\d)(?::(\d\d)(?:[.,](\d{1,9}))?)?)? ?(?:Z|UTC|([+-])(\d\d):?(\d\d))?(?: [A-Z]{3,5})?$/i
 /** RFC 1123, as AWS Health writes it: `Thu, 15 Jan 2026 09:30:00 GMT`. */
 const RFC_1123 = /^[a-z]{3}, (\d{1,2}) ([a-z]{3}) (\d{4}) (\d\d):(\d\d):(\d\d) (?:GMT|UTC|Z|[+-]0000)$/i
 /** Java's, as Inspector writes it: `Wed Sep 04 16:59:44.356 UTC 2024`. */
@@ -17,6 +17,8 @@ const JAVA = /^[a-z]{3} ([a-z]{3}) (\d{1,2}) (\d\d):(\d\d):(\d\d)(?:\.(\d{1,9}))
 const AMERICAN = /^([a-z]{3}) (\d{1,2}), (\d{4}),? (\d{1,2}):(\d\d)(?::(\d\d))?\s([ap])m$/i
 
 const MONTHS = ['jan', 'feb', 'mar', 'apr', 'may', 'jun', 'jul', 'aug', 'sep', 'oct', 'nov', 'dec']
+/** A smaller number of seconds is a year, a date or a count. */
+const SECONDS_FROM = 1e8
 /** From here a number is milliseconds, and microseconds. */
 const MILLISECONDS_FROM = 1e11
 const MICROSECONDS_FROM = 1e14
@@ -42,7 +44,7 @@ export function firstTime(...values: (Json | undefined)[]): Date | undefined {
 }
 
 function fromEpoch(epoch: number): Date | undefined {
-  if (epoch <= 0) return undefined
+  if (epoch < SECONDS_FROM) return undefined
   if (epoch >= MICROSECONDS_FROM) return existing(epoch / 1000)
   return existing(epoch >= MILLISECONDS_FROM ? epoch : epoch * 1000)
 }

@@ -36,7 +36,13 @@ t.test("an old message without an ARN has its topic's Region", async (t) => {
   const message = await fixture('cloudwatch-no-arn')
   const answer = shown(message, { topicArn: 'arn:aws-cn:sns:cn-north-1:111122223333:alerts' })
   t.match(answer, {
-    changes: [{ alertId: 'arn:aws-cn:cloudwatch:cn-north-1:111122223333:alarm:db-memory', region: 'cn-north-1' }],
+    changes: [
+      {
+        alertId: 'arn:aws-cn:cloudwatch:cn-north-1:111122223333:alarm:db-memory',
+        region: 'cn-north-1',
+        url: /^https:\/\/cn-north-1\.console\.amazonaws\.cn\/cloudwatch\//,
+      },
+    ],
   })
   t.match(shown(message), { source: 'cloudwatch', unread: /no AlarmArn/ })
 })

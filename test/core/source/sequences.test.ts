@@ -1,7 +1,8 @@
 import t from 'tap'
 import type { JsonObject } from '../../../src/core/platform/json.js'
 import { recognise } from '../../../src/core/source/recognise.js'
-import { changesOf, fixture } from './shown.js'
+import { SEVERITY_KINDS } from '../../../src/core/source/source.js'
+import { changesOf, fixture, readFixtures } from './shown.js'
 
 const change = async (name: string) => changesOf(await fixture(name))[0]!
 
@@ -92,4 +93,13 @@ t.test("an operator's severity is for a kind, else for the source", async (t) =>
   t.equal(await severityOf('health-old-scheduled'), 'low')
   t.equal(await severityOf('config-direct'), 'medium')
   t.equal(await severityOf('inspector-closed'), 'critical', 'one that has its own keeps it')
+})
+
+t.test('the kinds that have a severity of their own are those that can be set', async (t) => {
+  const kinds = Object.entries(SEVERITY_KINDS).flatMap(([source, names]) => names.map((name) => `${source}.${name}`))
+  const severities = new Map(kinds.map((kind) => [kind, 'critical' as const]))
+  for (const { name, message } of await readFixtures()) {
+    if (!/^(health|access-analyzer)-/.test(name)) continue
+    t.match(recognise(message, { disabled: new Set(), severities }), { changes: [{ severity: 'critical' }] }, name)
+  }
 })
