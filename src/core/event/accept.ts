@@ -65,21 +65,29 @@ export function createAccept(options: AcceptOptions): Accept {
     },
   )
   return async (message) => {
-    const given = newMessages(message, now(), sources)
-    const marked = readMarked(given[0]!.event.payload)
-    if (marked) {
-      const own = await findOwn(database, marked)
-      if (own) return { result: 'own', event: own, newValues: 0, eventIds: [own.id] }
-      checkHops(marked.mark)
-    }
     const { message: stored, queued } = await inSpan({ name: 'store event' }, async (span) => {
-      const taken = await store(given)
+      const given = newMessages(message, now(), sources)
+      const own = await findReturned(database, given[0]!)
+      const taken = own ? { message: own, queued: undefined } : await store(given)
       span.set({ 'alert_relay.event.id': taken.message.event.id, 'alert_relay.result': taken.message.result })
       return taken
     })
     await queued
     return stored
   }
+}
+
+/**
+ * The event of this relay that a message brings back; undefined for any other message.
+ * @throws Refusal 'too_many_hops'
+ */
+async function findReturned(database: Database, { event }: NewMessage): Promise<Accepted | undefined> {
+  const marked = readMarked(event.payload)
+  if (!marked) return undefined
+  const own = await findOwn(database, marked)
+  if (own) return { result: 'own', event: own, newValues: 0, eventIds: [own.id] }
+  checkHops(marked.mark)
+  return undefined
 }
 
 function acceptedOf(parts: readonly StoredMessage[]): Accepted {
