@@ -32,7 +32,9 @@ async function snsFor(t: Test) {
     }
   }
   const relay = async (subscribed: string[], published: string[]) => {
-    const app = await createTestApp(t, { SNS_TOPICS: `${A},${B}`, SNS_EMULATOR: publisher.origin })
+    // relays with one Redis would take each other's jobs: each has its queue in its own database
+    const settings = { SNS_TOPICS: `${A},${B}`, SNS_EMULATOR: publisher.origin, REDIS_URL: '' }
+    const app = await createTestApp(t, settings)
     for (const topic of subscribed) subscribers[topic]!.push(app)
     for (const url of published) t.equal((await app.api('POST', '/v1/webhooks', { url })).statusCode, 201)
     app.startWorkers()
