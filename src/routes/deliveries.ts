@@ -175,7 +175,7 @@ export const deliveryRoutes: FastifyPluginAsyncTypebox<DeliveryRouteOptions> = a
         summary: 'Retry many deliveries now',
         description:
           `The oldest ${RETRY_LIMIT} that match begin their schedules anew; \`has_more\` says whether to ask again. Without a ` +
-          'filter these are all that are dead.',
+          'filter these are all that are dead. Tests are left out.',
         body: BulkRetry,
         response: {
           202: answer('The deliveries are due now; they are made in the background.', BulkRetried),

@@ -120,7 +120,9 @@ export function createDispatcher(options: DispatchOptions): Dispatcher {
       const wanted = done.filter(({ dispatches }) => dispatches.length > 0)
       const succeeded = ended.filter(({ state }) => state.status === 'succeeded').length
       const inFlight = others.filter(({ attempt }) => attempt).length
-      const counts = { deliveries: all.length, succeeded, in_flight: inFlight, waiting: others.length - inFlight }
+      const waiting = others.length - inFlight
+      const failed = ended.length - succeeded
+      const counts = { deliveries: all.length, succeeded, failed, in_flight: inFlight, waiting }
       log.info({ event_ids: wanted.map(({ event }) => event.id), ...counts }, 'dispatched')
     }
     for (const dispatch of others) {

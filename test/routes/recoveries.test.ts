@@ -176,6 +176,14 @@ t.test('recoveries and retries work over the API', async (t) => {
     )
   })
 
+  await t.test('a failed test is not retried in bulk: whoever asked for it had its answer', async (t) => {
+    receiver.respond = () => ({ status: 500 })
+    t.match((await api('POST', `/v1/webhooks/${id}/test`)).json(), { status: 'dead' })
+    const retried = await api('POST', '/v1/deliveries/retry', { webhook_id: id })
+    t.same(retried.json(), { retried: 0, has_more: false })
+    receiver.respond = () => ({ status: 200 })
+  })
+
   await t.test('an invalid bulk retry is refused with its field', async (t) => {
     const cases: [object, string][] = [
       [{ status: 'succeeded' }, '/status'],

@@ -61,7 +61,7 @@ t.test(
     const { webhook } = await addWebhook(() => ({ status: 200 }), { max_in_flight: 1 })
     const event = await publish('text')
     await dispatch({ eventId: event.id })
-    t.match(named('dispatched'), [{ deliveries: 1, succeeded: 0, in_flight: 0, waiting: 1 }])
+    t.match(named('dispatched'), [{ deliveries: 1, succeeded: 0, failed: 0, in_flight: 0, waiting: 1 }])
     await work(webhook.id)
     t.match(named('attempt'), [{ event_id: event.id, attempt: 1, outcome: 'succeeded', delivery_id: /^dlv_/ }])
   },
@@ -69,9 +69,12 @@ t.test(
 
 t.test('a webhook that fails, recovers and is disabled has a line for each, with its name', async (t) => {
   const workers = await workersWithLog(t)
-  const { lines, addWebhook, makeDue, work } = workers
+  const { lines, named, addWebhook, makeDue, work } = workers
   const { webhook, receiver } = await addWebhook(() => ({ status: 503 }), { name: 'soar' })
   await publishMany(workers, ['1', '2', '3', '4', '5'])
+  const counts = named('dispatched') as unknown as Record<'succeeded' | 'failed', number>[]
+  const total = (name: 'succeeded' | 'failed') => counts.reduce((sum, line) => sum + line[name], 0)
+  t.same([total('succeeded'), total('failed')], [0, 5])
   receiver.respond = () => ({ status: 200 })
   await makeDue()
   await work(webhook.id)
