@@ -6,7 +6,6 @@
  */
 import { messageOf, Refusal, SettingError } from './errors.js'
 import { migrate } from './migrations.js'
-import { openPglite } from './pglite.js'
 import { openPostgres } from './postgres.js'
 import type { Database } from './queryable.js'
 
@@ -17,8 +16,7 @@ export type { Database, Queryable } from './queryable.js'
  * @throws SettingError when DATABASE_URL cannot be reached or is too old, or DATA_DIR is in use by another process
  */
 export async function openDatabase(options: { databaseUrl: string | undefined; dataDir: string }): Promise<Database> {
-  const database =
-    options.databaseUrl === undefined ? await openPglite(options.dataDir) : await openPostgres(options.databaseUrl)
+  const database = await open(options)
   try {
     await migrate(database.transaction)
     return database
@@ -27,4 +25,10 @@ export async function openDatabase(options: { databaseUrl: string | undefined; d
     if (!(error instanceof Refusal)) throw error
     throw new SettingError(`DATABASE_URL cannot be reached: ${messageOf(error.cause)}`, { cause: error })
   }
+}
+
+async function open({ databaseUrl, dataDir }: { databaseUrl: string | undefined; dataDir: string }): Promise<Database> {
+  if (databaseUrl !== undefined) return openPostgres(databaseUrl)
+  const { openPglite } = await import('./pglite.js') // not loaded where there is a server
+  return openPglite(dataDir)
 }

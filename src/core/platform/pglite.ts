@@ -1,13 +1,20 @@
 /** The embedded database: PGlite in DATA_DIR. */
 import { mkdir } from 'node:fs/promises'
-import { join } from 'node:path'
 import { PGlite, types as pglite, type Transaction as PgliteTransaction } from '@electric-sql/pglite'
 import { acquireDataDir } from './data-dir.js'
 import { throwUnlessNotNow } from './database-errors.js'
 import { messageOf, SettingError } from './errors.js'
+import { databaseFolder } from './pglite-folder.js'
 import { yieldToEventLoop } from './pglite-pool.js'
 import type { Database, Queryable } from './queryable.js'
 import { writePing } from './write-ping.js'
+
+/**
+ * PostgreSQL's defaults are for a server: of its 128 MiB of pages every one is held from the start. What is not in these 32 MiB is
+ * read from the file system's cache.
+ */
+const SETTINGS = ['shared_buffers=32MB', 'wal_buffers=1MB']
+const START_PARAMS = [...PGlite.defaultStartParams, ...SETTINGS.flatMap((setting) => ['-c', setting])]
 
 /**
  * Opens the database in `dataDir`, which this process locks until `close`.
@@ -19,7 +26,8 @@ export async function openPglite(dataDir: string): Promise<Database> {
   })
   const release = await acquireDataDir(dataDir)
   try {
-    const db = await PGlite.create(join(dataDir, 'db'), { parsers: { [pglite.INT8]: BigInt } })
+    const folder = await databaseFolder(dataDir)
+    const db = await PGlite.create(folder, { parsers: { [pglite.INT8]: BigInt }, startParams: START_PARAMS })
     return embeddedDatabase(db, release)
   } catch (error) {
     await release()

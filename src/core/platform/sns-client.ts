@@ -5,7 +5,7 @@
  * Guarantee: what AWS or the network does is an outcome, as for a webhook, never an exception. The SDK does not retry:
  * the relay does, and records each attempt.
  */
-import { PublishCommand, SNSClient, SNSServiceException } from '@aws-sdk/client-sns'
+import type { SNSClient } from '@aws-sdk/client-sns'
 import { messageOf } from './errors.js'
 import type { HttpOutcome } from './http-client.js'
 import { storable } from './text.js'
@@ -30,15 +30,14 @@ export interface SnsClient {
 
 export function createSnsClient(): SnsClient {
   const clients = new Map<string, SNSClient>()
-  const clientFor = (region: string) => {
-    let client = clients.get(region)
-    if (!client) clients.set(region, (client = new SNSClient({ region, maxAttempts: 1 })))
-    return client
-  }
   return {
     async publish(publication) {
       const started = performance.now()
-      const result = await send(clientFor(publication.topicArn.split(':')[3]!), publication)
+      const sdk = await loadSdk()
+      const region = publication.topicArn.split(':')[3]!
+      const client = clients.get(region) ?? new sdk.SNSClient({ region, maxAttempts: 1 })
+      clients.set(region, client)
+      const result = await send(sdk, client, publication)
       return { ...result, durationMs: Math.round(performance.now() - started) }
     },
     close() {
@@ -47,7 +46,14 @@ export function createSnsClient(): SnsClient {
   }
 }
 
-async function send(client: SNSClient, publication: Publication) {
+type Sdk = typeof import('@aws-sdk/client-sns')
+
+/** Loaded by the first publication: most relays publish to no topic. */
+async function loadSdk(): Promise<Sdk> {
+  return import('@aws-sdk/client-sns')
+}
+
+async function send({ PublishCommand, SNSServiceException }: Sdk, client: SNSClient, publication: Publication) {
   const { topicArn, message, subject, attributes, groupId, deduplicationId, timeoutMs } = publication
   const command = new PublishCommand({
     TopicArn: topicArn,

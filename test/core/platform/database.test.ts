@@ -1,3 +1,4 @@
+import { readdir } from 'node:fs/promises'
 import t from 'tap'
 import { migrate } from '../../../src/core/platform/migrations.js'
 import { openDatabase } from '../../../src/core/platform/database.js'
@@ -130,4 +131,20 @@ t.test('what was written is there after the database is opened again', async (t)
   const second = await openDatabase({ databaseUrl, dataDir })
   t.teardown(() => second.close())
   t.same((await second.query('select name, value from settings')).rows, [{ name: 'kept', value: 'yes' }])
+})
+
+t.test('a start that was killed while it made the embedded database leaves nothing in the way', async (t) => {
+  const dataDir = t.testdir({ 'db-new-killed': { PG_VERSION: '18' } })
+  const database = await openDatabase({ databaseUrl: undefined, dataDir })
+  t.same((await database.query('select 1 as one')).rows, [{ one: 1 }])
+  await database.close()
+  t.same(await readdir(dataDir), ['db'])
+})
+
+t.test('a folder that holds something else than a database is left as it is', async (t) => {
+  const dataDir = t.testdir({ db: { photo: 'of a cat' } })
+  await t.rejects(openDatabase({ databaseUrl: undefined, dataDir }), {
+    message: /^the database in DATA_DIR \S+ cannot be opened: ENOTEMPTY: [^\n]*$/,
+  })
+  t.same(await readdir(dataDir, { recursive: true }), ['db', 'db/photo'])
 })
