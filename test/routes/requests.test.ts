@@ -229,8 +229,12 @@ t.test('all errors of a request are reported at once, each with the accepted val
     shapes.errors?.map(({ message }) => message),
     'the name that it had first is there too',
   )
-  const wholes = await create({ url: 'ftp://example.com/', secret: 'short', headers: { host: 'a' }, filter: { a: 1 } })
-  t.same(wholes.errors?.map(({ path }) => path).sort(), ['/filter/a', '/headers/host', '/secret', '/url'])
+  const wholes = await create({
+    ...{ url: 'ftp://example.com/', secret: 'short', headers: { host: 'a' }, filter: { a: 1 } },
+    topics: ['arn:aws:sns:us-*:123456789012:*', 'arn:aws:sns:s3:123456789012:*'],
+  })
+  const paths = ['/filter/a', '/headers/host', '/secret', '/topics/1', '/url']
+  t.same(wholes.errors?.map(({ path }) => path).sort(), paths)
   const both = await call(FULL_KEY, 'POST', '/v1/webhooks?dry=1', { url: 5 })
   t.same(named(both.json()), ['/dry is not a known parameter; those of this path: none', '/url must be string'])
   const times = await call(FULL_KEY, 'GET', '/v1/events?since=yesterday&until=now&limit=0')

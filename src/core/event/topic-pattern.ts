@@ -1,4 +1,5 @@
 /** Topic ARNs, and patterns for them with `*` inside a part. Pure. */
+import { suffixOf } from '../platform/aws-partitions.js'
 import { matchesGlob } from '../platform/glob.js'
 
 /** The parts of an SNS topic ARN: `arn:partition:sns:region:account:name`. */
@@ -15,12 +16,12 @@ export interface TopicArn {
  */
 const TOPIC_ARN = /^arn:(aws[a-z-]{0,20}):sns:([a-z0-9-]{1,30}):(\d{12}):([\w-]{1,256}|[\w-]{1,251}\.fifo)$/
 
-/** The parts of a topic ARN; undefined when the text is not one. */
+/** The parts of a topic ARN; undefined when the text is not one of a partition and region of AWS. */
 export function parseTopicArn(text: string): TopicArn | undefined {
   const match = TOPIC_ARN.exec(text)
   if (!match) return undefined
-  const [, partition, region, account, name] = match as unknown as string[]
-  return { partition: partition!, region: region!, account: account!, name: name! }
+  const [, partition, region, account, name] = match as unknown as [string, string, string, string, string]
+  return suffixOf(partition, region) === undefined ? undefined : { partition, region, account, name }
 }
 
 /**

@@ -7,6 +7,7 @@
 import { envSchema } from 'env-schema'
 import ipaddr from 'ipaddr.js'
 import { Type, type Static } from 'typebox'
+import { isTopicPattern } from './aws-partitions.js'
 import { durationMs } from './duration.js'
 import { messageOf, SettingError } from './errors.js'
 import { redisUrls } from './redis-url.js'
@@ -73,9 +74,6 @@ export interface Config {
 }
 
 const MIN_API_KEY_LENGTH = 16
-
-/** A topic ARN, `*` allowed inside a part. */
-export const TOPIC_PATTERN = /^arn:[\w*-]+:sns:[\w*-]+:[\d*]+:[\w*.-]+$/
 
 /**
  * Reads the settings.
@@ -152,7 +150,7 @@ function databaseUrl(text: string): string | undefined {
 }
 
 function topicPattern(text: string): string {
-  if (!TOPIC_PATTERN.test(text)) {
+  if (!isTopicPattern(text)) {
     throw new SettingError(
       `SNS_TOPICS must be topic ARNs such as arn:aws:sns:us-east-1:123456789012:alerts, got ${text}`,
     )

@@ -5,20 +5,9 @@
  * configured. Only the host shows that a certificate is from SNS: anyone can sign a message with a key of their own.
  */
 import { parseTopicArn } from '../event/topic-pattern.js'
+import { suffixOf } from '../platform/aws-partitions.js'
 import { Refusal, type RefusalCode } from '../platform/errors.js'
 import { LOCALSTACK_HOST } from '../platform/localstack.js'
-
-/** The DNS suffix of each AWS partition (AWS, "AWS service endpoints"; botocore's partitions). */
-const SUFFIX_OF: ReadonlyMap<string, string> = new Map([
-  ['aws', 'amazonaws.com'],
-  ['aws-us-gov', 'amazonaws.com'],
-  ['aws-cn', 'amazonaws.com.cn'],
-  ['aws-iso', 'c2s.ic.gov'],
-  ['aws-iso-b', 'sc2s.sgov.gov'],
-  ['aws-iso-e', 'cloud.adc-e.uk'],
-  ['aws-iso-f', 'csp.hci.ic.gov'],
-  ['aws-eusc', 'amazonaws.eu'],
-])
 
 /** Characters of a foreign origin in a refusal. */
 const MAX_SEEN = 200
@@ -108,15 +97,15 @@ function isEmulator(url: URL, emulator: URL): boolean {
 function checkHost(url: URL, topicArn: string, refuse: Refuse): void {
   const seen = `it is on ${url.origin.slice(0, MAX_SEEN)}; if that is an emulator, set SNS_EMULATOR to it`
   const endpoint = endpointOf(topicArn)
-  if (!endpoint) throw refuse(`belongs to a topic outside the partitions of AWS: ${seen}`)
+  if (!endpoint) throw refuse(`belongs to a topic outside the partitions and regions of AWS: ${seen}`)
   const host = `sns.${endpoint.region}.${endpoint.suffix}`
   if (url.protocol !== 'https:') throw refuse(`is not https: ${seen}`)
   if (url.host !== host) throw refuse(`is not on ${host}, the host of the topic's region: ${seen}`)
 }
 
-/** The region and DNS suffix of a topic; undefined when the text is not a topic ARN of a known partition. */
+/** The region of a topic and the DNS suffix of its endpoints; undefined when the text is no topic ARN. */
 function endpointOf(topicArn: string): { region: string; suffix: string } | undefined {
   const topic = parseTopicArn(topicArn)
-  const suffix = topic && SUFFIX_OF.get(topic.partition)
+  const suffix = topic && suffixOf(topic.partition, topic.region)
   return topic && suffix ? { region: topic.region, suffix } : undefined
 }

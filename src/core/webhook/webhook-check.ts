@@ -5,6 +5,7 @@
  * named. A view holds no secret and can be sent back.
  */
 import { parseTopicArn } from '../event/topic-pattern.js'
+import { isTopicPattern } from '../platform/aws-partitions.js'
 import { Refusal, type FieldError } from '../platform/errors.js'
 import type { JsonObject } from '../platform/json.js'
 import { checkCredentials } from './credentials-check.js'
@@ -46,9 +47,10 @@ export function checkWebhook(
   webhook: Webhook,
   { credentials, now, others = [] }: { credentials: boolean; now: Date; others?: FieldError[] },
 ): void {
-  const { url, filter, format, format_options: options } = webhook
+  const { url, topics, filter, format, format_options: options } = webhook
   refuse([
     ...urlErrors(url),
+    ...topics.flatMap(topicErrors),
     ...filterErrors(filter, '/filter'),
     ...successErrors(webhook),
     ...checkFormat(format, options).map(under('/format_options')),
@@ -100,6 +102,12 @@ export function policyOf(filter: JsonObject): FilterPolicy {
 function urlErrors(text: string): FieldError[] {
   const problem = isTopicUrl(text) ? topicArnProblem(text) : webUrlProblem(text)
   return problem === undefined ? [] : [{ path: '/url', detail: problem }]
+}
+
+/** A pattern that can match no topic would silently keep everything away. */
+function topicErrors(pattern: string, index: number): FieldError[] {
+  if (isTopicPattern(pattern)) return []
+  return [{ path: `/topics/${index}`, detail: 'is of no partition and region of AWS, such as aws and us-east-1' }]
 }
 
 function topicArnProblem(text: string): string | undefined {

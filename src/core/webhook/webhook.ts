@@ -6,7 +6,7 @@
  */
 import { Type, type Static } from 'typebox'
 import { EVENT_TYPES } from '../event/event.js'
-import { TOPIC_PATTERN } from '../platform/config.js'
+import { TOPIC_PATTERN } from '../platform/aws-partitions.js'
 import { idPattern } from '../platform/id.js'
 import type { JsonObject } from '../platform/json.js'
 import { oneOf, Time } from '../platform/schema.js'

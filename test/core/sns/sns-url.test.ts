@@ -42,9 +42,17 @@ t.test('a SigningCertURL must be on the host of SNS in the region of the topic',
   t.throws(
     () =>
       checkCertificateUrl(`https://sns.us-east-1.undefined${path}`, TEST_TOPIC.replace('aws', 'aws-moon'), undefined),
-    { code: 'certificate_not_trusted', status: 403, message: /topic outside the partitions of AWS/ },
+    { code: 'certificate_not_trusted', status: 403, message: /topic outside the partitions and regions of AWS/ },
     'a partition that does not exist has no host',
   )
+  for (const region of ['s3', 's3-us-west-2', 's3-website-us-east-1', 's3.us-west-2', 'us-east-1.evil', 'cn-north-1']) {
+    const arn = `arn:aws:sns:${region}:123456789012:t`
+    t.throws(
+      () => checkCertificateUrl(`https://sns.${region}.amazonaws.com${path}`, arn, undefined),
+      { code: 'certificate_not_trusted', message: /topic outside the partitions and regions of AWS/ },
+      `sns.${region} may be somebody's bucket`,
+    )
+  }
   const emulator = 'http://localhost:4566'
   t.ok(checkCertificateUrl(`${emulator}/_aws/sns/SimpleNotificationService-1.pem`, TEST_TOPIC, emulator))
   t.throws(() => checkCertificateUrl('http://localhost:4567/x.pem', TEST_TOPIC, emulator), {
