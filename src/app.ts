@@ -18,6 +18,7 @@ import { createLimiter } from './core/delivery/limiter.js'
 import { createDeliveryQueues } from './core/delivery/delivery-queues.js'
 import { createAccept } from './core/event/accept.js'
 import { createAcceptMatches } from './core/event/accept-matches.js'
+import { createBodyBudget } from './core/platform/body-budget.js'
 import type { Config } from './core/platform/config.js'
 import { openDatabase, type Database } from './core/platform/database.js'
 import { SettingError } from './core/platform/errors.js'
@@ -42,12 +43,14 @@ import { createVerifier } from './core/sns/verify.js'
 import { createCircuitTransitions } from './core/circuit/transitions.js'
 import { createRegistry } from './core/webhook/registry.js'
 import { createRenderer } from './core/format/render.js'
-import { createHttp, createWorkerHttp } from './http.js'
+import { createHttp, createIntake, createWorkerHttp } from './http.js'
 import { createDispatcher, type DispatchOptions } from './workers/dispatch.js'
 import { startUpkeep, type Upkeep, type UpkeepOptions } from './workers/upkeep.js'
 
 export interface App {
   http: FastifyInstance
+  /** The server of /sns; undefined where `http` has it. */
+  intake: FastifyInstance | undefined
   /** The file with the API key that has full rights, to be told at each start; undefined: API_KEYS are used. */
   keyFile: KeyFile | undefined
   /** Starts the workers, unless the role is `api`. */
@@ -57,6 +60,8 @@ export interface App {
   close(): Promise<void>
 }
 
+/** Bytes of request bodies that the process holds at once: some 120 of the largest messages of SNS. */
+const MAX_BODY_BYTES = 32 * 1024 * 1024
 /** Batches that one process takes from the queue at once; the dispatcher bounds how many of them it works on. */
 const DISPATCH_CONCURRENCY = 64
 /** A wake-up only signals the delivery queue's worker, so few at once are enough. */
@@ -125,19 +130,18 @@ async function compose(config: Config, log: Logger, closers: Closer[], close: Cl
   const { countEvent } = metrics
   const accept = createAccept({ database, queues, audience: registry, sources, countEvent })
   const acceptMatches = createAcceptMatches({ database, queues, countEvent })
+  const access = createAccess({
+    ...{ database, hasFullRights: createKeyCheck(keys), fullRightsActor },
+    fingerprintOf: createKeyFingerprint(encryptionKey),
+  })
   const parts = {
     ...{ database, queues, sealer, registry, deliver, renderer, metrics, log, countEvent },
-    ...{ subscriptions, verifier, accept, acceptMatches },
+    ...{ subscriptions, verifier, accept, acceptMatches, access },
+    ...{ bodies: createBodyBudget(MAX_BODY_BYTES), trustProxy: config.trustProxy, metricsPublic: config.metricsPublic },
   }
-  const http = await (role === 'worker'
-    ? createWorkerHttp(parts)
-    : createHttp({
-        ...parts,
-        access: createAccess({
-          ...{ database, hasFullRights: createKeyCheck(keys), fullRightsActor },
-          fingerprintOf: createKeyFingerprint(encryptionKey),
-        }),
-      }))
+  const hasIntake = config.intake !== undefined && role !== 'worker'
+  const http = await (role === 'worker' ? createWorkerHttp(parts) : createHttp({ ...parts, hasIntake }))
+  const intake = hasIntake ? await createIntake({ ...parts, access: undefined }) : undefined
 
   let upkeep: Upkeep | undefined
   const startWorkers = () => {
@@ -146,11 +150,12 @@ async function compose(config: Config, log: Logger, closers: Closer[], close: Cl
   }
   return {
     http,
+    intake,
     keyFile,
     startWorkers,
     upkeep: () => upkeep,
     async close() {
-      await http.close()
+      await Promise.all([http.close(), intake?.close()])
       await close()
     },
   }

@@ -91,21 +91,27 @@ async function serve(config: Config): Promise<ExitCode> {
     await tracing?.close()
     log.info('stopped')
   })
-  const address = await listen(app, config)
+  const address = await listen(app, app.http, { ...config, names: 'HOST and PORT' })
+  const { intake: place } = config
+  const intake =
+    place && app.intake && (await listen(app, app.intake, { ...place, names: 'INTAKE_HOST and INTAKE_PORT' }))
   app.startWorkers()
-  log.info({ address, role: config.role, version: VERSION }, 'listening')
+  log.info({ address, ...(intake ? { intake } : {}), role: config.role, version: VERSION }, 'listening')
   if (config.role !== 'worker') greet(address, app.keyFile)
   return 0
 }
 
-async function listen(app: App, { host, port }: Config): Promise<string> {
+/** @param place.names the settings that name it */
+async function listen(
+  app: App,
+  server: App['http'],
+  { host, port, names }: { host: string; port: number; names: string },
+): Promise<string> {
   try {
-    return await app.http.listen({ host, port })
+    return await server.listen({ host, port })
   } catch (error) {
     await app.close()
-    throw new SettingError(`HOST and PORT (${host}:${port}) cannot be listened on: ${messageOf(error)}`, {
-      cause: error,
-    })
+    throw new SettingError(`${names} (${host}:${port}) cannot be listened on: ${messageOf(error)}`, { cause: error })
   }
 }
 

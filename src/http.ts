@@ -12,6 +12,7 @@ import fastify, { LogController, type FastifyBaseLogger, type FastifyInstance } 
 import type { Access } from './core/access/access.js'
 import { ApiKey } from './core/access/api-key.js'
 import { AuditEntry } from './core/access/audit.js'
+import { createBodyBudget, type BodyBudget } from './core/platform/body-budget.js'
 import { Refusal } from './core/platform/errors.js'
 import { createLogger } from './core/platform/logger.js'
 import { REQUEST_ID_HEADER, requestIdOf } from './core/platform/request-id.js'
@@ -26,6 +27,7 @@ import { openApiOptions } from './openapi.js'
 import { requireKeys } from './routes/access.js'
 import { alertRoutes, type AlertRouteOptions } from './routes/alerts.js'
 import { auditRoutes, type AuditRouteOptions } from './routes/audit.js'
+import { boundBodies } from './routes/body-memory.js'
 import { answerOddRequests, answerUnreadable, refuseWhileClosing } from './routes/connection.js'
 import { takeEncodedBodies } from './routes/content-encoding.js'
 import { deliveryRoutes, type DeliveryRouteOptions } from './routes/deliveries.js'
@@ -35,7 +37,7 @@ import { filterRoutes, type FilterRouteOptions } from './routes/filters.js'
 import { takeJson } from './routes/json-body.js'
 import { notePaths } from './routes/methods.js'
 import { reportMisdirected } from './routes/misdirected.js'
-import { opsRoutes, type OpsRouteOptions } from './routes/ops.js'
+import { HEALTH_PATH, healthRoutes, opsRoutes, type OpsRouteOptions } from './routes/ops.js'
 import { closeParameters } from './routes/parameters.js'
 import { previewRoutes, type PreviewRouteOptions } from './routes/preview.js'
 import { answerUnroutable, refuseUnknownPaths, registerProblems } from './routes/problems.js'
@@ -66,7 +68,15 @@ export interface HttpOptions
     OpsRouteOptions {
   log: FastifyBaseLogger
   access: Access
+  /** A server of its own takes the messages of SNS: see `createIntake`. */
+  hasIntake: boolean
+  /** Of this process, over all its servers. */
+  bodies: BodyBudget
+  trustProxy: string[]
 }
+
+type BareOptions = Pick<HttpOptions, 'log' | 'bodies' | 'trustProxy'> & Partial<Pick<HttpOptions, 'access' | 'metrics'>>
+export type IntakeOptions = BareOptions & SnsRouteOptions
 
 /** The schemas that the OpenAPI document defines once, under their `$id`; the routes refer to them. */
 const RESOURCES = [
@@ -97,7 +107,12 @@ const RETRY_AFTER_S = 5
 /** The length of the longest topic ARN, URL-encoded. */
 const MAX_PARAM_LENGTH = 600
 
-/** Builds the server of the API, /sns, /docs and the health routes. */
+/** A request has this time to arrive: SNS's arrive within milliseconds, and SNS itself waits 15 s for an answer. */
+const ARRIVAL_MS = 10_000
+/** How often connections are looked at for that: Node's own 30 s would triple the time. */
+const ARRIVAL_CHECK_MS = 1000
+
+/** Builds the server of the API, /docs and the health routes, and of /sns unless that has a server of its own. */
 export async function createHttp(options: HttpOptions): Promise<FastifyInstance> {
   return createBareHttp(options, async (http) => {
     for (const resource of RESOURCES) http.addSchema(resource)
@@ -109,17 +124,32 @@ export async function createHttp(options: HttpOptions): Promise<FastifyInstance>
       transformStaticCSP: (csp) => csp.replace('upgrade-insecure-requests;', ''),
       uiConfig: { persistAuthorization: true, docExpansion: 'list', tryItOutEnabled: true },
     })
-    await http.register(underPressure, {
-      ...PRESSURE,
-      async pressureHandler(_request, reply) {
-        reply.header('retry-after', RETRY_AFTER_S)
-        throw new Refusal('undecided', 'The service is under pressure; try again.')
-      },
-    })
+    await refuseUnderPressure(http)
     http.get('/openapi.json', { schema: { hide: true } }, async () => http.swagger())
-    await http.register(snsRoutes, options)
+    if (!options.hasIntake) await http.register(snsRoutes, options)
     await http.register(opsRoutes, options)
     await http.register(async (v1) => addApi(v1, options), { prefix: '/v1' })
+  })
+}
+
+/** Builds the server that strangers may reach: /sns and /healthz, and nothing else. */
+export async function createIntake(options: IntakeOptions): Promise<FastifyInstance> {
+  return createBareHttp(options, async (http) => {
+    await refuseUnderPressure(http)
+    await http.register(healthRoutes)
+    await http.register(snsRoutes, options)
+  })
+}
+
+async function refuseUnderPressure(http: FastifyInstance): Promise<void> {
+  await http.register(underPressure, {
+    ...PRESSURE,
+    async pressureHandler({ routeOptions }, reply) {
+      // the process is alive, which is what this route says
+      if (routeOptions.url === HEALTH_PATH) return
+      reply.header('retry-after', RETRY_AFTER_S)
+      throw new Refusal('undecided', 'The service is under pressure; try again.')
+    },
   })
 }
 
@@ -146,15 +176,14 @@ async function addApi(v1: FastifyInstance, options: HttpOptions): Promise<void> 
 }
 
 /** Builds the server of a process without the API: only the health and metrics routes. */
-export async function createWorkerHttp(
-  options: OpsRouteOptions & { log: FastifyBaseLogger },
-): Promise<FastifyInstance> {
+export async function createWorkerHttp(options: BareOptions & OpsRouteOptions): Promise<FastifyInstance> {
   return createBareHttp(options, async (http) => void (await http.register(opsRoutes, options)))
 }
 
 /** Builds the OpenAPI document. The routes get no dependencies, since no request is made to them. */
 export async function createDocument(): Promise<object> {
-  const http = await createHttp({ log: createLogger('silent') } as unknown as HttpOptions)
+  const parts = { log: createLogger('silent'), bodies: createBodyBudget(0), trustProxy: [], hasIntake: false }
+  const http = await createHttp(parts as unknown as HttpOptions)
   try {
     await http.ready()
     return http.swagger()
@@ -165,7 +194,7 @@ export async function createDocument(): Promise<object> {
 
 /** Builds a server with what every process has: problem documents, request ids, request logging and security headers. */
 async function createBareHttp(
-  { log, access, metrics }: Pick<HttpOptions, 'log'> & Partial<Pick<HttpOptions, 'access' | 'metrics'>>,
+  { log, access, metrics, bodies, trustProxy }: BareOptions,
   addRoutes: (http: FastifyInstance) => Promise<void>,
 ): Promise<FastifyInstance> {
   const http = fastify({
@@ -176,7 +205,13 @@ async function createBareHttp(
     schemaController: { compilersFactory: { buildSerializer: createSerializerFactory() } },
     frameworkErrors: answerUnroutable,
     clientErrorHandler: answerUnreadable,
-    http: { requireHostHeader: false },
+    http: {
+      requireHostHeader: false,
+      headersTimeout: ARRIVAL_MS,
+      connectionsCheckingInterval: ARRIVAL_CHECK_MS,
+    },
+    requestTimeout: ARRIVAL_MS,
+    trustProxy: trustProxy.length > 0 ? trustProxy : false,
     return503OnClosing: false,
   })
   http.setValidatorCompiler(compileValidator)
@@ -197,6 +232,7 @@ async function createBareHttp(
   })
   answerOddRequests(http)
   takeEncodedBodies(http)
+  boundBodies(http, bodies)
   refuseWhileClosing(http)
   reportMisdirected(http)
   refuseUnknownPaths(http)

@@ -28,4 +28,5 @@ t.test('a process that lags for seconds responds with 503 and Retry-After', asyn
   }
   t.match(answer.json(), { status: 503, type: 'urn:alert-relay:problem:undecided' })
   t.equal(answer.headers['retry-after'], '5')
+  t.equal((await app.http.inject({ url: '/healthz' })).statusCode, 200, 'it lives')
 })

@@ -1,38 +1,44 @@
 /** /healthz, /readyz and /metrics: liveness, readiness and Prometheus metrics of the process. */
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import type { FastifyBaseLogger } from 'fastify'
 import { Type } from 'typebox'
+import type { Access } from '../core/access/access.js'
 import { checkStorable } from '../core/event/storable.js'
 import type { Database } from '../core/platform/database.js'
 import { withDeadline } from '../core/platform/deadline.js'
 import { messageOf } from '../core/platform/errors.js'
 import type { Metrics } from '../core/platform/metrics.js'
+import { occasionally } from '../core/platform/occasionally.js'
 import type { Queues } from '../core/platform/queues.js'
+import { oneOf } from '../core/platform/schema.js'
 import { shareAnswer } from '../core/platform/share-answer.js'
 import { answer } from './answers.js'
+import { problemResponses } from './problems.js'
 
 export interface OpsRouteOptions {
   database: Database
   queues: Queues
   metrics: Metrics
+  access: Access
+  /** True: /metrics needs no key. */
+  metricsPublic: boolean
+  log: Pick<FastifyBaseLogger, 'warn'>
 }
 
 const CHECK_DEADLINE_MS = 3000
 /** Anybody may ask, and a check writes: who asks within this time of its beginning gets the same answer. */
 const CHECK_KEPT_MS = 1000
 const Health = Type.Object({ status: Type.Literal('ok') })
-const Readiness = Type.Object({
-  status: Type.Unsafe<'ready' | 'not_ready'>({ type: 'string', enum: ['ready', 'not_ready'] }),
-  database: Type.String({ description: '"ok", or what is wrong.' }),
-  queue: Type.String({ description: '"ok", or what is wrong.' }),
-})
+const WARNING_EVERY_MS = 60_000
+const Part = oneOf(['ok', 'failed'] as const, { description: 'The log says why it failed.' })
+const Readiness = Type.Object({ status: oneOf(['ready', 'not_ready'] as const), database: Part, queue: Part })
 const tags = ['operations']
 
-export const opsRoutes: FastifyPluginAsyncTypebox<OpsRouteOptions> = async (http, { database, queues, metrics }) => {
-  const checkDatabase = shareAnswer(() => check(checkStorable(database)), CHECK_KEPT_MS)
-  const checkQueue = shareAnswer(() => check(queues.ping()), CHECK_KEPT_MS)
+export const HEALTH_PATH = '/healthz'
 
+export const healthRoutes: FastifyPluginAsyncTypebox = async (http) => {
   http.get(
-    '/healthz',
+    HEALTH_PATH,
     {
       logLevel: 'warn',
       schema: {
@@ -45,7 +51,29 @@ export const opsRoutes: FastifyPluginAsyncTypebox<OpsRouteOptions> = async (http
     },
     async () => ({ status: 'ok' as const }),
   )
+}
 
+export const opsRoutes: FastifyPluginAsyncTypebox<OpsRouteOptions> = async (http, options) => {
+  const { database, queues, metrics, access, metricsPublic, log } = options
+  const mayWarn = occasionally(WARNING_EVERY_MS)
+  /** Anybody may ask, so the reason, which has names and addresses, is for the log alone. */
+  const check = (part: string, work: () => Promise<void>) =>
+    shareAnswer(
+      () =>
+        withDeadline(work(), CHECK_DEADLINE_MS, 'the check').then(
+          () => 'ok' as const,
+          (error: unknown) => {
+            // a refusal's cause says more than the refusal, which is for who sent a message
+            if (mayWarn()) log.warn({ part, detail: messageOf((error as Error).cause ?? error) }, 'not ready')
+            return 'failed' as const
+          },
+        ),
+      CHECK_KEPT_MS,
+    )
+  const checkDatabase = check('database', () => checkStorable(database))
+  const checkQueue = check('queue', () => queues.ping())
+
+  await http.register(healthRoutes)
   http.get(
     '/readyz',
     {
@@ -78,8 +106,10 @@ export const opsRoutes: FastifyPluginAsyncTypebox<OpsRouteOptions> = async (http
         operationId: 'getMetrics',
         tags,
         summary: 'Metrics for Prometheus',
-        security: [],
+        description: 'With METRICS_PUBLIC it needs no key.',
+        security: [{ key: ['read'] }],
         response: {
+          ...problemResponses(401, 403),
           200: {
             description: 'The metrics in the text format of Prometheus.',
             content: { 'text/plain': { schema: Type.String() } },
@@ -87,17 +117,10 @@ export const opsRoutes: FastifyPluginAsyncTypebox<OpsRouteOptions> = async (http
         },
       },
     },
-    async (_request, reply) => {
+    async ({ headers }, reply) => {
+      if (!metricsPublic) await access.authorize(headers.authorization, 'read')
       const text = await metrics.scrape()
       return reply.type(metrics.contentType).send(text)
     },
-  )
-}
-
-/** 'ok', or the message of the error; a refusal's cause says more than the refusal, which is for who sent a message. */
-async function check(work: Promise<void>): Promise<string> {
-  return withDeadline(work, CHECK_DEADLINE_MS, 'the check').then(
-    () => 'ok',
-    (error: unknown) => messageOf((error as Error).cause ?? error),
   )
 }

@@ -11,10 +11,10 @@ import { Type, type Static } from 'typebox'
 import type { Unread } from '../core/alert/change.js'
 import type { Accept } from '../core/event/accept.js'
 import { withDeadline } from '../core/platform/deadline.js'
-import { Refusal } from '../core/platform/errors.js'
+import { messageOf, Refusal } from '../core/platform/errors.js'
 import type { Metrics } from '../core/platform/metrics.js'
 import { parseSnsMessage, type SnsMessage } from '../core/sns/message.js'
-import type { Arrival, Subscriptions } from '../core/sns/subscriptions.js'
+import { topicNotListed, type Arrival, type Subscriptions } from '../core/sns/subscriptions.js'
 import type { Verifier } from '../core/sns/verify.js'
 import { answer } from './answers.js'
 import { SNS_PATH, SNS_PATHS } from './misdirected.js'
@@ -31,6 +31,8 @@ export interface SnsRouteOptions {
 const BODY_LIMIT = 2 * 1024 * 1024
 /** Below the guaranteed 10 s, to leave time for the answer. */
 const DEADLINE_MS = 9000
+/** Characters in the log of anything that a stranger wrote; the longest topic ARN has fewer. */
+const MAX_LOGGED = 400
 
 const Receipt = Type.Object({
   result: Type.String({ description: 'stored, duplicate, own, confirmed, pending or unsubscribed.' }),
@@ -52,6 +54,15 @@ export async function snsRoutes(http: FastifyInstance, options: SnsRouteOptions)
   http.removeAllContentTypeParsers()
   http.addContentTypeParser('*', { parseAs: 'buffer' }, (_request, body, done) => done(null, body))
 
+  http.addHook('onRequest', async (request, reply) => {
+    const { 'x-amz-sns-topic-arn': topicArn } = request.headers
+    if (typeof topicArn !== 'string' || options.subscriptions.mayTake(topicArn)) return
+    // its body need not be read: whoever sends it may have many of them
+    reply.header('connection', 'close')
+    const refusal = topicNotListed()
+    refused(request, options, refusal)
+    throw refusal
+  })
   for (const path of SNS_PATHS) addRoute(http, path, options)
 }
 
@@ -92,8 +103,7 @@ function addRoute(http: FastifyInstance, path: string, options: SnsRouteOptions)
       const work = receive(request, options, claim).catch(undecidedUnlessRefused)
       const { receipt, log, unread } = await withDeadline(work, DEADLINE_MS, 'taking the message').catch(
         (error: unknown) => {
-          logRefused(request, error)
-          options.metrics.countMessage(error instanceof Refusal ? error.code : 'internal_error')
+          refused(request, options, error)
           if (error instanceof Refusal) options.subscriptions.refused(claim.topicArn, error.code)
           throw error
         },
@@ -172,16 +182,22 @@ function undecidedUnlessRefused(error: unknown): never {
   throw new Refusal('undecided', 'The message could not be stored now; send it again.', { cause: error })
 }
 
-function logRefused(request: FastifyRequest, error: unknown): void {
+/** Counts and logs a message that is refused. What its sender wrote is cut. */
+function refused(request: FastifyRequest, { metrics }: SnsRouteOptions, error: unknown): void {
   const code = error instanceof Refusal ? error.code : 'internal_error'
+  metrics.countMessage(code)
+  const { ip: client, headers } = request
   request.log.warn(
     {
-      result: 'refused',
-      code,
-      detail: error instanceof Error ? error.message : String(error),
-      message_id: request.headers['x-amz-sns-message-id'],
-      topic_arn: request.headers['x-amz-sns-topic-arn'],
+      ...{ result: 'refused', code, client },
+      detail: messageOf(error).slice(0, MAX_LOGGED),
+      message_id: cut(headers['x-amz-sns-message-id']),
+      topic_arn: cut(headers['x-amz-sns-topic-arn']),
     },
     'sns message',
   )
+}
+
+function cut(header: string | string[] | undefined): string | undefined {
+  return header === undefined ? undefined : String(header).slice(0, MAX_LOGGED)
 }

@@ -59,7 +59,7 @@ t.test('of two topics that are both subscribed and both published to, one match 
   const [event, ...others] = await eventsOf(app)
   t.same(others, [], 'it is stored once')
   t.ok(endpoint.published.every(({ attributes }) => attributes.event_id === event!.id))
-  t.match((await app.http.inject({ url: '/metrics' })).body, /^alert_relay_sns_messages_total\{result="own"\} 2$/m)
+  t.match((await app.api('GET', '/metrics')).body, /^alert_relay_sns_messages_total\{result="own"\} 2$/m)
 })
 
 t.test('two relays that feed each other stop at five hops', async (t) => {

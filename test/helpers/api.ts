@@ -6,6 +6,7 @@ import { createAccess } from '../../src/core/access/access.js'
 import type { AuditEntry } from '../../src/core/access/audit.js'
 import type { ApiKey, ApiKeyCreate } from '../../src/core/access/api-key.js'
 import type { Database } from '../../src/core/platform/database.js'
+import { createBodyBudget } from '../../src/core/platform/body-budget.js'
 import { createKeyCheck, createKeyFingerprint, createSealer } from '../../src/core/platform/secrets.js'
 import { createSubscriptions } from '../../src/core/sns/subscriptions.js'
 import { createRegistry } from '../../src/core/webhook/registry.js'
@@ -51,13 +52,24 @@ export async function openTestApi(t: Test, now: () => Date = () => new Date()): 
     const sealer = createSealer(Buffer.alloc(32, 7))
     const hasFullRights = createKeyCheck([FULL_KEY])
     const parts: Partial<HttpOptions> = {
-      ...{ database, sealer, log },
+      ...{
+        database,
+        sealer,
+        log,
+        bodies: createBodyBudget(1e9),
+        trustProxy: [],
+        hasIntake: false,
+        metricsPublic: false,
+      },
       access: createAccess({
         ...{ database, hasFullRights, fullRightsActor: 'API_KEYS', now },
         fingerprintOf: createKeyFingerprint(Buffer.alloc(32, 7)),
       }),
       registry: createRegistry({ database, sealer }),
-      queues: { addWakes: async () => {}, addDispatches: async () => {} } as unknown as HttpOptions['queues'],
+      queues: {
+        ...{ addWakes: async () => {}, addDispatches: async () => {} },
+        ping: () => Promise.reject(new Error('connect ECONNREFUSED 10.1.2.3:6379')),
+      } as unknown as HttpOptions['queues'],
       subscriptions: createSubscriptions({
         ...{ database, allowedTopics: [], emulatorOrigin: undefined },
         fetch: async () => ({ status: 200, body: '' }),

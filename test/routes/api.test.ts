@@ -154,7 +154,7 @@ t.test('metrics count messages, attempts and backlog, and their labels are from 
   await app.http.inject({ method: 'DELETE', url: '/sns' })
   const message = publisher.notification({ message: 'waits: no worker runs' })
   for (const body of [message, message, { ...message, Message: 'forged' }, 'nonsense']) await app.sns(body)
-  const answer = await app.http.inject({ url: '/metrics' })
+  const answer = await app.api('GET', '/metrics')
   t.match(answer.headers['content-type'], /^text\/plain; version=0\.0\.4/)
   for (const line of [
     'alert_relay_sns_messages_total{result="stored"} 1',

@@ -45,7 +45,7 @@ t.test(
       t.match(answer.json(), { ...problem('topic_pending'), detail: /PUT \/v1\/topics\/\{arn\} approves it/ })
     }
     t.match(await topics(), [{ arn: TEST_TOPIC, status: 'pending', last_message_at: null, last_refused: null }])
-    t.match((await app.http.inject({ url: '/metrics' })).body, /^alert_relay_topics_pending 1$/m)
+    t.match((await app.api('GET', '/metrics')).body, /^alert_relay_topics_pending 1$/m)
     const warnings = lines.filter(({ msg }) => msg.startsWith('topics wait for approval'))
     t.match(warnings, [{ topics_pending: 1, topic_arn: TEST_TOPIC }])
     t.equal(warnings.length, 1)
@@ -56,7 +56,7 @@ t.test(
     t.match((await app.sns(message)).json(), { result: 'stored' })
     t.match(await topicOnce(app, ({ status }) => status === 'confirmed'), { last_message_at: String })
     await until(
-      async () => (await app.http.inject({ url: '/metrics' })).body,
+      async () => (await app.api('GET', '/metrics')).body,
       (metrics) => /^alert_relay_topics_pending 0$/m.test(metrics),
     )
   },

@@ -18,6 +18,10 @@ export type Role = (typeof ROLES)[number]
 const Environment = Type.Object({
   HOST: Type.String({ default: '127.0.0.1', minLength: 1 }),
   PORT: Type.Integer({ default: 8080, minimum: 0, maximum: 65535 }),
+  INTAKE_HOST: Type.String({ default: '' }),
+  INTAKE_PORT: Type.Optional(Type.Integer({ minimum: 0, maximum: 65535 })),
+  TRUST_PROXY: Type.String({ default: '' }),
+  METRICS_PUBLIC: Type.Boolean({ default: false }),
   DATA_DIR: Type.String({ default: './data', minLength: 1 }),
   DATABASE_URL: Type.String({ default: '' }),
   REDIS_URL: Type.String({ default: '' }),
@@ -45,6 +49,12 @@ export type LogLevel = 'fatal' | 'error' | 'warn' | 'info' | 'debug' | 'trace' |
 export interface Config {
   host: string
   port: number
+  /** Where /sns alone is served; undefined: with everything else. */
+  intake: { host: string; port: number } | undefined
+  /** Addresses and CIDRs of proxies whose X-Forwarded-For names the client. */
+  trustProxy: string[]
+  /** Whether /metrics needs no key. */
+  metricsPublic: boolean
   dataDir: string
   /** A postgres:// URL; undefined: the embedded database in `dataDir` is used. */
   databaseUrl: string | undefined
@@ -85,6 +95,9 @@ export function loadConfig(environment: Record<string, string | undefined>): Con
   const config: Config = {
     host: env.HOST,
     port: env.PORT,
+    intake: intakeOf(env),
+    trustProxy: list(env.TRUST_PROXY).map(proxy),
+    metricsPublic: env.METRICS_PUBLIC,
     dataDir: env.DATA_DIR,
     databaseUrl: databaseUrl(env.DATABASE_URL),
     redisUrls: redisUrls(env.REDIS_URL),
@@ -146,6 +159,19 @@ function parseUrl(name: string, text: string, protocols: string[]): URL {
 function databaseUrl(text: string): string | undefined {
   if (text === '') return undefined
   parseUrl('DATABASE_URL', text, ['postgres:', 'postgresql:'])
+  return text
+}
+
+function intakeOf({ HOST, INTAKE_HOST, INTAKE_PORT }: Static<typeof Environment>): Config['intake'] {
+  if (INTAKE_PORT !== undefined) return { host: INTAKE_HOST || HOST, port: INTAKE_PORT }
+  if (INTAKE_HOST === '') return undefined
+  throw new SettingError('INTAKE_HOST needs INTAKE_PORT: the port on which /sns alone is served')
+}
+
+function proxy(text: string): string {
+  if (!ipaddr.isValid(text) && !ipaddr.isValidCIDR(text)) {
+    throw new SettingError(`TRUST_PROXY must be addresses or CIDRs such as 10.0.0.0/8, got ${text}`)
+  }
   return text
 }
 

@@ -50,6 +50,8 @@ export interface Confirming {
 }
 
 export interface Subscriptions {
+  /** False when SNS_TOPICS leaves a topic out: what is said to be of it is refused before it is read. */
+  mayTake(topicArn: string): boolean
   /**
    * Refuses a message of a topic that is not allowed. Reads the database at most, never the network.
    * @returns false for a message that waits for approval, if it is verified: see `hold` and `begin`
@@ -137,9 +139,11 @@ export function createSubscriptions(options: SubscriptionsOptions): Subscription
   }
 
   return {
+    mayTake: (topicArn) => needsApproval || isListed(topicArn),
+
     async checkTopic(message) {
       if (!needsApproval) {
-        if (!isListed(message.TopicArn)) throw notAllowed('SNS_TOPICS does not list this topic')
+        if (!isListed(message.TopicArn)) throw topicNotListed()
         return true
       }
       if (message.Type === 'SubscriptionConfirmation') return true
@@ -226,6 +230,10 @@ const HOW_TO_APPROVE = 'PUT /v1/topics/{arn} approves it, or list it in SNS_TOPI
 function warn(topicArn: string, { result, waiting }: Kept, log: FastifyBaseLogger): void {
   const what = result === 'full' ? `a topic is not kept, since too many wait (${BOUNDS})` : 'topics wait for approval'
   log.warn({ topic_arn: topicArn, topics_pending: waiting }, `${what}: ${HOW_TO_APPROVE}`)
+}
+
+export function topicNotListed(): Refusal {
+  return notAllowed('SNS_TOPICS does not list this topic')
 }
 
 function notAllowed(detail: string): Refusal {
