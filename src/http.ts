@@ -47,7 +47,7 @@ import { signingRoutes, type SigningRouteOptions } from './routes/signing.js'
 import { snsRoutes, type SnsRouteOptions } from './routes/sns.js'
 import { topicRoutes, type TopicRouteOptions } from './routes/topics.js'
 import { compileValidator } from './routes/validation.js'
-import { webhookRoutes, WebhookWithSecret, type WebhookRouteOptions } from './routes/webhooks.js'
+import { ChangedWebhook, webhookRoutes, WebhookWithSecret, type WebhookRouteOptions } from './routes/webhooks.js'
 import { createSerializerFactory } from './serializers.js'
 
 export interface HttpOptions
@@ -82,6 +82,7 @@ export type IntakeOptions = BareOptions & SnsRouteOptions
 const RESOURCES = [
   WebhookView,
   WebhookWithSecret,
+  ChangedWebhook,
   Topic,
   EventSummary,
   EventWithBody,

@@ -7,6 +7,7 @@
 import { isJsonObject, type Json, type JsonObject } from '../core/platform/json.js'
 import { MASK } from '../core/webhook/credentials-mask.js'
 import { WebhookPatch, type WebhookView } from '../core/webhook/webhook.js'
+import { areOfOneOrigin } from '../core/webhook/web-url.js'
 import { toView } from '../core/webhook/webhook-check.js'
 import { printable } from './command.js'
 import { hasReference } from './references.js'
@@ -109,10 +110,12 @@ function updateOf(
   const patch: JsonObject = {}
   const differences: Difference[] = []
   let hidden = 0
+  // the relay keeps them for the origin that they were given for alone
+  const sendsSecrets = forceSecrets || !areOfOneOrigin(desired.webhook.url, current.url)
   for (const field of COMPARED) {
     const masks = MASKED_FIELDS.includes(field) ? countMasks(view[field]) : 0
     const isSame = isEqual(view[field], now[field])
-    if (isSame && !(forceSecrets && masks > 0)) {
+    if (isSame && !(sendsSecrets && masks > 0)) {
       // the fingerprint of the certificate is compared, and it determines the private key
       if (field !== 'tls') hidden += masks
       continue

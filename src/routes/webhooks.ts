@@ -23,7 +23,7 @@ import type { Sealer } from '../core/platform/secrets.js'
 import { DISABLED_BY_OPERATOR, HEALTHY, recoveringFrom } from '../core/circuit/health.js'
 import { writeHealth } from '../core/circuit/health-store.js'
 import { NOTHING_PRIVATE, WebhookView, type Webhook, WebhookCreate, WebhookPatch } from '../core/webhook/webhook.js'
-import { checkWebhook, revealPrivate, toView } from '../core/webhook/webhook-check.js'
+import { checkWebhook, keptUnder, revealPrivate, toView } from '../core/webhook/webhook-check.js'
 import {
   deleteWebhook,
   findTarget,
@@ -52,6 +52,15 @@ const Params = Type.Object({ id: Type.String({ pattern: idPattern('wh'), descrip
 export const WebhookWithSecret = Type.Object(
   { ...WebhookView.properties, ...SigningAnswer.properties },
   { $id: 'WebhookWithSecret' },
+)
+export const ChangedWebhook = Type.Object(
+  {
+    ...WebhookView.properties,
+    dropped: Type.Optional(
+      Type.Array(Type.String(), { description: 'What was not kept, because the new URL is of another origin.' }),
+    ),
+  },
+  { $id: 'ChangedWebhook' },
 )
 /** The most deliveries that the deletion itself drops; the webhook's delivery queue drops the rest. */
 const DROPPED_AT_ONCE = 1000
@@ -162,11 +171,12 @@ export const webhookRoutes: FastifyPluginAsyncTypebox<WebhookRouteOptions> = asy
         tags,
         summary: 'Change a webhook',
         description:
-          'What waits goes to the new URL. Enabling it sends what was held while it was disabled, at a growing rate.',
+          'What waits goes to the new URL. `headers`, `auth`, `tls` and the routing key are kept for the origin that they were ' +
+          'given for alone: under another one they are dropped, unless this request has them, and `dropped` says which. Enabling it sends what was held while it was disabled, at a growing rate.',
         params: Params,
         body: WebhookPatch,
         response: {
-          200: answer('The webhook as it is now.', refTo(WebhookView)),
+          200: answer('The webhook as it is now.', refTo(ChangedWebhook)),
           ...problemResponses(400, 401, 404, 409, 415),
         },
       },
@@ -174,16 +184,17 @@ export const webhookRoutes: FastifyPluginAsyncTypebox<WebhookRouteOptions> = asy
     async (request) => {
       const { params, body, log } = request
       const now = new Date()
-      const changed = await database.transaction(async (tx) => {
+      const { webhook, dropped } = await database.transaction(async (tx) => {
         const webhook = found(await lockWebhook(tx, sealer, params.id), 'webhook')
         const isEnabling = webhook.status === 'disabled' && body.status === 'enabled'
         const health = isEnabling ? recoveringFrom(now) : undefined
         if (health) await writeHealth(tx, params.id, health)
+        const { kept, dropped } = keptUnder(body.url ?? webhook.url, webhook)
         const changed: Webhook = {
           ...webhook,
           ...body,
-          ...{ format_options: webhook.format_options, headers: webhook.headers, auth: webhook.auth, tls: webhook.tls },
-          ...revealPrivate(body, webhook),
+          ...kept,
+          ...revealPrivate(body, kept),
           updated_at: now.toISOString(),
         }
         if (body.status) changed.disabled_reason = disabledReason(body.status)
@@ -197,11 +208,15 @@ export const webhookRoutes: FastifyPluginAsyncTypebox<WebhookRouteOptions> = asy
           shown: toView,
         })
         await updateWebhook(tx, sealer, changed)
-        return health ? { ...changed, ...healthFields(health) } : changed
+        const given = new Set(Object.keys(body))
+        return {
+          webhook: health ? { ...changed, ...healthFields(health) } : changed,
+          dropped: dropped.filter((name) => !given.has(name.split('.')[0]!)),
+        }
       })
       // deliveries that wait may be due under the new URL or limits
       await wakeNow({ database, queues, log }, [params.id], now)
-      return toView(changed)
+      return { ...toView(webhook), ...(dropped.length > 0 ? { dropped } : {}) }
     },
   )
 

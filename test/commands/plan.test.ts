@@ -123,6 +123,9 @@ t.test('a masked secret counts as equal, unless the rest of its field differs or
   const headers = one(`    headers: { a: "\${env:A}", b: "\${env:B}" }`)
   const beside = planChanges(read(headers, env), applied(read(one('    headers: { a: x }'))), LEAVE)
   t.match(beside, { changes: [{ patch: { headers: { a: 'a', b: 'b' } } }], hidden: 0 }, 'the whole field is sent')
+  const moved = planChanges(read(file(`\${env:A}`).replace('example.com', 'example.org'), env), current, LEAVE)
+  const patch = { url: URL.replace('com', 'org'), auth: { type: 'bearer', token: 'a' } }
+  t.match(moved, { changes: [{ patch }], hidden: 0 }, 'another origin needs them again')
 })
 
 t.test('a signing secret in the file is compared, and rotated when it differs', async (t) => {

@@ -97,7 +97,9 @@ t.test('a routing key is stored sealed and never shown; its mask can be sent bac
   }
   const receiver = await createReceiver()
   t.teardown(() => receiver.close())
-  await app.api('PATCH', `/v1/webhooks/${id}`, { url: receiver.url })
+  const elsewhere = await app.api('PATCH', `/v1/webhooks/${id}`, { url: receiver.url })
+  t.match(elsewhere.json(), { status: 400, errors: [{ path: '/format_options/routing_key' }] })
+  await app.api('PATCH', `/v1/webhooks/${id}`, { url: receiver.url, format_options: { routing_key: ROUTING_KEY } })
   await app.api('POST', `/v1/webhooks/${id}/test`)
   t.match(receiver.received[0]!.json, { routing_key: ROUTING_KEY }, 'the receiver gets it')
 })
@@ -295,6 +297,46 @@ t.test('credentials are sent to the receiver and never shown; their masks can be
   const wrong = await register(app, { headers: { 'x-a': 'b\r\nx-injected: 1' } })
   t.match(wrong.json(), { status: 400, errors: [{ path: '/headers/x-a' }] })
   t.match((await register(app, { auth: { type: 'bearer', token: '********' } })).json(), { status: 400 })
+})
+
+t.test('credentials are kept for the origin that they were given for alone', async (t) => {
+  const [honest, hostile] = [await createReceiver(), await createReceiver()]
+  t.teardown(() => Promise.all([honest.close(), hostile.close()]))
+  const app = await createTestApp(t)
+  const given = { headers: { 'x-tenant': 'tenant-seven' }, auth: { type: 'bearer', token: 'a-bearer-token' } }
+  const { id } = (await register(app, { url: honest.url, ...given })).json<{ id: string }>()
+  const patch = async (fields: object) => (await app.api('PATCH', `/v1/webhooks/${id}`, fields)).json<object>()
+  t.match(await patch({ url: `${honest.url}/other-path` }), { auth: { type: 'bearer' }, dropped: undefined })
+  const masked = await patch({ url: hostile.url, auth: { type: 'bearer', token: '********' } })
+  t.match(masked, { status: 400, errors: [{ path: '/auth/token' }] })
+  const moved = await patch({ url: hostile.url, headers: { 'x-tenant': 'tenant-eight' } })
+  t.match(moved, { headers: { 'x-tenant': '********' }, auth: null, dropped: ['auth'] })
+  await app.api('POST', `/v1/webhooks/${id}/test`)
+  const { headers } = hostile.received[0]!
+  t.same([headers.authorization, headers['x-tenant']], [undefined, 'tenant-eight'])
+  const [entry] = (await app.api('GET', '/v1/audit')).json<{ data: { changes: object[] }[] }>().data
+  t.match(entry, { action: 'webhook.updated' })
+  t.match(JSON.stringify(entry), /"auth/, 'the audit log has it')
+})
+
+t.test('a receiver that echoes what it was sent is not quoted with secrets', async (t) => {
+  const echo = await createReceiver({
+    respond: ({ headers }) => ({ status: 500, body: `${'x'.repeat(4090)} ${JSON.stringify(headers)}` }),
+  })
+  const short = await createReceiver({ respond: ({ headers }) => ({ status: 500, body: JSON.stringify(headers) }) })
+  t.teardown(() => Promise.all([echo.close(), short.close()]))
+  const app = await createTestApp(t)
+  for (const { url } of [echo, short]) {
+    const given = {
+      headers: { 'x-key': 'key "seven"' },
+      auth: { type: 'basic', username: 'relay', password: 'pass-word' },
+    }
+    const { id } = (await register(app, { url, ...given })).json<{ id: string }>()
+    const { body } = await app.api('POST', `/v1/webhooks/${id}/test`)
+    t.notMatch(body, /seven|pass-word/)
+    t.notMatch(body, btoa('relay:pass-word').slice(0, 8))
+    if (url === short.url) t.match(body, '********')
+  }
 })
 
 t.test('with ed25519 only the public key is shown, and it verifies; a rotation signs with both', async (t) => {

@@ -14,6 +14,7 @@ import { VERSION } from '../platform/version.js'
 import type { Outgoing } from '../format/render.js'
 import { explainFailure, type SuccessCondition } from '../webhook/success.js'
 import { isTopicUrl, type Webhook } from '../webhook/webhook.js'
+import { hideSecrets } from './echo.js'
 import { mayBeTaken, outcomeOfStatus, type AttemptOutcome } from './policy.js'
 import { signatureHeaders } from './signature.js'
 import { MAX_SUBJECT_LENGTH, snsSubject } from './sns-subject.js'
@@ -32,6 +33,8 @@ export interface AttemptInput {
   body: Pick<Outgoing, 'contentType' | 'text'>
   /** The webhook's own request headers, its credentials among them. */
   headers: Record<string, string>
+  /** What the receiver may quote and the log must not show. */
+  secretTexts?: readonly string[]
   /** Its client certificate and the authorities it trusts; undefined: no certificate, the public authorities. */
   tls?: TlsMaterial
   /** What the body of a 2xx answer must fulfil; undefined: every 2xx is a success. */
@@ -51,7 +54,7 @@ export interface Attempt {
   retryAfter: string | null
   /** Why there was no answer, or why a 2xx is no success: one line, no secrets. */
   error: string | null
-  /** The first 4 KiB of the answer. */
+  /** The first 4 KiB of the answer, without secrets of the webhook. */
   responseBody: string | null
   /** Why the same request can never succeed: one line, no secrets; undefined: it may. */
   final?: string
@@ -85,9 +88,11 @@ export function createAttempt(options: { http: HttpClient; sns: SnsClient; now?:
     const { answerLost } = result
     if (result.kind === 'response') {
       const { statusCode, retryAfter, body, final } = result
-      const { outcome, error } = outcomeOfAnswer(result, input.success)
+      const { outcome, error: reason } = outcomeOfAnswer(result, input.success)
+      const shown = (text: string) => hideSecrets(text, input.secretTexts ?? [])
+      const error = reason === null ? null : shown(reason)
       const taken = { mayBeTaken: mayBeTaken({ outcome, statusCode, answerLost }) }
-      return { ...row, outcome, statusCode, retryAfter, error, final, responseBody: beginningOf(body), ...taken }
+      return { ...row, outcome, statusCode, retryAfter, error, final, responseBody: beginningOf(shown(body)), ...taken }
     }
     const noAnswer = { statusCode: null, retryAfter: null, responseBody: null }
     return { ...row, outcome: result.kind, error: result.error, ...noAnswer, mayBeTaken: answerLost }

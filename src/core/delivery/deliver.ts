@@ -16,6 +16,7 @@ import type { Renderer } from '../format/render.js'
 import { liveSecrets, type Target } from '../webhook/webhook.js'
 import type { Authorizer } from './authorization.js'
 import { maxBodyBytes, notSent, type Attempt, type SendAttempt } from './attempt.js'
+import { secretTexts } from './echo.js'
 import {
   failureText,
   nextState,
@@ -102,6 +103,7 @@ export function createDeliver({
       replay,
       body: rendered.outgoing,
       headers: { ...headers, ...authorization.headers },
+      secretTexts: secretTexts(target, authorization.headers),
       tls: tlsMaterialOf(tls),
       success: target.successCondition,
     })

@@ -87,6 +87,14 @@ export function hideSecrets(options: FormatOptions): FormatOptions {
   return hidden
 }
 
+/** The options that are no secrets, and the names of those that are. */
+export function withoutSecrets(options: FormatOptions): { kept: FormatOptions; dropped: OptionName[] } {
+  const kept = { ...options }
+  const dropped = SECRET_OPTIONS.filter((name) => kept[name] !== undefined)
+  for (const name of dropped) delete kept[name]
+  return { kept, dropped }
+}
+
 /** Options of a request with hidden secrets replaced by the stored ones. */
 export function revealSecrets(options: FormatOptions, current: FormatOptions): FormatOptions {
   const revealed = { ...options }

@@ -9,3 +9,12 @@ export function webUrlProblem(text: string): string | undefined {
   if (url.hash) return 'must not have a fragment (#...)'
   return undefined
 }
+
+/** Whether two URLs have the same scheme, host and port (RFC 6454 section 4), or are the same. */
+export function areOfOneOrigin(one: string, other: string): boolean {
+  return one === other || originOf(one) === originOf(other)
+}
+
+function originOf(url: string): string | undefined {
+  return URL.canParse(url) ? new URL(url).origin : undefined
+}

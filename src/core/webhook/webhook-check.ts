@@ -12,9 +12,16 @@ import { checkCredentials } from './credentials-check.js'
 import { maskCredentials, unmask } from './credentials-mask.js'
 import { FilterPolicyError } from '../filter/policy-error.js'
 import { parseFilterPolicy, type FilterPolicy } from '../filter/policy.js'
-import { checkFormat, hideSecrets, revealSecrets } from '../format/options.js'
-import { webUrlProblem } from './web-url.js'
-import { isTopicUrl, type PrivateFields, type Webhook, type WebhookPatch, type WebhookView } from './webhook.js'
+import { checkFormat, hideSecrets, revealSecrets, withoutSecrets } from '../format/options.js'
+import { areOfOneOrigin, webUrlProblem } from './web-url.js'
+import {
+  isTopicUrl,
+  NOTHING_PRIVATE,
+  type PrivateFields,
+  type Webhook,
+  type WebhookPatch,
+  type WebhookView,
+} from './webhook.js'
 
 type PrivatePatch = Partial<Pick<WebhookPatch, keyof PrivateFields>>
 
@@ -29,6 +36,26 @@ export function revealPrivate(patch: PrivatePatch, current: PrivateFields | unde
   refuse(errors)
   if (options === undefined) return credentials
   return { ...credentials, format_options: revealSecrets(options, current?.format_options ?? {}) }
+}
+
+/**
+ * The private fields that a webhook keeps under another URL. A secret is kept only for the origin that it was given for:
+ * otherwise whoever may change the URL could have it sent to himself.
+ * @returns also the names of those that it does not keep
+ */
+export function keptUnder(url: string, webhook: Webhook): { kept: PrivateFields; dropped: string[] } {
+  const { format_options: options, headers, auth, tls } = webhook
+  if (areOfOneOrigin(url, webhook.url)) return { kept: { format_options: options, headers, auth, tls }, dropped: [] }
+  const { kept, dropped } = withoutSecrets(options)
+  return {
+    kept: { ...NOTHING_PRIVATE, format_options: kept },
+    dropped: [
+      ...(Object.keys(headers).length > 0 ? ['headers'] : []),
+      ...(auth ? ['auth'] : []),
+      ...(tls ? ['tls'] : []),
+      ...dropped.map((name) => `format_options.${name}`),
+    ],
+  }
 }
 
 /** A webhook as the API shows it: secrets are masked. */
