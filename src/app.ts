@@ -36,7 +36,8 @@ import {
   type KeyFile,
 } from './core/platform/secrets.js'
 import { createSnsClient } from './core/platform/sns-client.js'
-import { createCertificateStore } from './core/sns/certificate.js'
+import { createCertificateCache } from './core/sns/certificate-cache.js'
+import { keepCertificate, listCertificates } from './core/sns/certificate-store.js'
 import { sourceSettings } from './core/source/settings.js'
 import { createSubscriptions } from './core/sns/subscriptions.js'
 import { createVerifier } from './core/sns/verify.js'
@@ -124,8 +125,18 @@ async function compose(config: Config, log: Logger, closers: Closer[], close: Cl
     log,
   })
   closers.push(() => subscriptions.close())
-  const certificates = createCertificateStore({ emulatorOrigin, onFetch: metrics.countCertificateFetch })
-  const verifier = createVerifier({ certificates, maxAgeS: config.snsMaxAgeS, emulatorOrigin })
+  const certificates = createCertificateCache({
+    emulatorOrigin,
+    stored: await listCertificates(database, new Date()),
+    keep: (certificate) => {
+      keepCertificate(database, certificate, new Date()).catch((error: unknown) =>
+        log.warn({ err: error }, 'a signing certificate is not kept: it is fetched again after a restart'),
+      )
+    },
+    onFetch: metrics.countCertificateFetch,
+  })
+  const { snsMaxAgeS: maxAgeS, snsSignatureVersions: signatureVersions } = config
+  const verifier = createVerifier({ certificates, maxAgeS, emulatorOrigin, signatureVersions })
   const registry = createRegistry({ database, sealer })
   const { countEvent } = metrics
   const accept = createAccept({ database, queues, audience: registry, sources, countEvent })

@@ -6,7 +6,7 @@ import { randomUUID } from 'node:crypto'
 import fastify from 'fastify'
 import { Agent } from 'undici'
 import { newSecret, signatureHeaders } from '../../src/core/delivery/signature.js'
-import { createCertificateStore } from '../../src/core/sns/certificate.js'
+import { createCertificateCache } from '../../src/core/sns/certificate-cache.js'
 import { parseSnsMessage } from '../../src/core/sns/message.js'
 import { createVerifier } from '../../src/core/sns/verify.js'
 import { nowMs, serveCommands } from '../program.js'
@@ -28,14 +28,14 @@ async function send(url: string, id: string, body: string): Promise<void> {
 const commands = {
   /** Forwards every message to every target. @returns its own URL */
   async listen(emulatorOrigin: string, targets: string[]): Promise<string> {
-    const certificates = createCertificateStore({ emulatorOrigin })
+    const certificates = createCertificateCache({ emulatorOrigin })
     const verifier = createVerifier({ certificates, maxAgeS: 4200, emulatorOrigin })
     const http = fastify()
     http.removeAllContentTypeParsers()
     http.addContentTypeParser('*', { parseAs: 'buffer' }, (_request, body, done) => done(null, body))
     http.post('/sns', async (request) => {
       const message = parseSnsMessage(request.body as Buffer)
-      await verifier.verify(message)
+      await verifier.verify(message, 'known')
       const eventId = randomUUID()
       if (message.Type === 'Notification') for (const url of targets) void send(url, eventId, message.Message)
       return { result: 'verified', event_id: eventId }

@@ -128,9 +128,9 @@ async function receive(request: FastifyRequest, options: SnsRouteOptions, claim:
   }
   const message = parseSnsMessage(request.body instanceof Buffer ? request.body : Buffer.alloc(0))
   claim.topicArn = message.TopicArn
-  const isAllowed = await options.subscriptions.checkTopic(message)
-  await options.verifier.verify(message)
-  if (!isAllowed && message.Type === 'Notification') await options.subscriptions.hold(message, request.log)
+  const standing = await options.subscriptions.checkTopic(message)
+  await options.verifier.verify(message, standing)
+  if (standing === 'new' && message.Type === 'Notification') await options.subscriptions.hold(message, request.log)
   const arrival = { log: request.log, subscriptionArn: request.headers['x-amz-sns-subscription-arn'] }
   const { receipt, log, unread } = await handle(message, arrival, options)
   const { Type: snsType, MessageId: messageId, TopicArn: topicArn, Timestamp: sentAt } = message

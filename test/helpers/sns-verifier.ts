@@ -1,6 +1,6 @@
 /** Verifiers of SNS messages, with certificates of the test. */
 import type { Test } from 'tap'
-import { createCertificateStore } from '../../src/core/sns/certificate.js'
+import { createCertificateCache, type CertificateCache } from '../../src/core/sns/certificate-cache.js'
 import { parseSnsMessage } from '../../src/core/sns/message.js'
 import { createVerifier } from '../../src/core/sns/verify.js'
 import { createSnsPublisher, type PublisherOptions } from './sns-publisher.js'
@@ -10,16 +10,22 @@ export const MAX_AGE_S = 4200
 /** A verifier for which every URL has this certificate; `fetched` are the requested URLs. */
 export function verifierWith(certificate: string, now?: () => number) {
   const fetched: string[] = []
-  const certificates = createCertificateStore({
+  const certificates = createCertificateCache({
     now,
     fetch: async (url) => {
       fetched.push(url.href)
       return { status: 200, body: certificate }
     },
   })
-  const verifier = createVerifier({ certificates, maxAgeS: MAX_AGE_S, now })
-  const verify = async (envelope: object) => verifier.verify(parseSnsMessage(Buffer.from(JSON.stringify(envelope))))
-  return { verify, fetched }
+  return { ...verifierOf(certificates, now), certificates, fetched }
+}
+
+/** A verifier of messages of known topics. */
+export function verifierOf(certificates: CertificateCache, now?: () => number, emulatorOrigin?: string) {
+  const verifier = createVerifier({ certificates, maxAgeS: MAX_AGE_S, emulatorOrigin, now })
+  const verify = async (envelope: object) =>
+    verifier.verify(parseSnsMessage(Buffer.from(JSON.stringify(envelope))), 'known')
+  return { verify }
 }
 
 /** A verifier that trusts the loopback server of the publisher, as with SNS_EMULATOR. */
@@ -27,8 +33,6 @@ export async function verifierOfEmulator(t: Test, options: PublisherOptions = {}
   const emulator = await createSnsPublisher(options)
   await emulator.serve()
   t.teardown(() => emulator.close())
-  const certificates = createCertificateStore({ emulatorOrigin: emulator.origin, now })
-  const verifier = createVerifier({ certificates, maxAgeS: MAX_AGE_S, emulatorOrigin: emulator.origin, now })
-  const verify = async (envelope: object) => verifier.verify(parseSnsMessage(Buffer.from(JSON.stringify(envelope))))
-  return { emulator, verify }
+  const certificates = createCertificateCache({ emulatorOrigin: emulator.origin, now })
+  return { emulator, ...verifierOf(certificates, now, emulator.origin) }
 }

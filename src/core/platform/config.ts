@@ -28,6 +28,7 @@ const Environment = Type.Object({
   ROLE: Type.Unsafe<Role>({ type: 'string', enum: [...ROLES], default: 'all' }),
   SNS_TOPICS: Type.String({ default: '' }),
   SNS_EMULATOR: Type.String({ default: '' }),
+  SNS_SIGNATURE_VERSIONS: Type.String({ default: '1,2' }),
   SNS_MAX_AGE_S: Type.Integer({ default: 4200, minimum: 60, maximum: 86400 }),
   API_KEYS: Type.String({ default: '' }),
   ENCRYPTION_KEY: Type.String({ default: '' }),
@@ -65,6 +66,8 @@ export interface Config {
   snsTopics: string[]
   /** One more origin (scheme://host:port) trusted for certificates and SubscribeURLs. */
   snsEmulator: string | undefined
+  /** Those that are taken: 1 signs a SHA-1 digest, 2 a SHA-256 one. */
+  snsSignatureVersions: ('1' | '2')[]
   snsMaxAgeS: number
   /** Keys with full rights; none: one is made in `dataDir`. */
   apiKeys: string[]
@@ -104,6 +107,7 @@ export function loadConfig(environment: Record<string, string | undefined>): Con
     role: env.ROLE,
     snsTopics: list(env.SNS_TOPICS).map(topicPattern),
     snsEmulator: emulatorOrigin(env.SNS_EMULATOR),
+    snsSignatureVersions: list(env.SNS_SIGNATURE_VERSIONS).map(signatureVersion),
     snsMaxAgeS: env.SNS_MAX_AGE_S,
     apiKeys: list(env.API_KEYS).map(apiKey),
     encryptionKey: encryptionKeyOf('ENCRYPTION_KEY', env.ENCRYPTION_KEY),
@@ -173,6 +177,11 @@ function proxy(text: string): string {
     throw new SettingError(`TRUST_PROXY must be addresses or CIDRs such as 10.0.0.0/8, got ${text}`)
   }
   return text
+}
+
+function signatureVersion(text: string): '1' | '2' {
+  if (text === '1' || text === '2') return text
+  throw new SettingError(`SNS_SIGNATURE_VERSIONS must be 1, 2 or both (1,2), got ${text}`)
 }
 
 function topicPattern(text: string): string {

@@ -26,6 +26,7 @@ export type RefusalCode =
   | 'too_many_hops'
   | 'certificate_not_trusted'
   | 'signature_mismatch'
+  | 'signature_version'
   | 'stale_message'
   | 'subscribe_url_not_trusted'
   | 'undecided'
@@ -57,6 +58,7 @@ export const STATUS_OF: Readonly<Record<RefusalCode, number>> = {
   too_many_hops: 403,
   certificate_not_trusted: 403,
   signature_mismatch: 403,
+  signature_version: 403,
   stale_message: 403,
   subscribe_url_not_trusted: 403,
   undecided: 503,

@@ -7,8 +7,8 @@ export interface FetchedText {
   body: string
 }
 
-/** A few connections are enough: certificates are fetched seldom and from few hosts. */
-const agent = new Agent({ connections: 4, connect: { timeout: 3000, lookup: lookupWithLocalStack } })
+/** To each host; sns/fetch-queue.ts bounds what is fetched. */
+const agent = new Agent({ connections: 16, connect: { timeout: 3000, lookup: lookupWithLocalStack } })
 
 /**
  * Sends a GET. Redirects are not followed, and proxy variables are not read.

@@ -18,6 +18,7 @@ const DELIVERY_BUCKETS_S = [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5, 30, 300, 36
 const MESSAGE_RESULTS = [
   ...['stored', 'undecided', 'internal_error', 'malformed_message', 'signature_mismatch', 'raw_delivery'],
   ...['topic_not_allowed', 'certificate_not_trusted', 'subscribe_url_not_trusted', 'stale_message', 'too_many_hops'],
+  'signature_version',
 ]
 /** Reading the backlog costs the database something, and anybody may scrape: within this time it is read once. */
 const BACKLOG_KEPT_MS = 1000

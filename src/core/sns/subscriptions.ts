@@ -15,6 +15,7 @@ import { createTopicActivity } from './activity.js'
 import { writeNotes } from './activity-store.js'
 import type { Notification, SnsMessage, SubscriptionConfirmation, UnsubscribeConfirmation } from './message.js'
 import { keepPending, MAX_OF_ACCOUNT, MAX_PENDING, type Kept } from './pending-store.js'
+import type { TopicStanding } from './fetch-queue.js'
 import { checkSubscribeUrl } from './sns-url.js'
 import {
   deleteTopic,
@@ -54,10 +55,10 @@ export interface Subscriptions {
   mayTake(topicArn: string): boolean
   /**
    * Refuses a message of a topic that is not allowed. Reads the database at most, never the network.
-   * @returns false for a message that waits for approval, if it is verified: see `hold` and `begin`
+   * @returns 'new' for a message that waits for approval, if it is verified: see `hold` and `begin`
    * @throws Refusal 'topic_not_allowed'
    */
-  checkTopic(message: SnsMessage): Promise<boolean>
+  checkTopic(message: SnsMessage): Promise<TopicStanding>
   /** Makes the topic of a verified notification wait for approval. @throws Refusal 'topic_pending' */
   hold(message: Notification, log: FastifyBaseLogger): Promise<never>
   /** Confirms the subscription of a verified message, or stores it until an operator approves its topic. */
@@ -144,11 +145,10 @@ export function createSubscriptions(options: SubscriptionsOptions): Subscription
     async checkTopic(message) {
       if (!needsApproval) {
         if (!isListed(message.TopicArn)) throw topicNotListed()
-        return true
+        return 'known'
       }
-      if (message.Type === 'SubscriptionConfirmation') return true
-      if (await isApprovedTopic(database, message.TopicArn)) return true
-      if (message.Type === 'Notification') return false
+      if (await isApprovedTopic(database, message.TopicArn)) return 'known'
+      if (message.Type !== 'UnsubscribeConfirmation') return 'new'
       throw notAllowed(`nobody approved this topic: ${HOW_TO_APPROVE}`)
     },
 

@@ -1,7 +1,11 @@
+import { setImmediate as turn } from 'node:timers/promises'
 import t from 'tap'
-import { createCertificateStore } from '../../../src/core/sns/certificate.js'
+import { createCertificateCache } from '../../../src/core/sns/certificate-cache.js'
+import type { StoredCertificate } from '../../../src/core/sns/certificate-store.js'
+import { parseSnsMessage } from '../../../src/core/sns/message.js'
+import { createVerifier } from '../../../src/core/sns/verify.js'
 import { createSnsPublisher, TEST_TOPIC, type PublisherOptions } from '../../helpers/sns-publisher.js'
-import { verifierOfEmulator, verifierWith } from '../../helpers/sns-verifier.js'
+import { MAX_AGE_S, verifierOf, verifierOfEmulator, verifierWith } from '../../helpers/sns-verifier.js'
 
 const publisher = await createSnsPublisher()
 
@@ -100,28 +104,55 @@ t.test('no forgery makes us fetch a certificate of AWS again', async (t) => {
 })
 
 t.test(
-  '50 concurrent messages fetch the certificate once; it is cached for a day, and its dates are checked at every use',
+  'a certificate is fetched once, kept until it ends, and fetched again behind its messages once a day',
   async (t) => {
+    const hour = 3600 * 1000
     let now = Date.now()
-    const sns = await createSnsPublisher({ notAfter: new Date(now + 40 * 3600 * 1000) })
-    const { verify, fetched } = verifierWith(sns.certificate, () => now)
-    const at = () => ({ timestamp: new Date(now).toISOString() })
-    await Promise.all(Array.from({ length: 50 }, () => verify(sns.notification(at()))))
-    t.equal(fetched.length, 1)
-    now += 23 * 3600 * 1000
-    await verify(sns.notification(at()))
-    t.equal(fetched.length, 1)
-    now += 2 * 3600 * 1000
-    await verify(sns.notification(at()))
-    t.equal(fetched.length, 2, 'fetched again after a day')
-    now += 16 * 3600 * 1000
-    await t.rejects(verify(sns.notification(at())), {
-      code: 'certificate_not_trusted',
-      message: /not valid at this time/,
+    const sns = await createSnsPublisher({ notAfter: new Date(now + 60 * hour) })
+    let isUp = true
+    let fetches = 0
+    const certificates = createCertificateCache({
+      now: () => now,
+      fetch: async () => {
+        fetches++
+        if (!isUp) throw new Error('down')
+        return { status: 200, body: sns.certificate }
+      },
     })
-    t.equal(fetched.length, 2, 'it expired while it was cached')
+    const { verify } = verifierOf(certificates, () => now)
+    const at = () => sns.notification({ timestamp: new Date(now).toISOString() })
+    await Promise.all(Array.from({ length: 50 }, () => verify(at())))
+    now += 23 * hour
+    await verify(at())
+    t.equal(fetches, 1)
+    isUp = false
+    now += 2 * hour
+    await Promise.all(Array.from({ length: 50 }, () => verify(at())))
+    t.equal(fetches, 2, 'after a day it is fetched again, and goes on when that fails')
+    now += 25 * hour
+    await verify(at())
+    t.equal(fetches, 3)
+    now += 11 * hour
+    await t.rejects(verify(at()), { code: 'certificate_not_trusted', message: /not valid at this time/ })
   },
 )
+
+t.test('a certificate that was used is there after a restart, and one that is not of SNS is never kept', async (t) => {
+  const kept: StoredCertificate[] = []
+  const keep = (certificate: StoredCertificate) => void kept.push(certificate)
+  const foreign = await createSnsPublisher({ commonName: 'evil.example' })
+  const strange = createCertificateCache({ keep, fetch: async () => ({ status: 200, body: foreign.certificate }) })
+  await t.rejects(verifierOf(strange).verify(foreign.notification()), { code: 'certificate_not_trusted' })
+  t.same(kept, [])
+  const first = createCertificateCache({ keep, fetch: async () => ({ status: 200, body: publisher.certificate }) })
+  await verifierOf(first).verify(publisher.notification())
+  await verifierOf(first).verify(publisher.notification())
+  t.match(kept, [{ url: publisher.notification().SigningCertURL, pem: publisher.certificate, validTo: Date }])
+  const down = async () => Promise.reject(new Error('down'))
+  await t.rejects(verifierOf(createCertificateCache({ fetch: down })).verify(publisher.notification()))
+  const restarted = createCertificateCache({ stored: kept, fetch: down })
+  await t.resolves(verifierOf(restarted).verify(publisher.notification()))
+})
 
 t.test(
   'a host that returns no certificate leaves the message undecided, and is not requested during the cooldown',
@@ -159,21 +190,72 @@ t.test(
   },
 )
 
-t.test('forged URLs, of any number, do not evict a good certificate', async (t) => {
-  const genuine = publisher.notification().SigningCertURL
-  let fetches = 0
-  const store = createCertificateStore({
+t.test('made-up URLs in the name of a known topic delay no genuine one for longer than a repeat of SNS', async (t) => {
+  const genuine = publisher.notification()
+  let waiting: (() => void)[] = []
+  const certificates = createCertificateCache({
     fetch: async (url) => {
-      if (url.href !== genuine) return { status: 404, body: '' }
-      fetches++
-      return { status: 200, body: publisher.certificate }
+      await new Promise<void>((resolve) => waiting.push(resolve))
+      if (url.href === genuine.SigningCertURL) return { status: 200, body: publisher.certificate }
+      return { status: 404, body: '' }
     },
   })
-  await store.publicKeyFor(genuine, TEST_TOPIC)
-  for (let i = 0; i < 200; i++) {
-    const forged = `https://sns.us-east-1.amazonaws.com/SimpleNotificationService-${String(i).padStart(32, '0')}.pem`
-    await store.publicKeyFor(forged, TEST_TOPIC).catch(() => {})
+  const { verify } = verifierOf(certificates)
+  const forge = (i: number) => {
+    const name = `SimpleNotificationService-${String(i).padStart(32, '0')}.pem`
+    return verify({ ...genuine, SigningCertURL: new URL(name, genuine.SigningCertURL).href }).catch(() => {})
   }
-  await store.publicKeyFor(genuine, TEST_TOPIC)
-  t.equal(fetches, 1)
+  for (let i = 0; i < 3000; i++) void forge(i)
+  const first = verify(genuine)
+  for (let i = 3000; i < 6000; i++) void forge(i)
+  await Promise.resolve()
+  t.ok(waiting.length <= 8, 'few are fetched at once')
+  const again = verify(genuine) // as SNS does when nobody answered in time
+  const taken: unknown[] = []
+  const both = Promise.all([first, again]).then(() => taken.push('both'))
+  for (let rounds = 0; taken.length === 0 && rounds < 5; rounds++) {
+    for (const answer of waiting.splice(0)) answer()
+    await turn()
+  }
+  t.equal(taken.length, 1, 'what was asked for again goes first')
+  await both
+  waiting = []
+})
+
+t.test('made-up URLs in the name of topics that wait have a budget, which a known topic does not share', async (t) => {
+  let fetches = 0
+  let now = Date.now()
+  const certificates = createCertificateCache({
+    now: () => now,
+    fetch: async () => {
+      fetches++
+      return new Promise(() => {})
+    },
+  })
+  const forge = async (i: number, standing: 'known' | 'new' = 'new') =>
+    certificates.publicKeyFor({
+      certificateUrl: `https://sns.us-east-1.amazonaws.com/SimpleNotificationService-${String(i).padStart(32, '0')}.pem`,
+      topicArn: TEST_TOPIC,
+      standing,
+    })
+  for (let i = 0; i < 10; i++) forge(i).catch(() => {})
+  for (let i = 10; i < 1000; i++) await t.rejects(forge(i), { code: 'undecided', status: 503 })
+  t.equal(fetches, 10)
+  forge(2000, 'known').catch(() => {})
+  t.equal(fetches, 11)
+  now += 1000
+  for (let i = 3000; i < 3005; i++) forge(i).catch(() => {})
+  await t.rejects(forge(3005), { code: 'undecided' })
+  t.equal(fetches, 16, 'five more a second later')
+})
+
+t.test('SNS_SIGNATURE_VERSIONS may refuse SHA-1', async (t) => {
+  const { certificates } = verifierWith(publisher.certificate)
+  const verifier = createVerifier({ certificates, maxAgeS: MAX_AGE_S, signatureVersions: ['2'] })
+  const verify = async (version: '1' | '2') => {
+    const envelope = publisher.notification({ version })
+    return verifier.verify(parseSnsMessage(Buffer.from(JSON.stringify(envelope))), 'known')
+  }
+  await t.resolves(verify('2'))
+  await t.rejects(verify('1'), { code: 'signature_version', status: 403, errors: [{ path: '/SignatureVersion' }] })
 })
