@@ -9,6 +9,7 @@ import { randomUUID } from 'node:crypto'
 import type { FastifyInstance } from 'fastify'
 import type { Logger } from 'pino'
 import { createAccess } from './core/access/access.js'
+import { createPenalties } from './core/access/penalties.js'
 import { UNREAD_REASONS } from './core/alert/change.js'
 import { createAttempt } from './core/delivery/attempt.js'
 import { readBacklog } from './core/delivery/backlog.js'
@@ -45,6 +46,7 @@ import { createCircuitTransitions } from './core/circuit/transitions.js'
 import { createRegistry } from './core/webhook/registry.js'
 import { createRenderer } from './core/format/render.js'
 import { createHttp, createIntake, createWorkerHttp } from './http.js'
+import { createGuard } from './routes/guard.js'
 import { createDispatcher, type DispatchOptions } from './workers/dispatch.js'
 import { startUpkeep, type Upkeep, type UpkeepOptions } from './workers/upkeep.js'
 
@@ -141,13 +143,12 @@ async function compose(config: Config, log: Logger, closers: Closer[], close: Cl
   const { countEvent } = metrics
   const accept = createAccept({ database, queues, audience: registry, sources, countEvent })
   const acceptMatches = createAcceptMatches({ database, queues, countEvent })
-  const access = createAccess({
-    ...{ database, hasFullRights: createKeyCheck(keys), fullRightsActor },
-    fingerprintOf: createKeyFingerprint(encryptionKey),
-  })
+  const fingerprintOf = createKeyFingerprint(encryptionKey)
+  const access = createAccess({ database, hasFullRights: createKeyCheck(keys), fullRightsActor, fingerprintOf })
+  const guard = createGuard({ access, penalties: createPenalties(fingerprintOf), database, metrics })
   const parts = {
     ...{ database, queues, sealer, registry, deliver, renderer, metrics, log, countEvent },
-    ...{ subscriptions, verifier, accept, acceptMatches, access },
+    ...{ subscriptions, verifier, accept, acceptMatches, access, guard },
     ...{ bodies: createBodyBudget(MAX_BODY_BYTES), trustProxy: config.trustProxy, metricsPublic: config.metricsPublic },
   }
   const hasIntake = config.intake !== undefined && role !== 'worker'

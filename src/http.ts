@@ -155,7 +155,7 @@ async function refuseUnderPressure(http: FastifyInstance): Promise<void> {
 }
 
 async function addApi(v1: FastifyInstance, options: HttpOptions): Promise<void> {
-  requireKeys(v1, options.access)
+  requireKeys(v1, options.guard)
   closeParameters(v1)
   takeJson(v1)
   v1.addHook('onRequest', async ({ url }) => {

@@ -5,11 +5,12 @@
  * Guarantee: every route that is added requires a scope. The key is checked before the body of a request is read.
  */
 import type { FastifyInstance, FastifyRequest } from 'fastify'
-import type { Access, Caller } from '../core/access/access.js'
+import type { Caller } from '../core/access/access.js'
 import type { Scope } from '../core/access/api-key.js'
 import { changesOf, type AuditAction, type Change } from '../core/access/audit.js'
 import { insertAuditEntry } from '../core/access/audit-store.js'
 import type { Queryable } from '../core/platform/database.js'
+import type { Guard } from './guard.js'
 import { problemResponses } from './problems.js'
 
 /** Routes that reveal secrets, approve topics, manage keys or read the audit log. */
@@ -25,17 +26,19 @@ export function scopeOf(method: string, path: string): Scope {
 }
 
 /** Requires a key for every route that is added to `v1` after this call. */
-export function requireKeys(v1: FastifyInstance, access: Access): void {
+export function requireKeys(v1: FastifyInstance, guard: Guard): void {
   v1.decorateRequest(CALLER)
   v1.addHook('onRoute', (route) => {
     const scope = scopeOf(String(route.method), route.url)
     const { response, ...schema } = route.schema ?? {}
-    const refusals = problemResponses(401, 403)
+    const refusals = problemResponses(401, 403, 429)
     route.schema = { ...schema, security: [{ key: [scope] }], response: { ...refusals, ...(response as object) } }
   })
-  v1.addHook('onRequest', async (request) => {
+  v1.addHook('onRequest', async (request, reply) => {
+    // some answers hold secrets, and all are out of date soon
+    reply.header('cache-control', 'no-store')
     const scope = scopeOf(request.method, request.routeOptions.url ?? '')
-    request.setDecorator<Caller>(CALLER, await access.authorize(request.headers.authorization, scope))
+    request.setDecorator<Caller>(CALLER, await guard.check(request, reply, scope))
   })
 }
 
@@ -55,5 +58,6 @@ export async function audit<T extends object>(
 ): Promise<void> {
   const { actor } = callerOf(request)
   const { action, target, ...change } = entry
-  await insertAuditEntry(tx, { actor, action, target, requestId: request.id, changes: changesOf(change) }, new Date())
+  const { id: requestId, ip: address } = request
+  await insertAuditEntry(tx, { actor, action, target, requestId, address, changes: changesOf(change) }, new Date())
 }

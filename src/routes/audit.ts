@@ -29,7 +29,7 @@ export const auditRoutes: FastifyPluginAsyncTypebox<AuditRouteOptions> = async (
         summary: 'List changes',
         description:
           'Who changed what, newest first; every parameter given must hold. Entries are kept for a year. A request that was ' +
-          'refused or failed changed nothing, and is not here.',
+          'refused or failed changed nothing, and is not here; of keys that were refused one entry a minute is.',
         querystring: Type.Object({
           ...PageQuery,
           actor: Type.Optional(Type.String({ description: 'Who did it.' })),

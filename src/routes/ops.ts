@@ -2,7 +2,6 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import type { FastifyBaseLogger } from 'fastify'
 import { Type } from 'typebox'
-import type { Access } from '../core/access/access.js'
 import { checkStorable } from '../core/event/storable.js'
 import type { Database } from '../core/platform/database.js'
 import { withDeadline } from '../core/platform/deadline.js'
@@ -13,13 +12,14 @@ import type { Queues } from '../core/platform/queues.js'
 import { oneOf } from '../core/platform/schema.js'
 import { shareAnswer } from '../core/platform/share-answer.js'
 import { answer } from './answers.js'
+import type { Guard } from './guard.js'
 import { problemResponses } from './problems.js'
 
 export interface OpsRouteOptions {
   database: Database
   queues: Queues
   metrics: Metrics
-  access: Access
+  guard: Guard
   /** True: /metrics needs no key. */
   metricsPublic: boolean
   log: Pick<FastifyBaseLogger, 'warn'>
@@ -54,7 +54,7 @@ export const healthRoutes: FastifyPluginAsyncTypebox = async (http) => {
 }
 
 export const opsRoutes: FastifyPluginAsyncTypebox<OpsRouteOptions> = async (http, options) => {
-  const { database, queues, metrics, access, metricsPublic, log } = options
+  const { database, queues, metrics, guard, metricsPublic, log } = options
   const mayWarn = occasionally(WARNING_EVERY_MS)
   /** Anybody may ask, so the reason, which has names and addresses, is for the log alone. */
   const check = (part: string, work: () => Promise<void>) =>
@@ -109,7 +109,7 @@ export const opsRoutes: FastifyPluginAsyncTypebox<OpsRouteOptions> = async (http
         description: 'With METRICS_PUBLIC it needs no key.',
         security: [{ key: ['read'] }],
         response: {
-          ...problemResponses(401, 403),
+          ...problemResponses(401, 403, 429),
           200: {
             description: 'The metrics in the text format of Prometheus.',
             content: { 'text/plain': { schema: Type.String() } },
@@ -117,8 +117,8 @@ export const opsRoutes: FastifyPluginAsyncTypebox<OpsRouteOptions> = async (http
         },
       },
     },
-    async ({ headers }, reply) => {
-      if (!metricsPublic) await access.authorize(headers.authorization, 'read')
+    async (request, reply) => {
+      if (!metricsPublic) await guard.check(request, reply, 'read')
       const text = await metrics.scrape()
       return reply.type(metrics.contentType).send(text)
     },

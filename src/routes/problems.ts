@@ -45,6 +45,7 @@ const MEANINGS = {
   413: 'The body is larger than this takes, inflated if it was sent so.',
   415: 'The body is not sent as application/json, or in another Content-Encoding than gzip and br.',
   422: 'The Idempotency-Key was used with another body.',
+  429: 'Too many keys of this address were not known: `Retry-After` says how long it waits.',
   503: 'This could not be decided now: try again.',
 }
 

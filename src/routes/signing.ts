@@ -49,7 +49,7 @@ const Rotation = Type.Object(
       minimum: 0,
       maximum: 30 * 24 * 3600,
       default: ROTATION_OVERLAP_S,
-      description: 'For so many seconds every delivery is signed with the one before it too.',
+      description: 'For so many seconds every delivery is signed with the one before it too; 0: old ones end at once.',
     }),
   },
   { additionalProperties: false, examples: [{}] },
@@ -76,7 +76,12 @@ export const signingRoutes: FastifyPluginAsyncTypebox<SigningRouteOptions> = asy
         },
       },
     },
-    async ({ params }) => toldOf(await currentSecret(params.id)),
+    async (request) => {
+      const { id } = request.params
+      const secret = await currentSecret(id)
+      await audit(database, request, { action: 'webhook.secret_read', target: id })
+      return toldOf(secret)
+    },
   )
 
   http.get(
@@ -111,7 +116,8 @@ export const signingRoutes: FastifyPluginAsyncTypebox<SigningRouteOptions> = asy
         tags,
         summary: 'Replace the signing secret',
         description:
-          'Every delivery is signed with the new secret and, for a day unless said otherwise, the one before it.',
+          'Every delivery is signed with the new secret and, for a day unless said otherwise, the one before it. Rotated again ' +
+          'meanwhile, up to five old ones sign until their time is over; with an overlap of 0 none does.',
         params: Params,
         body: Rotation,
         response: {

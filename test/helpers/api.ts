@@ -3,6 +3,7 @@ import type { FastifyInstance, InjectOptions, LightMyRequestResponse } from 'fas
 import { pino } from 'pino'
 import type { Test } from 'tap'
 import { createAccess } from '../../src/core/access/access.js'
+import { createPenalties } from '../../src/core/access/penalties.js'
 import type { AuditEntry } from '../../src/core/access/audit.js'
 import type { ApiKey, ApiKeyCreate } from '../../src/core/access/api-key.js'
 import type { Database } from '../../src/core/platform/database.js'
@@ -11,6 +12,7 @@ import { createKeyCheck, createKeyFingerprint, createSealer } from '../../src/co
 import { createSubscriptions } from '../../src/core/sns/subscriptions.js'
 import { createRegistry } from '../../src/core/webhook/registry.js'
 import { createHttp, type HttpOptions } from '../../src/http.js'
+import { createGuard } from '../../src/routes/guard.js'
 import { borrowTestDatabase } from './backends.js'
 import { until } from './until.js'
 
@@ -35,8 +37,8 @@ export interface TestApi {
   call: Call
   /** The HTTP server of the first instance, for tests that need a socket. */
   http: FastifyInstance
-  /** Sends a request to the first instance. */
-  inject(request: InjectOptions): Promise<LightMyRequestResponse>
+  /** Sends a request to the first instance. @param options.once it may be told to wait */
+  inject(request: InjectOptions, options?: { once: boolean }): Promise<LightMyRequestResponse>
   makeKey(fields: Partial<ApiKeyCreate> & Pick<ApiKeyCreate, 'scope'>): Promise<ApiKey & { key: string }>
   /** The entries of the audit log, newest first. */
   entries(query?: string): Promise<AuditEntry[]>
@@ -50,7 +52,11 @@ export async function openTestApi(t: Test, now: () => Date = () => new Date()): 
   async function start(through: (database: Database) => Database): Promise<FastifyInstance> {
     const database = through(shared)
     const sealer = createSealer(Buffer.alloc(32, 7))
-    const hasFullRights = createKeyCheck([FULL_KEY])
+    const fingerprintOf = createKeyFingerprint(Buffer.alloc(32, 7))
+    const access = createAccess({
+      ...{ database, hasFullRights: createKeyCheck([FULL_KEY]), fullRightsActor: 'API_KEYS', fingerprintOf, now },
+    })
+    const metrics = { countRefusedKey: () => {} }
     const parts: Partial<HttpOptions> = {
       ...{
         database,
@@ -61,10 +67,8 @@ export async function openTestApi(t: Test, now: () => Date = () => new Date()): 
         hasIntake: false,
         metricsPublic: false,
       },
-      access: createAccess({
-        ...{ database, hasFullRights, fullRightsActor: 'API_KEYS', now },
-        fingerprintOf: createKeyFingerprint(Buffer.alloc(32, 7)),
-      }),
+      access,
+      guard: createGuard({ access, penalties: createPenalties(fingerprintOf), database, metrics }),
       registry: createRegistry({ database, sealer }),
       queues: {
         ...{ addWakes: async () => {}, addDispatches: async () => {} },
@@ -93,7 +97,7 @@ export async function openTestApi(t: Test, now: () => Date = () => new Date()): 
   const call = callTo(http)
   return {
     ...{ database: shared, lines, http, call },
-    inject: (request) => injectUntilAccepted(http, request),
+    inject: (request, { once } = { once: false }) => (once ? http.inject(request) : injectUntilAccepted(http, request)),
     startInstance: async (through = (same) => same) => callTo(await start(through)),
     async makeKey(fields) {
       const answer = await call(FULL_KEY, 'POST', '/v1/keys', { name: 'a key of the tests', ...fields })

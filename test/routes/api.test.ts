@@ -292,8 +292,17 @@ t.test('after a rotation receivers with the old and the new secret both verify',
     await app.api('POST', `/v1/webhooks/${id}/test`)
     t.equal(receiver.received.at(-1)!.verified, true)
   }
-  await app.api('POST', `/v1/webhooks/${id}/secret/rotate`)
-  receiver.secrets = [old]
-  await app.api('POST', `/v1/webhooks/${id}/test`)
-  t.equal(receiver.received.at(-1)!.verified, false, 'the one before the one before is gone')
+  const rotate = (body: object = {}) => app.api('POST', `/v1/webhooks/${id}/secret/rotate`, body)
+  const isVerifiedBy = async (secret: string) => {
+    receiver.secrets = [secret]
+    await app.api('POST', `/v1/webhooks/${id}/test`)
+    return receiver.received.at(-1)!.verified
+  }
+  for (let i = 0; i < 4; i++) await rotate()
+  t.equal(await isVerifiedBy(old), true, 'a repeated call cuts no receiver off')
+  await rotate()
+  t.equal(await isVerifiedBy(old), false, 'five old ones are kept')
+  t.equal(await isVerifiedBy(fresh), true)
+  await rotate({ overlap_s: 0 })
+  t.equal(await isVerifiedBy(fresh), false, 'with an overlap of 0 none is')
 })

@@ -44,7 +44,7 @@ t.test('every change is recorded with its actor and the values before and after'
       },
     },
   ])
-  for (const entry of all) t.match(entry, { id: /^aud_[0-9a-f]{32}$/, at: /^\d{4}-.*Z$/ })
+  for (const entry of all) t.match(entry, { id: /^aud_[0-9a-f]{32}$/, at: /^\d{4}-.*Z$/, address: '127.0.0.1' })
   const [, , rotation, update, creation] = all
   t.same(rotation!.changes, {})
   t.same(update!.changes, {
@@ -56,6 +56,34 @@ t.test('every change is recorded with its actor and the values before and after'
   t.notOk('id' in creation!.changes || 'created_at' in creation!.changes || 'secret' in creation!.changes)
   for (const hidden of [secret, rotated.secret, 'hush', 'token']) t.notMatch(JSON.stringify(all), hidden)
 })
+
+t.test('whoever reads a secret is recorded, and no answer of the API is kept by a cache', async (t) => {
+  const { call, entries } = await openTestApi(t)
+  const made = await call(FULL_KEY, 'POST', '/v1/webhooks', { url: 'https://example.com/hook' })
+  const { id } = made.json<{ id: string }>()
+  const read = await call(FULL_KEY, 'GET', `/v1/webhooks/${id}/secret`)
+  t.match(await entries('action=webhook.secret_read'), [{ actor: 'API_KEYS', target: id, changes: {} }])
+  for (const answer of [made, read]) t.equal(answer.headers['cache-control'], 'no-store')
+})
+
+t.test(
+  'a key that is refused leaves a line and an entry; after ten of them its address waits, other keys do not',
+  async (t) => {
+    const { call, inject, lines, entries } = await openTestApi(t)
+    t.equal((await call(FULL_KEY, 'GET', '/v1/webhooks')).statusCode, 200)
+    for (let i = 0; i < 10; i++) t.equal((await call(`wrong-${i}`, 'GET', '/v1/webhooks')).statusCode, 401)
+    const refused = await inject({ url: '/v1/webhooks', headers: { authorization: 'Bearer wrong-10' } }, { once: true })
+    t.equal(refused.statusCode, 429)
+    t.match(refused.json(), { type: 'urn:alert-relay:problem:too_many_requests', detail: /wait 1 s/ })
+    t.equal(refused.headers['retry-after'], '1')
+    t.equal((await inject({ url: '/v1/webhooks' })).statusCode, 401, 'no key is no wrong key')
+    t.match(await entries('actor=unknown'), [{ action: 'key.refused', address: '127.0.0.1', target: null }])
+    const told = lines.filter((line) => line.includes('"key refused"'))
+    t.equal(told.length, 10)
+    t.match(JSON.parse(told[0]!), { client: '127.0.0.1', method: 'GET', route: '/v1/webhooks', detail: /not known/ })
+    t.notMatch(told.join(), 'wrong-1')
+  },
+)
 
 t.test('approval and deletion of topics are recorded', async (t) => {
   const { call, database, entries } = await openTestApi(t)

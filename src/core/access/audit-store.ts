@@ -12,6 +12,7 @@ interface AuditRow {
   action: AuditAction
   target: string | null
   request_id: string | null
+  address: string | null
   changes: string
 }
 
@@ -22,6 +23,8 @@ export interface NewAuditEntry {
   target: string | null
   /** The id of the request that made the change; undefined: the relay made it without a request. */
   requestId?: string
+  /** Where it came from. */
+  address?: string
   changes: Changes
 }
 
@@ -39,12 +42,13 @@ export const AUDIT_KEPT_MS = 365 * 24 * 3600 * 1000
 /** Inserts an entry. @param tx the transaction of the change, so that both are committed or neither is */
 export async function insertAuditEntry(
   tx: Queryable,
-  { actor, action, target, requestId, changes }: NewAuditEntry,
+  { actor, action, target, requestId, address, changes }: NewAuditEntry,
   now: Date,
 ): Promise<void> {
   await tx.query(
-    'insert into audit (id, at, actor, action, target, request_id, changes) values ($1, $2, $3, $4, $5, $6, $7)',
-    [newId('aud'), now, actor, action, target, requestId ?? null, stringifyJson(changes as Json)],
+    `insert into audit (id, at, actor, action, target, request_id, address, changes)
+     values ($1, $2, $3, $4, $5, $6, $7, $8)`,
+    [newId('aud'), now, actor, action, target, requestId ?? null, address ?? null, stringifyJson(changes as Json)],
   )
 }
 
@@ -65,7 +69,7 @@ export async function listAuditEntries(
   return queryPage(
     db,
     {
-      select: 'select id, at, actor, action, target, request_id, changes from audit',
+      select: 'select id, at, actor, action, target, request_id, address, changes from audit',
       conditions,
       order: 'id desc',
       cursorOf: ({ id }: AuditRow) => id,

@@ -14,11 +14,13 @@ export const AUDIT_ACTIONS = [
   'webhook.updated',
   'webhook.deleted',
   'webhook.disabled',
+  'webhook.secret_read',
   'webhook.secret_rotated',
   'topic.approved',
   'topic.deleted',
   'key.created',
   'key.revoked',
+  'key.refused',
   'delivery.retried',
   'deliveries.retried',
   'event.replayed',
@@ -45,13 +47,16 @@ export const AuditEntry = Type.Object(
     id: Type.String({ pattern: idPattern('aud') }),
     at: Time,
     actor: Type.String({
-      description: 'Who: the id of a key, "API_KEYS" or "first key" for those with full rights, or "relay" itself.',
+      description:
+        'Who: the id of a key, "API_KEYS" or "first key" for those with full rights, "relay" itself, or "unknown" whose key was ' +
+        'refused.',
     }),
     action: oneOf(AUDIT_ACTIONS),
     target: nullableText('The id or ARN of what was changed; null when it was no single thing.'),
     request_id: nullableText(
       'The x-request-id of the request that did it, as in its answer and in the log; null when the relay did it itself.',
     ),
+    address: nullableText('Where the request came from; null when the relay did it itself.'),
     changes: Changes,
   },
   { $id: 'AuditEntry' },

@@ -18,6 +18,7 @@ export type RefusalCode =
   | 'payload_too_large'
   | 'uri_too_long'
   | 'headers_too_large'
+  | 'too_many_requests'
   | 'unsupported_media_type'
   | 'malformed_message'
   | 'raw_delivery'
@@ -50,6 +51,7 @@ export const STATUS_OF: Readonly<Record<RefusalCode, number>> = {
   payload_too_large: 413,
   uri_too_long: 414,
   headers_too_large: 431,
+  too_many_requests: 429,
   unsupported_media_type: 415,
   malformed_message: 400,
   raw_delivery: 400,

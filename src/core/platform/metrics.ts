@@ -52,6 +52,11 @@ export function createMetrics(readBacklog: () => Promise<Backlog>) {
     labelNames: ['result'],
     registers,
   })
+  const refusedKeys = new Counter({
+    name: 'alert_relay_keys_refused_total',
+    help: 'Requests with an API key that is not known, was revoked or has expired.',
+    registers,
+  })
   const unread = new Counter({
     name: 'alert_relay_unread_messages_total',
     help: 'Messages that were meant as an alert change and are none, by reason.',
@@ -145,6 +150,7 @@ export function createMetrics(readBacklog: () => Promise<Backlog>) {
 
   return {
     countMessage: (result: string) => messages.inc({ result }),
+    countRefusedKey: () => refusedKeys.inc(),
     countUnread: (reason: string, by = 1) => unread.inc({ reason }, by),
     countAttempt(outcome: string, durationMs: number, webhook: MeasuredWebhook) {
       attempts.inc({ outcome })

@@ -235,18 +235,24 @@ export interface Target extends Webhook {
 /** How long the previous secret still signs after a rotation by default: receivers have a day to change theirs. */
 export const ROTATION_OVERLAP_S = 24 * 3600
 
-/** The secrets after a rotation: the new one, and the previous one for `overlapS` seconds. Older ones stop at once. */
+/** Secrets beside the current one, as many as Svix keeps: each is a signature in every request. */
+const MAX_OLD_SECRETS = 5
+
+/**
+ * The secrets after a rotation: the new one, the previous one for `overlapS` seconds, and older ones until their time is over. With
+ * an overlap of 0 the new one alone.
+ */
 export function rotateSecrets(
   secrets: readonly SigningSecret[],
   secret: string,
   now: Date,
   overlapS: number,
 ): SigningSecret[] {
-  const [current] = secrets
-  const rotated: SigningSecret[] = [{ secret, expiresAt: null }]
-  const expiresAt = new Date(now.getTime() + overlapS * 1000)
-  if (current && overlapS > 0) rotated.push({ secret: current.secret, expiresAt })
-  return rotated
+  const rotated = { secret, expiresAt: null }
+  if (overlapS === 0) return [rotated]
+  const end = new Date(now.getTime() + overlapS * 1000)
+  const old = secrets.map((one) => ({ secret: one.secret, expiresAt: one.expiresAt ?? end }))
+  return [rotated, ...old.filter(({ expiresAt }) => expiresAt > now).slice(0, MAX_OLD_SECRETS)]
 }
 
 /** The secrets that sign at `now`, the current one first. */
