@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import { Ajv2020 } from 'ajv/dist/2020.js'
 import formats from 'ajv-formats'
 import t from 'tap'
+import { ID_PATTERN } from '../src/core/platform/id.js'
 import { ROOT } from '../src/core/platform/root.js'
 import { createDocument } from '../src/http.js'
 import { FULL_KEY, openTestApi } from './helpers/api.js'
@@ -109,3 +110,23 @@ function withoutChance(answer: object): object {
     ]),
   )
 }
+
+t.test('every pattern that a request must match says in words what it asks for', async (t) => {
+  const { paths, components } = await readDocument()
+  const requests = Object.values(paths).flatMap((item) =>
+    Object.values(item).map(({ parameters, requestBody }) => ({ parameters, requestBody })),
+  )
+  let count = 0
+  const visit = (value: unknown, at: string) => {
+    if (typeof value !== 'object' || value === null) return
+    const { pattern, 'x-pattern': words } = value as { pattern?: unknown; 'x-pattern'?: string }
+    if (typeof pattern === 'string') {
+      count++
+      t.ok(words !== undefined || ID_PATTERN.test(pattern), `${at}: ${pattern}`)
+    }
+    for (const [name, member] of Object.entries(value)) visit(member, `${at}/${name}`)
+  }
+  visit(requests, '')
+  visit(components, '#')
+  t.ok(count > 50)
+})

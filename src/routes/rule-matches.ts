@@ -8,7 +8,7 @@ import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { Type } from 'typebox'
 import { RuleMatch } from '../core/alert/rule-match.js'
 import type { AcceptMatches, MatchedAlert } from '../core/event/accept-matches.js'
-import { nullableText } from '../core/platform/schema.js'
+import { nullableText, patterned } from '../core/platform/schema.js'
 import { callerOf } from './access.js'
 import { answer } from './answers.js'
 import { takeLosslessJson } from './json-body.js'
@@ -83,7 +83,7 @@ export const ruleMatchRoutes: FastifyPluginAsyncTypebox<RuleMatchRouteOptions> =
             Type.String({
               minLength: 1,
               maxLength: 255,
-              pattern: '^[\\x21-\\x7e]+$',
+              ...patterned('^[\\x21-\\x7e]+$', 'printable ASCII without spaces'),
               description: 'Chosen by you, one per request.',
             }),
           ),

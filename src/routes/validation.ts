@@ -8,6 +8,7 @@ import { Ajv, type Options as AjvOptions, type ValidateFunction } from 'ajv'
 import formats from 'ajv-formats'
 import type { FastifyError, FastifyRequest, FastifySchemaCompiler } from 'fastify'
 import { Refusal, type FieldError } from '../core/platform/errors.js'
+import { ID_PATTERN } from '../core/platform/id.js'
 import { memberPath } from '../core/platform/json-pointer.js'
 
 /** The most errors that one answer lists. */
@@ -17,14 +18,15 @@ const MAX_VALUES = 2000
 /** The most characters of an unknown field's name in an answer. */
 const MAX_NAME_LENGTH = 128
 
-const options: AjvOptions = { useDefaults: true, removeAdditional: false, strict: 'log' }
+const options: AjvOptions = { useDefaults: true, removeAdditional: false, strict: 'log', verbose: true }
 /** Values of a body have their JSON types and are not converted. */
 const bodies = createAjvs({ ...options, coerceTypes: false })
 /** Parameters arrive as text and are converted to numbers and lists. */
 const parameters = createAjvs({ ...options, coerceTypes: 'array' })
 
 function createAjvs(ajvOptions: AjvOptions) {
-  const create = (allErrors: boolean) => formats.default(new Ajv({ ...ajvOptions, allErrors }))
+  const create = (allErrors: boolean) =>
+    formats.default(new Ajv({ ...ajvOptions, allErrors }).addVocabulary(['x-pattern']))
   return { first: create(false), all: create(true) }
 }
 
@@ -88,9 +90,11 @@ function errorsOf(part: Part, failures: Failure[], request: FastifyRequest): (Fi
   return [...distinct.values()]
 }
 
-type Failure = NonNullable<FastifyError['validation']>[number]
+/** With `verbose`, Ajv adds the schema that failed. */
+type Failure = NonNullable<FastifyError['validation']>[number] & { parentSchema?: Record<string, unknown> }
 
-function fieldError({ instancePath, message, keyword, params }: Failure): FieldError {
+function fieldError({ instancePath, message, keyword, params, parentSchema }: Failure): FieldError {
+  if (keyword === 'pattern') return { path: instancePath, detail: `must be ${patternWords(params, parentSchema)}` }
   if (keyword === 'additionalProperties') {
     const name = String(params.additionalProperty).slice(0, MAX_NAME_LENGTH)
     return { path: memberPath(instancePath, name), detail: 'is not a known field' }
@@ -100,6 +104,12 @@ function fieldError({ instancePath, message, keyword, params }: Failure): FieldE
   }
   const allowed = Array.isArray(params.allowedValues) ? `: ${params.allowedValues.join(', ')}` : ''
   return { path: instancePath, detail: `${message ?? 'is wrong'}${allowed}` }
+}
+
+function patternWords({ pattern }: Failure['params'], schema: Failure['parentSchema']): string {
+  const [, prefix] = ID_PATTERN.exec(String(pattern)) ?? []
+  if (prefix !== undefined) return `an id: ${prefix}_ and 32 hexadecimal digits`
+  return String(schema?.['x-pattern'] ?? `of the pattern ${String(pattern)}`)
 }
 
 function parameterError(failure: Failure, { query, routeOptions }: FastifyRequest): FieldError {

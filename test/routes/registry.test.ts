@@ -44,7 +44,7 @@ t.test('an invalid filter, format or name is refused with its path', async (t) =
     /./,
   )
   await refused({ format: 'template', format_options: { template: '{' } }, '/format_options/template', /JSONata/)
-  await refused({ name: 'two\nlines' }, '/name', /pattern/)
+  await refused({ name: 'two\nlines' }, '/name', /must be 2 to 100 letters/)
   await refused({ success: {} }, '/success', /fewer than 1/)
   await refused({ success: { status: 200 } }, '/success/status', /not a known field/)
   await refused({ success: { body: {} } }, '/success/body', /fewer than 1/)

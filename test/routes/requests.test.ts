@@ -216,6 +216,18 @@ t.test('all errors of a request are reported at once, each with the accepted val
   const { call } = await openTestApi(t)
   const create = async (body: object) => (await call(FULL_KEY, 'POST', '/v1/webhooks', body)).json<Problem>()
   const named = ({ errors = [] }: Problem) => errors.map(({ path, message }) => `${path} ${message}`).sort()
+  const words = await create({
+    url: 'https://example.com/',
+    name: '-',
+    topics: ['all'],
+    once: { paths: ['a'], within: '1 d' },
+  })
+  t.match(named(words).join('\n'), /^\/name must be 2 to 100 letters, digits, dots, .*$/m)
+  t.match(named(words).join('\n'), /^\/once\/within must be a duration such as 30m, 12h or 7d$/m)
+  t.match(named(words).join('\n'), /^\/topics\/0 must be a topic ARN, \* allowed inside a part$/m)
+  t.match((await call(FULL_KEY, 'GET', '/v1/webhooks/1')).json(), {
+    errors: [{ path: '/id', message: 'must be an id: wh_ and 32 hexadecimal digits' }],
+  })
   const shapes = await create({ timeout_ms: 1, status: 'paused', topics: 'all', 'a/b': 1 })
   t.same(named(shapes), [
     '/a~1b is not a known field',

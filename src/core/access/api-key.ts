@@ -7,7 +7,7 @@
 import { createHash, randomBytes, timingSafeEqual } from 'node:crypto'
 import { Type, type Static } from 'typebox'
 import { idPattern, newId } from '../platform/id.js'
-import { nullableTime, oneOf, Time } from '../platform/schema.js'
+import { nullableTime, oneOf, patterned, Time } from '../platform/schema.js'
 
 /** What a key may do; each scope includes those before it. */
 export const SCOPES = ['read', 'write', 'admin'] as const
@@ -20,7 +20,7 @@ const id = Type.String({ pattern: idPattern('key'), description: 'A key id (key_
 const name = Type.String({
   minLength: 1,
   maxLength: 200,
-  pattern: '^[^\\u0000-\\u001f\\u007f-\\u009f]+$',
+  ...patterned('^[^\\u0000-\\u001f\\u007f-\\u009f]+$', 'without control characters'),
   description: 'For people: its owner and its purpose.',
 })
 const scope = oneOf(SCOPES, {

@@ -1,14 +1,14 @@
 /** A rule match: one detection hit, as POST /v1/rule-matches accepts it. */
 import { Type, type Static } from 'typebox'
 import type { JsonObject } from '../platform/json.js'
-import { oneOf } from '../platform/schema.js'
+import { oneOf, WITHOUT_NUL } from '../platform/schema.js'
 
 /** Matano's severities (its documentation), the lowest first. */
 export const SEVERITIES = ['info', 'notice', 'low', 'medium', 'high', 'critical'] as const
 export type Severity = (typeof SEVERITIES)[number]
 
 const text = (maxLength: number, description: string) =>
-  Type.String({ minLength: 1, maxLength, pattern: '^[^\\u0000]*$', description })
+  Type.String({ minLength: 1, maxLength, ...WITHOUT_NUL, description })
 
 export const RuleMatch = Type.Object(
   {

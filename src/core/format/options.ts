@@ -6,6 +6,7 @@
  */
 import { Type, type Static } from 'typebox'
 import type { FieldError } from '../platform/errors.js'
+import { patterned } from '../platform/schema.js'
 import type { FormatName } from './format-names.js'
 import { checkTemplate, MAX_TEMPLATE_LENGTH } from './template-check.js'
 
@@ -13,7 +14,7 @@ export const FormatOptions = Type.Object(
   {
     routing_key: Type.Optional(
       Type.String({
-        pattern: '^([0-9A-Za-z]{32}|\\*{8})$',
+        ...patterned('^([0-9A-Za-z]{32}|\\*{8})$', '32 letters and digits'),
         description:
           'pagerduty: the integration key of an Events API v2 integration. A secret: it is never shown again.',
       }),
@@ -21,7 +22,7 @@ export const FormatOptions = Type.Object(
     project_key: Type.Optional(
       Type.String({
         maxLength: 255,
-        pattern: '^[A-Z][A-Z0-9_]+$',
+        ...patterned('^[A-Z][A-Z0-9_]+$', 'upper-case letters, digits and underscores, such as SEC'),
         description: 'jira: the key of the project in which issues are created, such as SEC.',
       }),
     ),
@@ -29,7 +30,7 @@ export const FormatOptions = Type.Object(
       Type.String({
         minLength: 1,
         maxLength: 255,
-        pattern: '^[^\\u0000-\\u001f]+$',
+        ...patterned('^[^\\u0000-\\u001f]+$', 'without control characters'),
         description: 'jira: the name of the issue type; left out: Task.',
       }),
     ),

@@ -9,7 +9,8 @@ import { hash } from 'node:crypto'
 import { isLosslessNumber } from 'lossless-json'
 import { Type, type Static } from 'typebox'
 import type { ContextValue } from '../alert/context.js'
-import { DURATION_PATTERN, durationMs } from '../platform/duration.js'
+import { DURATION_PATTERN, DURATION_WORDS, durationMs } from '../platform/duration.js'
+import { patterned } from '../platform/schema.js'
 import { matchesPath } from '../platform/glob.js'
 import { isJsonObject, type Json } from '../platform/json.js'
 import { ECS_INDICATORS } from './ecs-fields.js'
@@ -21,7 +22,11 @@ export const Once = Type.Object(
   {
     paths: Type.Union(
       [
-        Type.Array(Type.String({ maxLength: 200, pattern: PATH }), { minItems: 1, maxItems: 100, uniqueItems: true }),
+        Type.Array(Type.String({ maxLength: 200, ...patterned(PATH, 'keys joined by dots, such as file.hash.*') }), {
+          minItems: 1,
+          maxItems: 100,
+          uniqueItems: true,
+        }),
         Type.Literal('indicators'),
       ],
       {
@@ -33,7 +38,7 @@ export const Once = Type.Object(
     ),
     within: Type.Optional(
       Type.String({
-        pattern: DURATION_PATTERN,
+        ...patterned(DURATION_PATTERN, DURATION_WORDS),
         description: 'A value is sent again after this time, such as 30d; left out: never.',
       }),
     ),

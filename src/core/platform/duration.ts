@@ -4,6 +4,7 @@ const UNIT_MS: Readonly<Record<string, number>> = { s: 1000, m: 60_000, h: 3_600
 
 /** A duration's form, at most five digits, for request schemas. */
 export const DURATION_PATTERN = '^[1-9]\\d{0,4}[smhd]$'
+export const DURATION_WORDS = 'a duration such as 30m, 12h or 7d'
 
 /** Milliseconds of a duration; undefined when the text is not one. */
 export function durationMs(text: string): number | undefined {

@@ -8,6 +8,9 @@ export function newId(prefix: IdPrefix): string {
   return `${prefix}_${uuidv7obj().toHex()}`
 }
 
+/** Matches what `idPattern` returns; the group is the prefix. */
+export const ID_PATTERN = /^\^(\w+)_\[0-9a-f\]\{32\}\$$/
+
 /** The pattern of ids of a kind, for request schemas. */
 export function idPattern(prefix: IdPrefix): string {
   return `^${prefix}_[0-9a-f]{32}$`

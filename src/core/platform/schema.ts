@@ -16,6 +16,16 @@ export function nullableTime(description: string) {
   return Type.Unsafe<string | null>({ type: ['string', 'null'], format: 'date-time', description })
 }
 
+/**
+ * A pattern, and what it asks for in words: `must be` and these words is what a request that does not match it is told. The document
+ * has them as `x-pattern`.
+ */
+export function patterned(pattern: string, words: string) {
+  return { pattern, 'x-pattern': words }
+}
+
+export const WITHOUT_NUL = patterned('^[^\\u0000]*$', 'without NUL')
+
 /** One of several strings. */
 export function oneOf<const T extends string>(
   values: readonly T[],
