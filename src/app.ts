@@ -18,6 +18,7 @@ import { createDeliver } from './core/delivery/deliver.js'
 import { createLimiter } from './core/delivery/limiter.js'
 import { createDeliveryQueues } from './core/delivery/delivery-queues.js'
 import { createAccept } from './core/event/accept.js'
+import { createAcceptNamed } from './core/event/accept-named.js'
 import { createAcceptMatches } from './core/event/accept-matches.js'
 import { createBodyBudget } from './core/platform/body-budget.js'
 import type { Config } from './core/platform/config.js'
@@ -142,13 +143,14 @@ async function compose(config: Config, log: Logger, closers: Closer[], close: Cl
   const registry = createRegistry({ database, sealer })
   const { countEvent } = metrics
   const accept = createAccept({ database, queues, audience: registry, sources, countEvent })
+  const acceptNamed = createAcceptNamed({ accept, database, sources })
   const acceptMatches = createAcceptMatches({ database, queues, countEvent })
   const fingerprintOf = createKeyFingerprint(encryptionKey)
   const access = createAccess({ database, hasFullRights: createKeyCheck(keys), fullRightsActor, fingerprintOf })
   const guard = createGuard({ access, penalties: createPenalties(fingerprintOf), database, metrics })
   const parts = {
     ...{ database, queues, sealer, registry, deliver, renderer, metrics, log, countEvent },
-    ...{ subscriptions, verifier, accept, acceptMatches, access, guard },
+    ...{ subscriptions, verifier, accept, acceptNamed, acceptMatches, access, guard },
     ...{ bodies: createBodyBudget(MAX_BODY_BYTES), trustProxy: config.trustProxy, metricsPublic: config.metricsPublic },
   }
   const hasIntake = config.intake !== undefined && role !== 'worker'

@@ -35,6 +35,7 @@ import { eventRoutes, EventWithBody, type EventRouteOptions } from './routes/eve
 import { ApiKeyWithText, keyRoutes, type KeyRouteOptions } from './routes/keys.js'
 import { filterRoutes, type FilterRouteOptions } from './routes/filters.js'
 import { takeJson } from './routes/json-body.js'
+import { messageRoutes, type MessageRouteOptions } from './routes/messages.js'
 import { notePaths } from './routes/methods.js'
 import { reportMisdirected } from './routes/misdirected.js'
 import { HEALTH_PATH, healthRoutes, opsRoutes, type OpsRouteOptions } from './routes/ops.js'
@@ -57,6 +58,7 @@ export interface HttpOptions
     WebhookRouteOptions,
     EventRouteOptions,
     RuleMatchRouteOptions,
+    MessageRouteOptions,
     AlertRouteOptions,
     DeliveryRouteOptions,
     RecoveryRouteOptions,
@@ -166,6 +168,7 @@ async function addApi(v1: FastifyInstance, options: HttpOptions): Promise<void> 
   await v1.register(topicRoutes, options)
   await v1.register(eventRoutes, options)
   await v1.register(ruleMatchRoutes, options)
+  await v1.register(messageRoutes, options)
   await v1.register(alertRoutes, options)
   await v1.register(deliveryRoutes, options)
   await v1.register(recoveryRoutes, options)

@@ -130,10 +130,10 @@ const webhookOperation = (operationId: string, summary: string, body: keyof type
   },
 })
 
-/** Whether a body may be left out: its schema has no required field, so an empty object is valid. */
+/** Whether a body may be left out: its schema is of an object without required fields, so an empty one is valid. */
 function acceptsEmptyObject(schema: object = {}): boolean {
-  const { required = [] } = schema as { required?: string[] }
-  return required.length === 0
+  const { type, required = [] } = schema as { type?: string; required?: string[] }
+  return type === 'object' && required.length === 0
 }
 
 export const openApiOptions: OpenApiOptions = {

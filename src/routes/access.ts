@@ -17,10 +17,13 @@ import { problemResponses } from './problems.js'
 const ADMIN_PATHS = /^\/v1\/(keys|audit)(\/|$)|\/(secret|approve)(\/|$)/
 /** PUT approves a topic. */
 const TOPIC_PATH = '/v1/topics/:arn'
+/** What brings messages in. */
+const INGEST_PATHS = new Set(['/v1/messages', '/v1/rule-matches'])
 const CALLER = 'caller'
 
 /** The scope that a route requires. @param path as registered, with the names of parameters */
 export function scopeOf(method: string, path: string): Scope {
+  if (method === 'POST' && INGEST_PATHS.has(path)) return 'ingest'
   if (ADMIN_PATHS.test(path) || (method === 'PUT' && path === TOPIC_PATH)) return 'admin'
   return method === 'GET' || method === 'HEAD' ? 'read' : 'write'
 }

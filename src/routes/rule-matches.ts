@@ -8,9 +8,10 @@ import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { Type } from 'typebox'
 import { RuleMatch } from '../core/alert/rule-match.js'
 import type { AcceptMatches, MatchedAlert } from '../core/event/accept-matches.js'
-import { nullableText, patterned } from '../core/platform/schema.js'
+import { nullableText } from '../core/platform/schema.js'
 import { callerOf } from './access.js'
 import { answer } from './answers.js'
+import { IdempotencyHeaders } from './idempotency.js'
 import { takeLosslessJson } from './json-body.js'
 import { problemResponses } from './problems.js'
 
@@ -78,16 +79,7 @@ export const ruleMatchRoutes: FastifyPluginAsyncTypebox<RuleMatchRouteOptions> =
           'Matches of one rule with the same dedupe text are one alert, from the first of them until its window ends. The ' +
           'matches of one request make one change of each alert. An Idempotency-Key makes a repeat harmless for a day: ' +
           'a key belongs to one API key and route, and a repeat has the same JSON, in any order of members.',
-        headers: Type.Object({
-          'idempotency-key': Type.Optional(
-            Type.String({
-              minLength: 1,
-              maxLength: 255,
-              ...patterned('^[\\x21-\\x7e]+$', 'printable ASCII without spaces'),
-              description: 'Chosen by you, one per request.',
-            }),
-          ),
-        }),
+        headers: IdempotencyHeaders,
         body: RuleMatches,
         response: {
           202: answer('The matches are counted, and the changes of their alerts stored.', Accepted),

@@ -7,7 +7,6 @@
  * There is no rate limit on this route.
  */
 import type { FastifyInstance, FastifyRequest } from 'fastify'
-import { Type, type Static } from 'typebox'
 import type { Unread } from '../core/alert/change.js'
 import type { Accept } from '../core/event/accept.js'
 import { withDeadline } from '../core/platform/deadline.js'
@@ -19,6 +18,7 @@ import type { Verifier } from '../core/sns/verify.js'
 import { answer } from './answers.js'
 import { SNS_PATH, SNS_PATHS } from './misdirected.js'
 import { problemResponse, problemResponses } from './problems.js'
+import { DEADLINE_MS, lineOf, logTaken, Receipt, receiptOf, undecidedUnlessRefused } from './receipts.js'
 
 export interface SnsRouteOptions {
   subscriptions: Subscriptions
@@ -29,22 +29,12 @@ export interface SnsRouteOptions {
 
 /** An SNS message has at most 256 KiB; the envelope's JSON escapes it again. */
 const BODY_LIMIT = 2 * 1024 * 1024
-/** Below the guaranteed 10 s, to leave time for the answer. */
-const DEADLINE_MS = 9000
 /** Characters in the log of anything that a stranger wrote; the longest topic ARN has fewer. */
 const MAX_LOGGED = 400
 
-const Receipt = Type.Object({
-  result: Type.String({ description: 'stored, duplicate, own, confirmed, pending or unsubscribed.' }),
-  event_id: Type.Optional(Type.String({ description: 'The event that it became, the first of several.' })),
-  event_ids: Type.Optional(
-    Type.Array(Type.String(), { description: 'All of its events, where it holds several findings.' }),
-  ),
-})
-
 /** The result of handling a message: the answer, the other fields of its log line, and why it is no alert change. */
 interface Handled {
-  receipt: Static<typeof Receipt>
+  receipt: Receipt
   log: Record<string, unknown>
   unread?: Unread | undefined
 }
@@ -109,8 +99,7 @@ function addRoute(http: FastifyInstance, path: string, options: SnsRouteOptions)
         },
       )
       options.metrics.countMessage(receipt.result)
-      if (unread) options.metrics.countUnread(unread.reason)
-      request.log[unread ? 'warn' : 'info']({ ...receipt, ...log, ...(unread ? { unread } : {}) }, 'sns message')
+      logTaken(request.log, options.metrics, { line: { ...receipt, ...log }, unread, name: 'sns message' })
       return receipt
     },
   )
@@ -151,7 +140,7 @@ async function handle(
       await subscriptions.end(message, arrival)
       return { receipt: { result: 'unsubscribed' }, log: {} }
     case 'Notification': {
-      const { result, event, eventIds, newValues, unread } = await accept({
+      const taken = await accept({
         messageId: message.MessageId,
         topicArn: message.TopicArn,
         subject: message.Subject || undefined,
@@ -159,27 +148,9 @@ async function handle(
         sentAt: new Date(message.Timestamp),
       })
       subscriptions.received(message, arrival)
-      const { type, alertId, sequence } = event
-      return {
-        receipt: { result, event_id: event.id, ...(eventIds.length > 1 ? { event_ids: eventIds } : {}) },
-        log: {
-          type,
-          source: event.source,
-          alert_id: alertId,
-          sequence: sequence === null ? null : Number(sequence),
-          new_values: newValues,
-          chars: message.Message.length,
-        },
-        unread,
-      }
+      return { receipt: receiptOf(taken), log: lineOf(taken, message.Message.length), unread: taken.unread }
     }
   }
-}
-
-/** Turns an internal error into a 503, so that SNS retries. */
-function undecidedUnlessRefused(error: unknown): never {
-  if (error instanceof Refusal) throw error
-  throw new Refusal('undecided', 'The message could not be stored now; send it again.', { cause: error })
 }
 
 /** Counts and logs a message that is refused. What its sender wrote is cut. */

@@ -102,7 +102,7 @@ t.test('an error is one line with its remedy, without the key', async (t) => {
     [['create', 'more'], /^keys create does not take 'more'$/],
     [['revoke', 'a', 'b'], /^keys revoke does not take 'b'$/],
     [['revoke', 'a', '--expires', '1d'], /^keys revoke does not take --expires$/],
-    [['create', '--name', 'x', '--scope', 'all'], /^--scope must be read, write, admin$/],
+    [['create', '--name', 'x', '--scope', 'all'], /^--scope must be ingest, read, write, admin$/],
   ] as [string[], RegExp][]) {
     await t.rejects(run(args, env), { name: 'UsageError', message }, args.join(' '))
   }

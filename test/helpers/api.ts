@@ -14,7 +14,7 @@ import { createRegistry } from '../../src/core/webhook/registry.js'
 import { createHttp, type HttpOptions } from '../../src/http.js'
 import { createGuard } from '../../src/routes/guard.js'
 import { borrowTestDatabase } from './backends.js'
-import { until } from './until.js'
+import { injectUntilAccepted } from './inject.js'
 
 export const FULL_KEY = 'a-key-with-full-rights'
 
@@ -110,12 +110,4 @@ export async function openTestApi(t: Test, now: () => Date = () => new Date()): 
       return answer.json<{ data: AuditEntry[] }>().data
     },
   }
-}
-
-/** Repeats a request that gets 503 with Retry-After: on a busy machine the test's process may lag for seconds. */
-function injectUntilAccepted(http: FastifyInstance, request: InjectOptions): Promise<LightMyRequestResponse> {
-  return until(
-    () => http.inject(request),
-    ({ headers }) => headers['retry-after'] === undefined,
-  )
 }

@@ -5,6 +5,7 @@ import type { Test } from 'tap'
 import { createApp, type App } from '../../src/app.js'
 import { loadConfig } from '../../src/core/platform/config.js'
 import { createLogger } from '../../src/core/platform/logger.js'
+import { injectUntilAccepted } from './inject.js'
 import { createTestDatabaseUrl, createTestDataDir, relayRedisUrl } from './backends.js'
 
 export const TEST_KEY = 'a-key-for-the-tests'
@@ -41,9 +42,9 @@ export async function createTestApp(
   return {
     ...app,
     api: (method, url, payload) =>
-      app.http.inject({ method, url, payload, headers: { authorization: `Bearer ${TEST_KEY}` } }),
+      injectUntilAccepted(app.http, { method, url, payload, headers: { authorization: `Bearer ${TEST_KEY}` } }),
     sns: (body, headers = {}) =>
-      app.http.inject({
+      injectUntilAccepted(app.http, {
         method: 'POST',
         url: '/sns',
         headers: { 'content-type': 'text/plain; charset=UTF-8', ...headers },

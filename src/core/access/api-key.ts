@@ -9,9 +9,17 @@ import { Type, type Static } from 'typebox'
 import { idPattern, newId } from '../platform/id.js'
 import { nullableTime, oneOf, patterned, Time } from '../platform/schema.js'
 
-/** What a key may do; each scope includes those before it. */
-export const SCOPES = ['read', 'write', 'admin'] as const
+/** What a key may do. */
+export const SCOPES = ['ingest', 'read', 'write', 'admin'] as const
 export type Scope = (typeof SCOPES)[number]
+
+/** The scopes that each includes. */
+const INCLUDED: Readonly<Record<Scope, readonly Scope[]>> = {
+  ingest: ['ingest'],
+  read: ['read'],
+  write: ['ingest', 'read', 'write'],
+  admin: SCOPES,
+}
 
 const SECRET_BYTES = 32
 const KEY = /^ark_([0-9a-f]{32})_([\w-]{43})$/
@@ -25,8 +33,8 @@ const name = Type.String({
 })
 const scope = oneOf(SCOPES, {
   description:
-    'read: everything but secrets, keys and the audit log. write: changes webhooks, reports rule matches, retries, replays ' +
-    'and recovers too. admin: signing secrets, topics that wait for approval, keys and the audit log too.',
+    'ingest: brings in messages and rule matches, and nothing else. read: everything but secrets, keys and the audit log. write: ' +
+    'both, and changes webhooks, retries, replays and recovers. admin: signing secrets, topics that wait for approval, keys and the audit log too.',
 })
 
 /** The request that makes a key. */
@@ -75,7 +83,7 @@ export function isSecretOf(secret: string, digest: Buffer): boolean {
 
 /** Whether a scope includes another one. */
 export function allows(scope: Scope, needed: Scope): boolean {
-  return SCOPES.indexOf(scope) >= SCOPES.indexOf(needed)
+  return INCLUDED[scope].includes(needed)
 }
 
 function digestOf(secret: string): Buffer {

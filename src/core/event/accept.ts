@@ -40,6 +40,9 @@ export interface AcceptOptions {
   now?: () => Date
 }
 
+/** The source of a change that is not a finding, and not of this relay's own engine. */
+const MATANO = 'matano'
+
 /**
  * Messages that arrive during a commit share the next one: one statement, one fsync, one job. One commit at a time
  * makes the batches large, and so the cost of each message small. Two changes of one alert are never in one batch, nor
@@ -53,7 +56,10 @@ export function createAccept(options: AcceptOptions): Accept {
   const store = createBatcher(
     async (groups: NewMessage[][]) => {
       const stored = await storeBatch({ database, audience }, known, groups.flat())
-      for (const { result, event } of stored) if (result === 'stored') countEvent?.({ type: event.type, source: 'sns' })
+      for (const { result, event } of stored) {
+        if (result === 'stored')
+          {countEvent?.({ type: event.type, source: event.topicArn === null ? 'messages' : 'sns' })}
+      }
       const queued = queues.addDispatches(batchesOf(stored))
       const rest = [...stored]
       return groups.map((parts) => ({ message: acceptedOf(rest.splice(0, parts.length)), queued }))
@@ -158,7 +164,8 @@ function newMessages(message: IncomingMessage, receivedAt: Date, sources: Source
   const { parts, originId } = readParts(message, sources, receivedAt)
   return parts.map((content, part) => {
     const made = newMessage(message, receivedAt, content)
-    return { ...made, event: { ...made.event, part, originId } }
+    const source = made.event.source ?? (made.change ? MATANO : null)
+    return { ...made, event: { ...made.event, source, part, originId } }
   })
 }
 
@@ -183,8 +190,7 @@ function newEvent(message: IncomingMessage, content: MessageContent, receivedAt:
     updateCount: null,
     heldBytes: 0,
     ...NO_FINDING,
-    // a change that the relay made has no topic
-    source: source ?? (change && message.topicArn !== null ? 'matano' : null),
+    source: source ?? null,
     change: change?.finding?.document ?? null,
     unread: unread?.reason === 'finding' ? unread.detail : null,
     payload,

@@ -33,8 +33,8 @@ export type NoticeType = (typeof NOTICE_TYPES)[number]
 export type SubscribableType = (typeof EVENT_TYPES)[number]
 export type EventType = SubscribableType | typeof TEST_EVENT_TYPE
 
-/** What brought an event in: a topic, the API, or the relay itself (notices, quiet alerts, tests). */
-export type EventSource = 'sns' | 'rule_matches' | 'relay'
+/** What brought an event in: a topic, the API (messages, rule matches), or the relay itself (notices, quiet alerts, tests). */
+export type EventSource = 'sns' | 'messages' | 'rule_matches' | 'relay'
 /** Counts an event that was stored, for /metrics. */
 export type CountEvent = (event: { type: EventType; source: EventSource }) => void
 
@@ -44,7 +44,9 @@ export const EventSummary = Type.Object(
     id: Type.String({ pattern: idPattern('evt'), description: 'The webhook-id of every delivery of this event.' }),
     type: oneOf<EventType>([...EVENT_TYPES, TEST_EVENT_TYPE]),
     topic_arn: nullableText('The SNS topic that it is from; null for an event that the relay made.'),
-    message_id: nullableText("SNS's MessageId; null for an event that the relay made."),
+    message_id: nullableText(
+      "SNS's MessageId, or what stands for the Idempotency-Key of POST /v1/messages; null for all else.",
+    ),
     part: Type.Integer({
       minimum: 0,
       description: 'Which of the events of its message it is: a message may hold several findings.',
@@ -73,7 +75,7 @@ export type EventSummary = Static<typeof EventSummary>
 
 /** A message to be stored: verified, or made from rule matches. */
 export interface IncomingMessage {
-  /** SNS's MessageId, by which repeats are recognized; null for a message made from rule matches. */
+  /** SNS's MessageId or a name like it, by which repeats are recognized; null for a message without one. */
   messageId: string | null
   topicArn: string | null
   subject: string | undefined
