@@ -57,8 +57,9 @@ export function createAccept(options: AcceptOptions): Accept {
     async (groups: NewMessage[][]) => {
       const stored = await storeBatch({ database, audience }, known, groups.flat())
       for (const { result, event } of stored) {
-        if (result === 'stored')
-          {countEvent?.({ type: event.type, source: event.topicArn === null ? 'messages' : 'sns' })}
+        if (result === 'stored') {
+          countEvent?.({ type: event.type, source: event.topicArn === null ? 'messages' : 'sns' })
+        }
       }
       const queued = queues.addDispatches(batchesOf(stored))
       const rest = [...stored]
