@@ -28,6 +28,7 @@ import { measureScale } from './scale.js'
 import { measureSources } from './sources.js'
 import { unwindAll, withTeardowns } from './teardowns.js'
 import { measureThrough } from './through.js'
+import { measureValues } from './values.js'
 
 const MEASUREMENTS: Record<string, Measure> = {
   in: measureIn,
@@ -43,6 +44,7 @@ const MEASUREMENTS: Record<string, Measure> = {
   sources: measureSources,
   scale: measureScale,
   memory: measureMemory,
+  values: measureValues,
 }
 
 const LOAD_BEFORE = loadavg()[0]!

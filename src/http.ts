@@ -17,7 +17,7 @@ import { Refusal } from './core/platform/errors.js'
 import { createLogger } from './core/platform/logger.js'
 import { REQUEST_ID_HEADER, requestIdOf } from './core/platform/request-id.js'
 import { traceRequests } from './core/platform/tracing.js'
-import { Alert, AlertWithContext, AlertValue } from './core/alert/alert.js'
+import { Alert, AlertWithContext, AlertWithSighting, AlertValue } from './core/alert/alert.js'
 import { AttemptRecord, Delivery, DeliveryWithAttempts } from './core/delivery/delivery.js'
 import { Recovery } from './core/delivery/recovery.js'
 import { EventSummary } from './core/event/event.js'
@@ -47,6 +47,7 @@ import { ruleMatchRoutes, type RuleMatchRouteOptions } from './routes/rule-match
 import { signingRoutes, type SigningRouteOptions } from './routes/signing.js'
 import { snsRoutes, type SnsRouteOptions } from './routes/sns.js'
 import { topicRoutes, type TopicRouteOptions } from './routes/topics.js'
+import { valueRoutes, type ValueRouteOptions } from './routes/values.js'
 import { compileValidator } from './routes/validation.js'
 import { ChangedWebhook, webhookRoutes, WebhookWithSecret, type WebhookRouteOptions } from './routes/webhooks.js'
 import { createSerializerFactory } from './serializers.js'
@@ -60,6 +61,7 @@ export interface HttpOptions
     RuleMatchRouteOptions,
     MessageRouteOptions,
     AlertRouteOptions,
+    ValueRouteOptions,
     DeliveryRouteOptions,
     RecoveryRouteOptions,
     FilterRouteOptions,
@@ -90,6 +92,7 @@ const RESOURCES = [
   EventWithBody,
   Alert,
   AlertWithContext,
+  AlertWithSighting,
   AlertValue,
   Delivery,
   AttemptRecord,
@@ -170,6 +173,7 @@ async function addApi(v1: FastifyInstance, options: HttpOptions): Promise<void> 
   await v1.register(ruleMatchRoutes, options)
   await v1.register(messageRoutes, options)
   await v1.register(alertRoutes, options)
+  await v1.register(valueRoutes, options)
   await v1.register(deliveryRoutes, options)
   await v1.register(recoveryRoutes, options)
   await v1.register(filterRoutes, options)

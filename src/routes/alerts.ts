@@ -2,10 +2,11 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { Type } from 'typebox'
 import { findAlert, listAlerts, listAlertValues } from '../core/alert/alert-list.js'
-import { Alert, AlertWithContext, AlertValue, SHOWN_VALUES } from '../core/alert/alert.js'
+import { Alert, AlertWithContext, AlertWithSighting, AlertValue, SHOWN_VALUES } from '../core/alert/alert.js'
 import { buildContext } from '../core/alert/context.js'
 import { EventSummary } from '../core/event/event.js'
 import { listEvents } from '../core/event/event-list.js'
+import { findSightings, wantedValue } from '../core/event/sightings.js'
 import type { Database } from '../core/platform/database.js'
 import { stringifyJson, type Json } from '../core/platform/json.js'
 import { PageOf, PageQuery } from '../core/platform/page.js'
@@ -13,6 +14,7 @@ import { refTo } from '../core/platform/schema.js'
 import { answer } from './answers.js'
 import { found, problemResponses } from './problems.js'
 import { rangeOf, TimeRange } from './query.js'
+import { pathAlone, shownSighting, ValueQuery } from './values.js'
 
 export interface AlertRouteOptions {
   database: Database
@@ -42,16 +44,31 @@ export const alertRoutes: FastifyPluginAsyncTypebox<AlertRouteOptions> = async (
             Type.String({ minLength: 1, description: 'Stands somewhere in the title, in any case.' }),
           ),
           status: Type.Optional(Alert.properties.status),
+          ...ValueQuery,
           ...TimeRange,
         }),
         response: {
-          200: answer('A page of alerts, those that changed last first.', PageOf(refTo(Alert))),
+          200: answer(
+            'A page of alerts, those that changed last first; with `value`, what is known of it in each.',
+            PageOf(refTo(AlertWithSighting)),
+          ),
           ...problemResponses(400, 401),
         },
       },
     },
-    async ({ query: { since, until, limit, cursor, ...filter } }) =>
-      listAlerts(database, { ...filter, ...rangeOf({ since, until }) }, { limit, cursor }),
+    async ({ query: { since, until, limit, cursor, value, path, ...filter } }) => {
+      if (value === undefined && path !== undefined) throw pathAlone()
+      const wanted = value === undefined ? undefined : wantedValue(value, path)
+      const conditions = { ...filter, value: wanted, ...rangeOf({ since, until }) }
+      const page = await listAlerts(database, conditions, { limit, cursor })
+      if (!wanted) return page
+      const sightings = await findSightings(
+        database,
+        page.data.map(({ id }) => id),
+        wanted,
+      )
+      return { ...page, data: page.data.map((alert) => ({ ...alert, value: shownSighting(sightings.get(alert.id)) })) }
+    },
   )
 
   http.get(

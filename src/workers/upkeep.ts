@@ -1,6 +1,6 @@
 /**
  * Upkeep, every few seconds: queues stored work that has no job, advances recoveries, marks quiet alerts, tells of dead
- * deliveries, deletes what is older than its retention.
+ * deliveries, gives values from before an upgrade their keys, deletes what is older than its retention.
  *
  * Guarantee: whatever the queue's store lost, within one interval every undispatched event has a job and every delivery
  * queue with something due is woken. Job ids are derived, so work that has a job gets no second one, also when several
@@ -8,6 +8,7 @@
  */
 import type { FastifyBaseLogger } from 'fastify'
 import { AUDIT_KEPT_MS, deleteOldAuditEntries } from '../core/access/audit-store.js'
+import { keyOldValues } from '../core/alert/value-keying-store.js'
 import { deleteEndedWindows } from '../core/alert/window-store.js'
 import { reportDead } from '../core/delivery/dead-report.js'
 import { bringForward } from '../core/delivery/delivery-store.js'
@@ -29,6 +30,8 @@ const SOON_MS = 250
 const GRACE_MS = 1000
 /** Rows that one statement reads or changes. */
 const BATCH = 500
+/** Values from before an upgrade that get their key in one round. */
+const KEYED = 2000
 /** Batches of one kind in one round; the next round continues. */
 const MAX_BATCHES = 20
 const DAY_MS = 24 * 3600 * 1000
@@ -100,6 +103,7 @@ async function upkeepRound(options: UpkeepOptions, sweep: (now: Date) => Promise
     recoveries: await stepRecoveries(database, queues, registry, at),
     quiet: toProgress(await makeQuiet(options, alertQuietAfterMs, at)),
     dead: toProgress(await reportDead(options, at, BATCH)),
+    keyed: toProgress(await keyOldValues(database, KEYED)),
     deleted: await sweep(at),
   }
   const counts = Object.fromEntries(Object.entries(done).map(([what, { count }]) => [what, count]))

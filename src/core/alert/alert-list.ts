@@ -1,7 +1,7 @@
 /** Alerts as the API shows them, read from the database. */
 import type { Queryable } from '../platform/database.js'
 import { numberOf, parseStoredJson, type Json } from '../platform/json.js'
-import { conditionsOf, placeAfter, queryPage, type Page, type PageRequest } from '../platform/page.js'
+import { conditionsOf, placeAfter, queryPage, type Conditions, type Page, type PageRequest } from '../platform/page.js'
 import type { Alert, AlertStatus } from './alert.js'
 
 interface AlertRow {
@@ -34,6 +34,13 @@ export interface AlertFilter {
   since?: Date
   /** Changed last before this time. */
   until?: Date
+  /** Holds a value with one of these keys, at this path if there is one. */
+  value?: ValueCondition
+}
+
+export interface ValueCondition {
+  keys: readonly bigint[]
+  path: readonly string[] | undefined
 }
 
 /** One value of an alert, and the change that added it. */
@@ -59,6 +66,7 @@ export async function listAlerts(
     ['last_seen_at >= ?', filter.since],
     ['last_seen_at < ?', filter.until],
   ])
+  if (filter.value) addValueCondition(conditions, filter.value)
   const place = placeAfter(cursor, placeOf)
   if (place) {
     conditions.params.push(...place)
@@ -77,6 +85,18 @@ export async function listAlerts(
     },
     limit,
   )
+}
+
+function addValueCondition({ sql, params }: Conditions, { keys, path }: ValueCondition): void {
+  params.push(keys)
+  const isThere = `value_key = any($${params.length}::bigint[])`
+  if (path) params.push(JSON.stringify(path))
+  sql.push(`id in (select alert_id from alert_values where ${isThere}${path ? ` and path = $${params.length}` : ''})`)
+}
+
+/** The alerts that hold a value, the latest change first. */
+export async function listAlertsWith(db: Queryable, value: ValueCondition, limit: number): Promise<Alert[]> {
+  return (await listAlerts(db, { value }, { limit })).data
 }
 
 function cursorOf({ last_seen_at: at, id }: Pick<AlertRow, 'last_seen_at' | 'id'>): string {

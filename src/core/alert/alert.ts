@@ -35,6 +35,20 @@ export const Alert = Type.Object(
 )
 export type Alert = Static<typeof Alert>
 
+/** What is known of a value in an alert. */
+export const ValueSighting = Type.Object({
+  paths: Type.Array(Type.Array(Type.String()), { description: 'Where it was: the keys that lead to it.' }),
+  first_seen_at: nullableTime('When the change that brought it arrived; null when that event is deleted.'),
+  last_seen_at: nullableTime('When it was last in a change, of the newest ten that are kept.'),
+  events: Type.Integer({ description: 'In how many of these it was.' }),
+  events_at_least: Type.Boolean({ description: 'True when the alert has more events than were read.' }),
+})
+
+export const AlertWithSighting = Type.Object(
+  { ...Alert.properties, value: Type.Optional(ValueSighting) },
+  { $id: 'AlertWithSighting' },
+)
+
 /** One value of an alert, and the change that brought it. */
 export const AlertValue = Type.Object(
   {

@@ -9,6 +9,7 @@
  */
 import { keyOfIdentity, type ContextValues } from '../alert/context.js'
 import type { AlertChange, Unread } from '../alert/change.js'
+import { valueKey } from '../alert/value-key.js'
 import type { Queryable } from '../platform/database.js'
 import { stringifyJson } from '../platform/json.js'
 import { labelOf } from '../platform/text.js'
@@ -183,6 +184,7 @@ async function insertMessages(
     changes.map(({ finding }) => finding?.updatedAt),
     changes.map(({ finding }) => (finding?.reason === undefined ? null : labelOf(finding.reason))),
     changes.map(({ finding }) => finding?.rank),
+    values.map(valueKey),
   ])
   return new Map(rows.map((row) => [row.event_id, row]))
 }
@@ -196,9 +198,10 @@ export async function addValues(
   const entries = [...values.values()]
   await db.query(
     `with added as (
-       insert into alert_values (alert_id, sequence, ordinal, key, path, value)
-       select $1, $2, ${LATER_ORDINALS} + ordinal, key, path, value
-       from unnest($3::bytea[], $4::text[], $5::text[]) with ordinality as v (key, path, value, ordinal)
+       insert into alert_values (alert_id, sequence, ordinal, key, path, value, value_key)
+       select $1, $2, ${LATER_ORDINALS} + ordinal, key, path, value, value_key
+       from unnest($3::bytea[], $4::text[], $5::text[], $6::bigint[]) with ordinality
+         as v (key, path, value, value_key, ordinal)
        on conflict (alert_id, key) do nothing
        returning octet_length(value) as bytes
      )
@@ -212,6 +215,7 @@ export async function addValues(
       [...values.keys()].map(keyOfIdentity),
       entries.map(({ path }) => JSON.stringify(path)),
       entries.map(({ value }) => stringifyJson(value)),
+      entries.map(valueKey),
     ],
   )
 }

@@ -66,9 +66,10 @@ with message as (
   returning id, sequence, title, severity, match_count, update_count, turn, is_resolved, is_unannounced,
     (${SEVERITY_LIST})[rose_from + 1] as rose_from
 ), added as (
-  insert into alert_values (alert_id, sequence, ordinal, key, path, value)
-  select v.alert_id, changed.sequence, v.ordinal, v.key, v.path, v.value
-  from unnest($8::text[], $9::int[], $10::bytea[], $11::text[], $12::text[]) as v (alert_id, ordinal, key, path, value)
+  insert into alert_values (alert_id, sequence, ordinal, key, path, value, value_key)
+  select v.alert_id, changed.sequence, v.ordinal, v.key, v.path, v.value, v.value_key
+  from unnest($8::text[], $9::int[], $10::bytea[], $11::text[], $12::text[], $41::bigint[])
+    as v (alert_id, ordinal, key, path, value, value_key)
   join changed on changed.id = v.alert_id
   on conflict (alert_id, key) do nothing
   returning alert_id, octet_length(value) as bytes

@@ -6,7 +6,7 @@
 import { flattenContext } from '../alert/context.js'
 import { isJsonObject, type Json, type JsonObject } from '../platform/json.js'
 import { matchesPath } from '../platform/glob.js'
-import { ECS_ADDRESSES, ECS_DOMAINS, ECS_EMAILS, ECS_HASHES, ECS_URLS } from '../indicator/ecs-fields.js'
+import { ECS_ADDRESSES, ECS_DOMAINS, ECS_EMAILS, ECS_HASHES, ECS_URLS } from '../alert/ecs-fields.js'
 import { fit, oneLine } from './text.js'
 
 const MAX_OBSERVABLES = 200

@@ -13,8 +13,8 @@ import { DURATION_PATTERN, DURATION_WORDS, durationMs } from '../platform/durati
 import { patterned } from '../platform/schema.js'
 import { matchesPath } from '../platform/glob.js'
 import { isJsonObject, type Json } from '../platform/json.js'
-import { ECS_INDICATORS } from './ecs-fields.js'
-import { fieldKind, normalForm, type FieldKind, type IndicatorKind } from './normal-form.js'
+import { ECS_INDICATORS } from '../alert/ecs-fields.js'
+import { fieldKind, normalForm, type FieldKind, type IndicatorKind } from '../alert/normal-form.js'
 
 const PATH = '^[^\\u0000.]+(\\.[^\\u0000.]+)*$'
 

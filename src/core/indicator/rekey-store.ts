@@ -7,7 +7,7 @@
  */
 import type { Database, Queryable } from '../platform/database.js'
 import { parseStoredJson } from '../platform/json.js'
-import { fieldKind, normalForm } from './normal-form.js'
+import { fieldKind, normalForm } from '../alert/normal-form.js'
 import { indicatorKey } from './once.js'
 
 /** Rows of one transaction. */

@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import t from 'tap'
-import { fieldKind, normalForm as formOf } from '../../../src/core/indicator/normal-form.js'
+import { fieldKind, normalForm as formOf } from '../../../src/core/alert/normal-form.js'
 import type { Json } from '../../../src/core/platform/json.js'
 
 const normalForm = (path: readonly string[], value: Json) => formOf(fieldKind(path), value)
