@@ -40,6 +40,7 @@ import {
 import { createSnsClient } from './core/platform/sns-client.js'
 import { createCertificateCache } from './core/sns/certificate-cache.js'
 import { keepCertificate, listCertificates } from './core/sns/certificate-store.js'
+import { createOwnSources } from './core/source/own-sources.js'
 import { sourceSettings } from './core/source/settings.js'
 import { createSubscriptions } from './core/sns/subscriptions.js'
 import { createVerifier } from './core/sns/verify.js'
@@ -142,7 +143,13 @@ async function compose(config: Config, log: Logger, closers: Closer[], close: Cl
   const verifier = createVerifier({ certificates, maxAgeS, emulatorOrigin, signatureVersions })
   const registry = createRegistry({ database, sealer })
   const { countEvent } = metrics
-  const accept = createAccept({ database, queues, audience: registry, sources, countEvent })
+  const ownSources = createOwnSources({ database })
+  closers.push(async () => ownSources.close())
+  if (role !== 'worker') {
+    await ownSources.refresh()
+    ownSources.watch(log)
+  }
+  const accept = createAccept({ database, queues, audience: registry, sources, ownSources, countEvent })
   const acceptNamed = createAcceptNamed({ accept, database, sources })
   const acceptMatches = createAcceptMatches({ database, queues, countEvent })
   const fingerprintOf = createKeyFingerprint(encryptionKey)
@@ -150,7 +157,7 @@ async function compose(config: Config, log: Logger, closers: Closer[], close: Cl
   const guard = createGuard({ access, penalties: createPenalties(fingerprintOf), database, metrics })
   const parts = {
     ...{ database, queues, sealer, registry, deliver, renderer, metrics, log, countEvent },
-    ...{ subscriptions, verifier, accept, acceptNamed, acceptMatches, access, guard },
+    ...{ subscriptions, verifier, accept, acceptNamed, acceptMatches, access, guard, sources, ownSources },
     ...{ bodies: createBodyBudget(MAX_BODY_BYTES), trustProxy: config.trustProxy, metricsPublic: config.metricsPublic },
   }
   const hasIntake = config.intake !== undefined && role !== 'worker'

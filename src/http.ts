@@ -21,6 +21,7 @@ import { Alert, AlertWithContext, AlertWithSighting, AlertValue } from './core/a
 import { AttemptRecord, Delivery, DeliveryWithAttempts } from './core/delivery/delivery.js'
 import { Recovery } from './core/delivery/recovery.js'
 import { EventSummary } from './core/event/event.js'
+import { OwnSource } from './core/source/own-source.js'
 import { Topic } from './core/sns/topic.js'
 import { WebhookView } from './core/webhook/webhook.js'
 import { openApiOptions } from './openapi.js'
@@ -46,6 +47,7 @@ import { recoveryRoutes, type RecoveryRouteOptions } from './routes/recoveries.j
 import { ruleMatchRoutes, type RuleMatchRouteOptions } from './routes/rule-matches.js'
 import { signingRoutes, type SigningRouteOptions } from './routes/signing.js'
 import { snsRoutes, type SnsRouteOptions } from './routes/sns.js'
+import { sourceRoutes, type SourceRouteOptions } from './routes/sources.js'
 import { topicRoutes, type TopicRouteOptions } from './routes/topics.js'
 import { valueRoutes, type ValueRouteOptions } from './routes/values.js'
 import { compileValidator } from './routes/validation.js'
@@ -68,6 +70,7 @@ export interface HttpOptions
     SigningRouteOptions,
     PreviewRouteOptions,
     KeyRouteOptions,
+    SourceRouteOptions,
     AuditRouteOptions,
     OpsRouteOptions {
   log: FastifyBaseLogger
@@ -98,6 +101,7 @@ const RESOURCES = [
   AttemptRecord,
   DeliveryWithAttempts,
   Recovery,
+  OwnSource,
   ApiKey,
   ApiKeyWithText,
   AuditEntry,
@@ -179,6 +183,7 @@ async function addApi(v1: FastifyInstance, options: HttpOptions): Promise<void> 
   await v1.register(filterRoutes, options)
   await v1.register(signingRoutes, options)
   await v1.register(previewRoutes, options)
+  await v1.register(sourceRoutes, options)
   await v1.register(keyRoutes, options)
   await v1.register(auditRoutes, options)
 }

@@ -150,6 +150,7 @@ export const openApiOptions: OpenApiOptions = {
       { name: 'webhooks', description: 'The registry: who gets what.' },
       { name: 'events', description: 'What was accepted from SNS.' },
       { name: 'alerts', description: 'What every alert is and ever held.' },
+      { name: 'sources', description: 'Mappings of messages that no built-in source knows to alert changes.' },
       { name: 'rule matches', description: 'Alert changes without Matano: report what your rules hit.' },
       { name: 'deliveries', description: 'An event for a webhook, and every attempt at it.' },
       { name: 'keys', description: 'Who may use this API.' },

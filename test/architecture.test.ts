@@ -28,10 +28,10 @@ const LAYERS = [
   /^core\/(sns|delivery)\//,
   /^core\/webhook\//,
   /^core\/format\//,
-  /^core\/(indicator|filter|circuit)\//,
+  /^core\/(indicator|circuit)\//,
   /^core\/event\//,
   /^core\/source\//,
-  /^core\/alert\//,
+  /^core\/(alert|filter)\//,
   /^core\/access\//,
   /^core\/platform\//,
 ]

@@ -90,7 +90,7 @@ t.test("the example of a 201 is the relay's response to the example request", as
   const { paths } = await readDocument()
   const { call } = await openTestApi(t)
   const made = Object.entries(paths).filter(([, { post }]) => post?.responses['201'])
-  t.same(made.map(([path]) => path).sort(), ['/v1/keys', '/v1/webhooks'])
+  t.same(made.map(([path]) => path).sort(), ['/v1/keys', '/v1/sources', '/v1/webhooks'])
   for (const [path, { post }] of made) {
     const { example: body } = post!.requestBody!.content['application/json']!
     const { example } = post!.responses['201']!.content!['application/json']!

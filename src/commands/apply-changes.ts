@@ -6,7 +6,7 @@
  */
 import type { Client } from './client.js'
 import { CommandError, printable, type CommandIo } from './command.js'
-import type { Change } from './plan.js'
+import { nameOf, type Change } from './plan.js'
 
 interface Carrying {
   client: Client
@@ -41,16 +41,17 @@ interface Made {
 
 /** @returns the created webhook, when the relay has generated its signing secret */
 async function carryOutOne(change: Change, client: Client): Promise<Made | undefined> {
+  const path = `/v1/${change.of}s`
   if (change.kind === 'delete') {
-    await client.request('DELETE', `/v1/webhooks/${change.id}`)
+    await client.request('DELETE', `${path}/${change.id}`)
     return undefined
   }
   if (change.kind === 'create') {
-    const made = await client.request<Made>('POST', '/v1/webhooks', change.desired.body)
-    return change.desired.secret === undefined ? made : undefined
+    const made = await client.request<Made>('POST', path, change.desired.body)
+    return change.makesSecret ? made : undefined
   }
   const { id, patch, rotation } = change
-  if (patch) await client.request('PATCH', `/v1/webhooks/${id}`, patch)
+  if (patch) await client.request('PATCH', `${path}/${id}`, patch)
   if (rotation) await client.request('POST', `${secretPath(id)}/rotate`, rotation)
   return undefined
 }
@@ -68,10 +69,6 @@ function reportSecret(
 /** The API path of a webhook's signing secret. */
 export function secretPath(id: string): string {
   return `/v1/webhooks/${id}/secret`
-}
-
-function nameOf(change: Change): string {
-  return change.kind === 'delete' ? change.name : change.desired.name
 }
 
 /** A problem's detail starts with the name of the field: `url must ...`, or `body/url must ...` for a schema error. */

@@ -1,5 +1,5 @@
 /**
- * `alert-relay apply`: makes the webhooks of a running relay match a file.
+ * `alert-relay apply`: makes the webhooks and sources of a running relay match a file.
  *
  * Guarantee: no request is sent before the whole file is valid, and changes are printed before they are made. A second run
  * changes nothing. A run that stops half-way lists what was done, and the next run does the rest.
@@ -7,22 +7,26 @@
 import { readFile } from 'node:fs/promises'
 import { parseArgs } from 'node:util'
 import { messageOf } from '../core/platform/errors.js'
+import type { OwnSource } from '../core/source/own-source.js'
 import type { WebhookView } from '../core/webhook/webhook.js'
 import { carryOut, secretPath } from './apply-changes.js'
 import { CLIENT_OPTIONS, openClient, type Client } from './client.js'
 import { CommandError, printable, UsageError, type Command, type CommandIo } from './command.js'
-import { describe, planChanges, type Change, type Current, type Plan } from './plan.js'
-import { readRegistryFile, type Desired } from './registry-file.js'
+import { describe, joinPlans, planChanges, planSources, type Change, type Current, type Plan } from './plan.js'
+import type { Desired } from './registry-entry.js'
+import { readRegistryFile, type RegistryFile } from './registry-file.js'
 
 const USAGE = `
   alert-relay apply -f webhooks.yaml [--dry-run | --check] [--prune] [--force-secrets] [--show-secrets] [--url URL]
 
-  Makes the webhooks of the relay at --url, by default the one here, those of the file. A webhook is known by its name;
-  what the file leaves out of it has its default. \${env:NAME} in a text is the environment variable NAME.
+  Makes the webhooks and sources of the relay at --url, by default the one here, those of the file. One is known by its name;
+  what the file leaves out of it has its default. A list that the file does not have (webhooks, sources) is left alone.
+  \${env:NAME} in a text is the environment variable NAME.
 
   --dry-run        prints what would change, and changes nothing
   --check          the same, and exits with 2 when something would; a wrong command line is 2 too, with nothing on stdout
-  --prune          deletes webhooks that the file does not name; those without a name are never touched
+  --prune          deletes webhooks that the file does not name, and sources, if it has a list of them; webhooks without a
+                   name are never touched
   --force-secrets  sends every secret again: the relay hides what it has, so those that it has count as the file's
   --show-secrets   prints the signing secrets of new webhooks
 `
@@ -51,8 +55,7 @@ export const applyCommand: Command = {
     if (file === undefined) throw new UsageError('apply needs -f FILE')
     const desired = await readDesired(file, io)
     const client = await openClient({ url, env: io.env })
-    const current = await readCurrent(client, desired)
-    const plan = planChanges(desired, current, { prune, forceSecrets: values['force-secrets'] })
+    const plan = await planFile(desired, client, { prune, forceSecrets: values['force-secrets'] })
     for (const change of plan.changes) describe(change).forEach((line) => io.print(line))
     printNotes(plan, io)
     const isDry = values['dry-run'] || values.check
@@ -62,9 +65,25 @@ export const applyCommand: Command = {
   },
 }
 
-async function readDesired(file: string, { env, note }: CommandIo): Promise<Desired[]> {
+/** The changes of the lists that the file has. */
+async function planFile(
+  { webhooks, sources }: RegistryFile,
+  client: Client,
+  options: { prune: boolean; forceSecrets: boolean },
+): Promise<Plan> {
+  const plans: Plan[] = []
+  if (webhooks) plans.push(planChanges(webhooks, await readCurrent(client, webhooks), options))
+  if (sources) {
+    const current: OwnSource[] = []
+    for await (const source of client.list<OwnSource>('/v1/sources')) current.push(source)
+    plans.push(planSources(sources, current, options))
+  }
+  return joinPlans(plans)
+}
+
+async function readDesired(file: string, { env, note }: CommandIo): Promise<RegistryFile> {
   const read = readRegistryFile(await readText(file), env)
-  if ('desired' in read) return read.desired
+  if (!('problems' in read)) return read
   for (const { line, text } of read.problems) note(printable(`${file}:${line}: ${text}`))
   const { length } = read.problems
   throw new CommandError(`${file} is not applied: ${length === 1 ? 'a problem' : `${length} problems`}`)

@@ -1,5 +1,6 @@
-/** `alert-relay export`: prints the webhooks of a running relay as a file for `alert-relay apply`. */
+/** `alert-relay export`: prints the webhooks and sources of a running relay as a file for `alert-relay apply`. */
 import { parseArgs } from 'node:util'
+import type { OwnSource } from '../core/source/own-source.js'
 import type { WebhookView } from '../core/webhook/webhook.js'
 import { CLIENT_OPTIONS, openClient } from './client.js'
 import type { Command } from './command.js'
@@ -8,7 +9,7 @@ import { writeRegistryFile } from './registry-text.js'
 const USAGE = `
   alert-relay export [--url URL] > webhooks.yaml
 
-  Prints the webhooks of the relay at --url, by default the one here, as \`alert-relay apply\` takes them. Secrets are
+  Prints the webhooks and sources of the relay at --url, by default the one here, as \`alert-relay apply\` takes them. Secrets are
   no part of it: \${env:NAME} stands for each, and the names are at its head. Webhooks without a name are comments.
 `
 
@@ -19,7 +20,9 @@ export const exportCommand: Command = {
     const client = await openClient({ url: values.url, env })
     const webhooks: WebhookView[] = []
     for await (const webhook of client.list<WebhookView>('/v1/webhooks')) webhooks.push(webhook)
-    print(writeRegistryFile(webhooks).slice(0, -1))
+    const sources: OwnSource[] = []
+    for await (const source of client.list<OwnSource>('/v1/sources')) sources.push(source)
+    print(writeRegistryFile(webhooks, sources).slice(0, -1))
     return 0
   },
 }

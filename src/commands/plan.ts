@@ -1,34 +1,36 @@
 /**
- * Plans the changes that make the webhooks of a relay match a file. Pure.
+ * Plans the changes that make the webhooks and sources of a relay match a file. Pure.
  *
- * Guarantee: once a plan is carried out, the next one is empty. Webhooks without a name are never changed. The printed plan
- * contains no secret: neither a field that the relay masks nor the value of a variable.
+ * Guarantee: once a plan is carried out, the next one is empty. Webhooks without a name are never changed, and neither is a list
+ * that the file does not have. The printed plan contains no secret.
  */
-import { isJsonObject, type Json, type JsonObject } from '../core/platform/json.js'
+import type { Json, JsonObject } from '../core/platform/json.js'
 import { MASK } from '../core/webhook/credentials-mask.js'
 import { WebhookPatch, type WebhookView } from '../core/webhook/webhook.js'
 import { areOfOneOrigin } from '../core/webhook/web-url.js'
 import { toView } from '../core/webhook/webhook-check.js'
+import { SourcePatch, type OwnSource } from '../core/source/own-source.js'
 import { printable } from './command.js'
-import { hasReference } from './references.js'
-import type { Desired } from './registry-file.js'
+import { differencesAt, isEqual, printed, short, type Difference } from './differences.js'
+import type { Desired, DesiredSource, Entry } from './registry-entry.js'
 
 /** A webhook of the relay, with its signing secret when the file sets one. */
 export type Current = WebhookView & { secret?: string | null }
 
-/** A difference at one path, with both values as printed. */
-interface Difference {
-  path: string
-  /** Undefined for a webhook that will be created. */
-  before: string | undefined
-  after: string
-}
+/** What a change is of. */
+export type Kind = 'webhook' | 'source'
 
-export type Change =
-  | { kind: 'create'; desired: Desired; differences: Difference[] }
+export type Change = { of: Kind } & (
+  | {
+      kind: 'create'
+      desired: Entry
+      /** The relay makes a signing secret, which is told. */
+      makesSecret: boolean
+      differences: Difference[]
+    }
   | {
       kind: 'update'
-      desired: Desired
+      desired: Entry
       id: string
       /** The body of PATCH, with the fields that differ; undefined when none does. */
       patch: JsonObject | undefined
@@ -37,13 +39,14 @@ export type Change =
       differences: Difference[]
     }
   | { kind: 'delete'; name: string; id: string }
+)
 
 export interface Plan {
-  /** In the order of their execution: deletions last. */
+  /** In the order of their execution: deletions of a kind last. */
   changes: Change[]
-  /** The number of webhooks that match the file, as far as the API shows. */
+  /** The number of webhooks and sources that match the file, as far as the API shows. */
   unchanged: number
-  /** Names of webhooks that are not in the file and are kept. */
+  /** What is not in the file and is kept. */
   unlisted: string[]
   /** The number of webhooks without a name. */
   unnamed: number
@@ -53,6 +56,7 @@ export interface Plan {
 
 /** Fields with secrets, which the API masks. */
 const MASKED_FIELDS = ['headers', 'auth', 'format_options', 'tls']
+const COMPARED_IN_SOURCES = Object.keys(SourcePatch.properties).filter((field) => field !== 'name')
 const COMPARED = Object.keys(WebhookPatch.properties).filter((field) => field !== 'name') as (keyof WebhookPatch)[]
 
 /**
@@ -64,40 +68,98 @@ export function planChanges(
   current: readonly Current[],
   { prune, forceSecrets }: { prune: boolean; forceSecrets: boolean },
 ): Plan {
-  const known = new Map(current.flatMap((webhook) => (webhook.name === null ? [] : [[webhook.name, webhook]])))
+  return planList('webhook', desired, current, prune, (one, webhook) =>
+    webhook
+      ? updateOf(one, webhook, forceSecrets)
+      : { change: creationOf('webhook', one, viewOf(one), one.secret === undefined), hidden: 0 },
+  )
+}
+
+/** @param options.prune delete sources that are not in the file */
+export function planSources(
+  desired: readonly DesiredSource[],
+  current: readonly OwnSource[],
+  { prune }: { prune: boolean },
+): Plan {
+  return planList('source', desired, current, prune, (one, source) => ({
+    change: source ? sourceUpdateOf(one, source) : creationOf('source', one, one.fields, false),
+    hidden: 0,
+  }))
+}
+
+export function joinPlans(plans: readonly Plan[]): Plan {
+  const sum = (count: (plan: Plan) => number) => plans.reduce((total, plan) => total + count(plan), 0)
+  return {
+    changes: plans.flatMap(({ changes }) => changes),
+    unchanged: sum(({ unchanged }) => unchanged),
+    unlisted: plans.flatMap(({ unlisted }) => unlisted),
+    unnamed: sum(({ unnamed }) => unnamed),
+    hidden: sum(({ hidden }) => hidden),
+  }
+}
+
+/** @param changeOf the change of one that the relay has, or does not have; and how many masked secrets count as equal */
+function planList<Wanted extends Entry, Has extends { id: string; name: string | null }>(
+  of: Kind,
+  desired: readonly Wanted[],
+  current: readonly Has[],
+  prune: boolean,
+  changeOf: (one: Wanted, known: Has | undefined) => { change: Change | undefined; hidden: number },
+): Plan {
+  const known = new Map(current.flatMap((one) => (one.name === null ? [] : [[one.name, one]])))
   const names = new Set(desired.map(({ name }) => name))
   const plan: Plan = { changes: [], unchanged: 0, unlisted: [], unnamed: 0, hidden: 0 }
   for (const one of desired) {
-    const webhook = known.get(one.name)
-    const { change, hidden } = webhook ? updateOf(one, webhook, forceSecrets) : { change: creationOf(one), hidden: 0 }
+    const { change, hidden } = changeOf(one, known.get(one.name))
     plan.hidden += hidden
     if (change) plan.changes.push(change)
     else plan.unchanged++
   }
   for (const { name, id } of current) {
     if (name === null) plan.unnamed++
-    else if (!names.has(name) && prune) plan.changes.push({ kind: 'delete', name, id })
-    else if (!names.has(name)) plan.unlisted.push(name)
+    else if (!names.has(name) && prune) plan.changes.push({ of, kind: 'delete', name, id })
+    else if (!names.has(name)) plan.unlisted.push(labelOf(of, name))
   }
   return plan
 }
 
-/** Formats a change for printing. */
-export function describe(change: Change): string[] {
-  if (change.kind === 'delete') return [`- ${change.name} (${change.id})`]
-  const { desired, differences } = change
-  const lines = differences.map(({ path, before, after }) => {
-    return `    ${path}: ${before === undefined ? '' : `${before} -> `}${after}`
-  })
-  return [change.kind === 'create' ? `+ ${desired.name}` : `~ ${desired.name} (${change.id})`, ...lines].map(printable)
+/** How it is called where webhooks and sources are listed together. */
+function labelOf(of: Kind, name: string): string {
+  return of === 'webhook' ? name : `${of} ${name}`
 }
 
-function creationOf(desired: Desired): Change {
-  const view = viewOf(desired)
+export function nameOf(change: Change): string {
+  return labelOf(change.of, change.kind === 'delete' ? change.name : change.desired.name)
+}
+
+/** Formats a change for printing. */
+export function describe(change: Change): string[] {
+  const name = nameOf(change)
+  if (change.kind === 'delete') return [`- ${name} (${change.id})`]
+  const lines = change.differences.map(({ path, before, after }) => {
+    return `    ${path}: ${before === undefined ? '' : `${before} -> `}${after}`
+  })
+  return [change.kind === 'create' ? `+ ${name}` : `~ ${name} (${change.id})`, ...lines].map(printable)
+}
+
+/** @param view it as the API would show it */
+function creationOf(of: Kind, desired: Entry, view: JsonObject, makesSecret: boolean): Change {
   const differences = Object.keys(desired.source)
     .filter((field) => field !== 'name')
     .map((field) => ({ path: field, before: undefined, after: short(printed(view[field], desired.source[field])) }))
-  return { kind: 'create', desired, differences }
+  return { of, kind: 'create', desired, makesSecret, differences }
+}
+
+function sourceUpdateOf(desired: DesiredSource, current: OwnSource): Change | undefined {
+  const now = current as unknown as JsonObject
+  const { fields, source } = desired
+  const changed = COMPARED_IN_SOURCES.filter((field) => !isEqual(fields[field], now[field]))
+  if (changed.length === 0) return undefined
+  return {
+    ...{ of: 'source', kind: 'update', desired, id: current.id, rotation: undefined },
+    patch: Object.fromEntries(changed.map((field) => [field, fields[field]!])),
+    differences: changed.flatMap((field) => differencesAt(field, now[field], fields[field], source[field])),
+  }
 }
 
 function updateOf(
@@ -131,7 +193,7 @@ function updateOf(
   if (differences.length === 0) return { change: undefined, hidden }
   const { id } = current
   const change: Change = {
-    ...{ kind: 'update', desired, id, rotation, differences },
+    ...{ of: 'webhook', kind: 'update', desired, id, rotation, differences },
     patch: Object.keys(patch).length > 0 ? patch : undefined,
   }
   return { change, hidden }
@@ -148,84 +210,8 @@ function viewOf({ webhook, secret }: Desired): JsonObject {
   return { ...(toView(webhook) as unknown as JsonObject), ...(secret === undefined ? {} : { secret: MASK }) }
 }
 
-/** Compares two values: objects member by member, anything else as a whole. */
-function differencesAt(
-  path: string,
-  before: Json | undefined,
-  after: Json | undefined,
-  source: Json | undefined,
-): Difference[] {
-  if (isJsonObject(before) && isJsonObject(after) && (source === undefined || isJsonObject(source))) {
-    const keys = [...new Set([...Object.keys(before), ...Object.keys(after)])]
-    return keys
-      .filter((key) => !isEqual(member(before, key), member(after, key)))
-      .flatMap((key) => {
-        return differencesAt(`${path}.${key}`, member(before, key), member(after, key), member(source, key))
-      })
-  }
-  // where the file has a variable, the value before is a secret too
-  const isSecret = refersToSecrets(source) && before !== null && before !== undefined
-  return [{ path, ...shortBoth(isSecret ? MASK : printed(before, undefined), printed(after, source)) }]
-}
-
-/** Formats a value as JSON, with references in place of their values; `none` when there is no value. */
-function printed(value: Json | undefined, source: Json | undefined): string {
-  if (value === undefined && source === undefined) return 'none'
-  const text = JSON.stringify(withReferences(value ?? null, source))
-  return text === `"${MASK}"` ? MASK : text
-}
-
-function withReferences(value: Json, source: Json | undefined): Json {
-  if (typeof source === 'string' && hasReference(source)) return source
-  if (Array.isArray(value)) {
-    return value.map((item, i) => withReferences(item, Array.isArray(source) ? source[i] : undefined))
-  }
-  if (!isJsonObject(value)) return value
-  return Object.fromEntries(
-    Object.entries(value).map(([key, item]) => [key, withReferences(item, member(source, key))]),
-  )
-}
-
-function refersToSecrets(source: Json | undefined): boolean {
-  if (typeof source === 'string') return hasReference(source)
-  if (typeof source !== 'object' || source === null) return false
-  return Object.values(source).some(refersToSecrets)
-}
-
-/** Equality of JSON values: the order of keys does not matter, and -0 equals 0. */
-function isEqual(a: Json | undefined, b: Json | undefined): boolean {
-  if (a === b) return true
-  if (Array.isArray(a) && Array.isArray(b)) return a.length === b.length && a.every((item, i) => isEqual(item, b[i]))
-  if (!isJsonObject(a) || !isJsonObject(b)) return false
-  const keys = Object.keys(a)
-  return keys.length === Object.keys(b).length && keys.every((key) => isEqual(a[key], member(b, key)))
-}
-
-function member(value: Json | undefined, key: string): Json | undefined {
-  return isJsonObject(value) && Object.hasOwn(value, key) ? value[key] : undefined
-}
-
 function countMasks(value: Json | undefined): number {
   if (value === MASK) return 1
   if (typeof value !== 'object' || value === null) return 0
   return Object.values(value).reduce<number>((sum, item) => sum + countMasks(item), 0)
-}
-
-/** Longer values are cut to this many characters, */
-const MAX_PRINTED = 200
-/** of which this many are before the first difference. */
-const PRINTED_BEFORE = 40
-
-function short(text: string, from = 0): string {
-  const end = from + MAX_PRINTED
-  return `${from > 0 ? '…' : ''}${text.slice(from, end)}${text.length > end ? '…' : ''}`
-}
-
-/** Cuts two long values around their first difference. */
-function shortBoth(before: string, after: string): { before: string; after: string } {
-  let same = 0
-  while (same < before.length && before[same] === after[same]) same++
-  const isLong = Math.max(before.length, after.length) > MAX_PRINTED
-  const from = isLong ? Math.max(0, same - PRINTED_BEFORE) : 0
-  return { before: short(before, from), after: short(after, from) }
 }

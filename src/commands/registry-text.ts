@@ -1,5 +1,5 @@
 /**
- * Writes the webhooks of a relay as a file that registry-file.ts reads. Pure.
+ * Writes the webhooks and sources of a relay as a file that registry-file.ts reads. Pure.
  *
  * Guarantee: the file contains no masked secret. With its variables set, applying it to the same relay changes nothing.
  */
@@ -7,6 +7,7 @@ import { stringify } from 'yaml'
 import { isJsonObject, type Json, type JsonObject } from '../core/platform/json.js'
 import { MASK } from '../core/webhook/credentials-mask.js'
 import type { FormatName } from '../core/format/format-names.js'
+import { SourceCreate, type OwnSource } from '../core/source/own-source.js'
 import { WebhookCreate, type WebhookView } from '../core/webhook/webhook.js'
 import { escapeReferences, referenceTo } from './references.js'
 
@@ -15,25 +16,40 @@ const SECRET_URLS: readonly FormatName[] = ['slack', 'teams', 'discord']
 /** The API shows summaries of these, from which the certificates cannot be restored. */
 const CERTIFICATES = ['client_cert', 'ca']
 
-/** @returns YAML that ends with a line break */
-export function writeRegistryFile(webhooks: readonly WebhookView[]): string {
+/** @returns YAML that ends with a line break; sources only if there are any */
+export function writeRegistryFile(webhooks: readonly WebhookView[], sources: readonly OwnSource[] = []): string {
   const variables = new Set<string>()
-  const items = [...webhooks]
+  const lists = [
+    ...linesOf('webhooks', webhooks, obstacleOf, itemOf, variables),
+    ...(sources.length === 0 ? [] : linesOf('sources', sources, sourceObstacleOf, sourceItemOf, variables)),
+  ]
+  const head =
+    variables.size > 0 ? ['# Variables to set before it is applied:', ...[...variables].map((v) => `#   ${v}`)] : []
+  return escapeControls([...head, ...lists, ''].join('\n'))
+}
+
+/** @param variables those of its items are added to it */
+function linesOf<One extends { id: string }>(
+  name: string,
+  list: readonly One[],
+  obstacleOf: (one: One) => string | undefined,
+  itemOf: (one: One, variables: Set<string>) => JsonObject,
+  variables: Set<string>,
+): string[] {
+  const items = [...list]
     .sort((a, b) => (a.id < b.id ? -1 : 1))
-    .map((webhook) => {
-      const obstacle = obstacleOf(webhook)
-      const item = itemOf(webhook, obstacle === undefined ? variables : new Set())
+    .map((one) => {
+      const obstacle = obstacleOf(one)
+      const item = itemOf(one, obstacle === undefined ? variables : new Set())
       const text = stringify([item], { lineWidth: 0, aliasDuplicateObjects: false })
       return { obstacle, lines: text.replace(/\n$/, '').split('\n') }
     })
-  const head =
-    variables.size > 0 ? ['# Variables to set before it is applied:', ...[...variables].map((v) => `#   ${v}`)] : []
   const isAny = items.some(({ obstacle }) => obstacle === undefined)
   const body = items.flatMap(({ obstacle, lines }) => {
     if (obstacle === undefined) return lines.map((line) => (line === '' ? line : `  ${line}`))
     return [`  # ${obstacle}`, ...lines.map((line) => `  # ${line}`.trimEnd())]
   })
-  return escapeControls([...head, isAny ? 'webhooks:' : 'webhooks: []', ...body, ''].join('\n'))
+  return [isAny ? `${name}:` : `${name}: []`, ...body]
 }
 
 /** Why a webhook can only be written as a comment; undefined when it can be an entry. */
@@ -42,23 +58,51 @@ function obstacleOf({ id, name, filter, success }: WebhookView): string | undefi
     return `${id} has no name, by which it would be known: give it one (PATCH /v1/webhooks/${id}), else this is another webhook`
   }
   const rounded = hasLongNumber(filter) ? 'filter' : hasLongNumber(success as Json) ? 'success' : undefined
-  return rounded ? `the ${rounded} of ${id} holds a number of more digits than are kept here: it is rounded` : undefined
+  return rounded ? roundedIn(rounded, id) : undefined
+}
+
+function sourceObstacleOf({ id, filter }: OwnSource): string | undefined {
+  return hasLongNumber(filter) ? roundedIn('filter', id) : undefined
+}
+
+function roundedIn(field: string, id: string): string {
+  return `the ${field} of ${id} holds a number of more digits than are kept here: it is rounded`
+}
+
+/** The body of POST /v1/sources, without fields that have their defaults. */
+function sourceItemOf(source: OwnSource): JsonObject {
+  return fieldsOf(source as unknown as JsonObject, SourceCreate.properties, (_field, value) => withEscapes(value))
+}
+
+/** The fields of a schema whose values are not its defaults, the name first: readers look for it. */
+function fieldsOf(
+  one: JsonObject,
+  schemas: Record<string, object>,
+  write: (field: string, value: Json) => Json,
+): JsonObject {
+  const entries = Object.entries(schemas).flatMap(([field, schema]): [string, Json][] => {
+    const value = one[field]
+    const isDefault = JSON.stringify(value) === JSON.stringify((schema as { default?: unknown }).default)
+    return value === undefined || isDefault ? [] : [[field, write(field, value)]]
+  })
+  return Object.fromEntries(entries.sort(([a], [b]) => Number(b === 'name') - Number(a === 'name')))
+}
+
+function withEscapes(value: Json): Json {
+  if (typeof value === 'string') return escapeReferences(value)
+  if (Array.isArray(value)) return value.map(withEscapes)
+  if (!isJsonObject(value)) return value
+  return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, withEscapes(item)]))
 }
 
 /** The body of POST /v1/webhooks, without fields that have their defaults. */
 function itemOf(webhook: WebhookView, variables: Set<string>): JsonObject {
-  const fields = webhook as unknown as JsonObject
   const prefix = webhook.name ?? webhook.id
-  const entries = Object.entries(WebhookCreate.properties).flatMap(([field, schema]): [string, Json][] => {
-    const value = fields[field]
-    const isDefault = JSON.stringify(value) === JSON.stringify((schema as { default?: unknown }).default)
-    if (value === undefined || isDefault) return []
-    const isSecret = field === 'url' && SECRET_URLS.includes(webhook.format)
+  return fieldsOf(webhook as unknown as JsonObject, WebhookCreate.properties, (field, value) => {
     const path = [prefix, field]
-    return [[field, isSecret ? placeholder(path, variables) : writable(value, path, variables)]]
+    const isSecret = field === 'url' && SECRET_URLS.includes(webhook.format)
+    return isSecret ? placeholder(path, variables) : writable(value, path, variables)
   })
-  // the name is first: readers look for it
-  return Object.fromEntries(entries.sort(([a], [b]) => Number(b === 'name') - Number(a === 'name')))
 }
 
 /** The value with a variable in place of each masked secret. */

@@ -44,3 +44,16 @@ export const CREATED_KEY = {
   revoked_at: null,
   key: 'ark_01a21f6dadf77390b01a3c4802d4b226_kxfbxG3iCbQYrdkm14TEOB3VRePGGR9B6v_12C6sBXk',
 }
+
+export const CREATED_SOURCE = {
+  id: 'src_01a21f6dae0d7e10a3e5a4be1a2f5d3c',
+  name: 'acme',
+  description: '',
+  topics: [],
+  filter: { product: ['acme'] },
+  mapping:
+    '{ "id": incident.id, "title": incident.name, "severity": incident.level, "context": { "source.ip": incident.ips } }',
+  enabled: true,
+  created_at: '2026-11-28T07:10:31.248Z',
+  updated_at: '2026-11-28T07:10:31.248Z',
+}

@@ -1,57 +1,18 @@
 import { createServer } from 'node:http'
-import { readFile, writeFile } from 'node:fs/promises'
+import { readFile } from 'node:fs/promises'
 import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { applyCommand } from '../../src/commands/apply.js'
-import { exportCommand } from '../../src/commands/export.js'
 import { ROOT } from '../../src/core/platform/root.js'
+import type { OwnSource } from '../../src/core/source/own-source.js'
 import type { WebhookView } from '../../src/core/webhook/webhook.js'
-import { createTestApp, TEST_KEY, type TestApp } from '../helpers/app.js'
+import type { TestApp } from '../helpers/app.js'
+import { openRelay } from '../helpers/commands.js'
 import { createReceiver } from '../helpers/receiver.js'
 
 const EXAMPLE = join(ROOT, 'examples/webhooks.yaml')
 const HOOK = 'https://example.com/hook'
-
-type Variables = Record<string, string>
-
-/** Opens a relay, and runs commands on it as the command line does. */
-async function openRelay(t: Test) {
-  const app = await createTestApp(t)
-  const url = await app.http.listen({ host: '127.0.0.1', port: 0 })
-  const folder = t.testdir({})
-  const requests: string[] = []
-  app.http.server.on('request', ({ method, url }) => requests.push(`${method} ${url?.split('?')[0]}`))
-
-  const command = async (to: string, args: string[], env: Variables) => {
-    const [printed, notes]: [string[], string[]] = [[], []]
-    const io = {
-      env: { API_KEYS: TEST_KEY, ...env },
-      print: (line: string) => printed.push(line),
-      note: (line: string) => notes.push(line),
-    }
-    const { run } = args[0] === 'export' ? exportCommand : applyCommand
-    const [code, message] = await run([...args.slice(1), '--url', to], io).then(
-      (code) => [code, ''] as const,
-      (error: Error) => [undefined, error.message] as const,
-    )
-    return { code, message, printed, notes }
-  }
-  return {
-    app,
-    url,
-    /** Returns the requests since the last call. */
-    takeRequests: () => requests.splice(0),
-    apply: async (yaml: string, args: string[] = [], env: Variables = {}, to = url) => {
-      const file = join(folder, 'webhooks.yaml')
-      await writeFile(file, yaml)
-      const result = await command(to, ['apply', '-f', file, ...args], env)
-      const plain = (text: string) => text.replaceAll(file, 'FILE')
-      return { ...result, message: plain(result.message), notes: result.notes.map(plain) }
-    },
-    export: async () => (await command(url, ['export'], {})).printed.join('\n'),
-  }
-}
 
 async function registered(app: TestApp): Promise<WebhookView[]> {
   return (await app.api('GET', '/v1/webhooks?limit=200')).json<{ data: WebhookView[] }>().data
@@ -273,7 +234,7 @@ t.test('with 200 webhooks a second run changes nothing', async (t) => {
 t.test('the example file can be applied unchanged', async (t) => {
   const { apply } = await openRelay(t)
   const text = await readFile(EXAMPLE, 'utf8')
-  const env: Variables = {}
+  const env: Record<string, string> = {}
   for (const [, name] of text.matchAll(/(?<!\$)\$\{env:(\w+)\}/g)) env[name!] = `https://example.com/${name}`
   env.PAGERDUTY_ROUTING_KEY = 'a'.repeat(32)
   t.match(await apply(text, [], env), { code: 0, message: '' })
@@ -290,4 +251,64 @@ t.test('an unreadable file is refused, and so is a command line without a file',
   await t.rejects(run(['-f', join(folder, 'large.yaml')], io), { message: /is larger than/ })
   await t.rejects(run([], io), { name: 'UsageError', message: 'apply needs -f FILE' })
   t.match(await apply('webhooks: []'), { code: 0, printed: ['0 created, 0 changed, 0 deleted, 0 unchanged'] })
+})
+
+t.test('sources are applied as webhooks are, and pruned where the file has a list of them', async (t) => {
+  const { app, apply, export: exported, takeRequests } = await openRelay(t)
+  const sources = async () => (await app.api('GET', '/v1/sources')).json<{ data: OwnSource[] }>().data
+  const webhooks = `webhooks:\n  - { name: soar, url: ${HOOK} }\n`
+  const file = `sources:
+  - name: acme
+    filter: { product: ['\${env:PRODUCT}'] }
+    mapping: |-
+      { "id": id,
+        "title": "$\${env:X}" }
+  - { name: other, filter: {}, mapping: '{ "id": 1 }', enabled: false }
+`
+  const env = { PRODUCT: 'acme' }
+  await apply(webhooks)
+  const dry = await apply(file, ['--check'], env)
+  t.equal(dry.code, 2)
+  t.same(dry.printed, [
+    '+ source acme',
+    `    filter: {"product":["\${env:PRODUCT}"]}`,
+    `    mapping: "{ \\"id\\": id,\\n  \\"title\\": \\"\${env:X}\\" }"`,
+    '+ source other',
+    '    filter: {}',
+    '    mapping: "{ \\"id\\": 1 }"',
+    '    enabled: false',
+    '2 to create, 0 to change, 0 to delete, 0 unchanged',
+  ])
+  t.same(await sources(), [])
+  t.match((await apply(file, [], env)).printed.at(-1), '2 created, 0 changed, 0 deleted, 0 unchanged')
+  t.match(
+    (await sources()).find(({ name }) => name === 'acme'),
+    {
+      ...{ filter: { product: ['acme'] }, mapping: `{ "id": id,\n  "title": "\${env:X}" }`, enabled: true },
+    },
+  )
+  t.match((await apply(file, ['--check'], env)).printed, ['0 to create, 0 to change, 0 to delete, 2 unchanged'])
+
+  const fewer = file.slice(0, file.indexOf('  - { name: other')).replace('"title"', '"url"')
+  const changed = await apply(fewer, [], env)
+  t.match(changed.printed, [/^~ source acme \(src_/, /^ {4}mapping: "/, '0 created, 1 changed, 0 deleted, 0 unchanged'])
+  t.match(changed.notes, ['not in the file, left alone (--prune deletes): source other'])
+  takeRequests()
+  t.match((await apply(webhooks, ['--prune'])).printed, ['0 created, 0 changed, 0 deleted, 1 unchanged'])
+  t.notOk(
+    takeRequests().some((request) => request.includes('sources')),
+    'a list that the file does not have is left alone',
+  )
+  t.match((await apply(fewer, ['--prune'], env)).printed, [/^- source other \(src_/, /1 deleted, 1 unchanged/])
+  t.equal((await registered(app)).length, 1)
+
+  const all = await exported()
+  t.match((await apply(all, ['--prune'])).printed, ['0 created, 0 changed, 0 deleted, 2 unchanged'])
+  for (const { id } of await sources()) await app.api('DELETE', `/v1/sources/${id}`)
+  t.match((await apply(all)).printed.at(-1), '1 created, 0 changed, 0 deleted, 1 unchanged')
+  t.equal(await exported(), all)
+
+  const wrong = await apply(file.replace('name: other, filter: {}', 'name: acme, filter: { a: 1 }'), [], env)
+  t.same(wrong.notes, [`FILE:7: acme: filter/a must be an object or a list: put the values in a list, ["high"]`])
+  t.match((await apply('sources: {}')).notes, ['FILE:1: must hold a list: webhooks, or sources, or both'])
 })

@@ -3,7 +3,8 @@ import { generate } from 'selfsigned'
 import t from 'tap'
 import { describe, planChanges, type Current } from '../../src/commands/plan.js'
 import { escapeReferences, hasReference, resolveReferences } from '../../src/commands/references.js'
-import { readRegistryFile, type Desired } from '../../src/commands/registry-file.js'
+import type { Desired } from '../../src/commands/registry-entry.js'
+import { readRegistryFile } from '../../src/commands/registry-file.js'
 import { writeRegistryFile } from '../../src/commands/registry-text.js'
 import type { JsonObject } from '../../src/core/platform/json.js'
 import { type Webhook, type WebhookView } from '../../src/core/webhook/webhook.js'
@@ -16,7 +17,7 @@ const URL = 'https://example.com/hook'
 function read(text: string, env: Variables = {}): Desired[] {
   const result = readRegistryFile(text, env)
   if ('problems' in result) throw new Error(JSON.stringify(result.problems))
-  return result.desired
+  return result.webhooks!
 }
 
 function problems(text: string, env: Variables = {}): string[] {
@@ -201,7 +202,7 @@ more: 1
 
 t.test('a file of another structure is refused', async (t) => {
   for (const [text, problem] of [
-    ['', /^1: must hold a list: webhooks$/],
+    ['', /^1: must hold a list: webhooks, or sources, or both$/],
     ['webhooks:', /^1: must hold a list/],
     ['[]', /^1: must hold a list/],
     ['webhooks: [', /^\d: column \d+: /],

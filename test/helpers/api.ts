@@ -10,6 +10,8 @@ import type { Database } from '../../src/core/platform/database.js'
 import { createBodyBudget } from '../../src/core/platform/body-budget.js'
 import { createKeyCheck, createKeyFingerprint, createSealer } from '../../src/core/platform/secrets.js'
 import { createSubscriptions } from '../../src/core/sns/subscriptions.js'
+import { createOwnSources } from '../../src/core/source/own-sources.js'
+import { DEFAULT_SOURCES } from '../../src/core/source/settings.js'
 import { createRegistry } from '../../src/core/webhook/registry.js'
 import { createHttp, type HttpOptions } from '../../src/http.js'
 import { createGuard } from '../../src/routes/guard.js'
@@ -57,6 +59,8 @@ export async function openTestApi(t: Test, now: () => Date = () => new Date()): 
       ...{ database, hasFullRights: createKeyCheck([FULL_KEY]), fullRightsActor: 'API_KEYS', fingerprintOf, now },
     })
     const metrics = { countRefusedKey: () => {} }
+    const ownSources = createOwnSources({ database })
+    t.teardown(() => ownSources.close())
     const parts: Partial<HttpOptions> = {
       ...{
         database,
@@ -70,6 +74,8 @@ export async function openTestApi(t: Test, now: () => Date = () => new Date()): 
       access,
       guard: createGuard({ access, penalties: createPenalties(fingerprintOf), database, metrics }),
       registry: createRegistry({ database, sealer }),
+      ownSources,
+      sources: DEFAULT_SOURCES,
       queues: {
         ...{ addWakes: async () => {}, addDispatches: async () => {} },
         ping: () => Promise.reject(new Error('connect ECONNREFUSED 10.1.2.3:6379')),

@@ -161,8 +161,9 @@ t.test('a search goes with the other filters, and pages through', async (t) => {
 
 t.test('values from before an upgrade are found once upkeep has given them their key', async (t) => {
   const { database, accept, values } = await apiWith(t)
-  for (let i = 0; i < 5; i++)
-    {await accept(`alert ${i}`, { user: { name: ['eve'] }, process: { pid: [i], args: [[1]] } })}
+  for (let i = 0; i < 5; i++) {
+    await accept(`alert ${i}`, { user: { name: ['eve'] }, process: { pid: [i], args: [[1]] } })
+  }
   await database.query('update alert_values set value_key = null')
   await database.query(`insert into value_keying (alert_id, key) values ('', '')`)
   t.match(await values('eve'), { alerts: 0, is_complete: false })

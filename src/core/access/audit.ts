@@ -25,6 +25,9 @@ export const AUDIT_ACTIONS = [
   'deliveries.retried',
   'event.replayed',
   'recovery.started',
+  'source.created',
+  'source.updated',
+  'source.deleted',
 ] as const
 export type AuditAction = (typeof AUDIT_ACTIONS)[number]
 

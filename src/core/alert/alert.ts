@@ -22,7 +22,7 @@ export const Alert = Type.Object(
     source: Type.Unsafe<string | null>({
       type: ['string', 'null'],
       description:
-        'What recognised it: guardduty, securityhub and others; null for an alert of Matano or of rule matches.',
+        'What recognised it: guardduty, securityhub and others, or an own source; null for an alert of Matano or of rule matches.',
     }),
     sequence: Type.Integer({ description: 'How many changes it had.' }),
     match_count: Type.Unsafe<number | null>({ type: ['integer', 'null'], description: 'The highest count seen.' }),

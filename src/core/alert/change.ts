@@ -52,6 +52,7 @@ export const UNREAD_REASONS = [
   'incoming_rule_matches_context',
   'context_diff',
   'finding',
+  'source',
 ] as const
 export type UnreadReason = (typeof UNREAD_REASONS)[number]
 

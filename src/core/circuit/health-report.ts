@@ -1,17 +1,14 @@
 /** The webhook as a notice describes it: without its URL, which may hold a secret. Pure. */
 import { Type, type Static } from 'typebox'
 import { idPattern } from '../platform/id.js'
-import { nullableText, nullableTime, oneOf, patterned, WITHOUT_NUL } from '../platform/schema.js'
+import { NAME, nullableText, nullableTime, oneOf, WITHOUT_NUL } from '../platform/schema.js'
 import { HEALTH_STATES, type Health } from './health.js'
 
 export const HealthReport = Type.Object({
   id: Type.String({ pattern: idPattern('wh') }),
   name: Type.Unsafe<string | null>({
     type: ['string', 'null'],
-    ...patterned(
-      '^[A-Za-z0-9][A-Za-z0-9._ -]{0,98}[A-Za-z0-9]$',
-      '2 to 100 letters, digits, dots, underscores, hyphens and spaces, the first and the last a letter or digit',
-    ),
+    ...NAME,
     description: 'Unique among webhooks: `alert-relay apply` identifies a webhook by its name.',
   }),
   description: Type.String({ maxLength: 500, ...WITHOUT_NUL, description: 'For people.' }),

@@ -41,9 +41,11 @@ export function createAcceptNamed({
     }
     const taken = await accept(incoming)
     if (request && taken.result === 'duplicate') {
-      const { parts } = readParts(incoming, sources, at)
+      const { parts, unknown } = readParts(incoming, sources, at)
       const payloads = parts.map(({ payload }) => payload)
-      if (!(await isSame(database, incoming.messageId!, payloads))) {
+      // an own source may have read several changes in it, of which the first has the whole
+      const isFirst = unknown !== undefined
+      if (!(await isSame(database, incoming.messageId!, payloads, isFirst))) {
         throw new Refusal('idempotency_mismatch', 'This Idempotency-Key was used with another body: use a new key.')
       }
     }
@@ -58,10 +60,18 @@ function nameOf({ caller, route, key }: Omit<KeyedRequest, 'body'>): string {
     .digest('hex')}`
 }
 
-/** Whether the message of this name is this one. One that is a duplicate by its EventBridge id alone has no message of its name. */
-async function isSame(db: Queryable, messageId: string, payloads: readonly string[]): Promise<boolean> {
+/**
+ * Whether the message of this name is this one. One that is a duplicate by its EventBridge id alone has no message of its name.
+ * @param isFirst the payload is that of the first part
+ */
+async function isSame(
+  db: Queryable,
+  messageId: string,
+  payloads: readonly string[],
+  isFirst: boolean,
+): Promise<boolean> {
   const { rows } = await db.query<{ payload: string }>(
-    'select payload from events where message_id = $1 order by part',
+    `select payload from events where message_id = $1 ${isFirst ? 'and part = 0' : ''} order by part`,
     [messageId],
   )
   if (rows.length === 0) return true

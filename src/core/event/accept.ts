@@ -12,11 +12,12 @@ import { newId } from '../platform/id.js'
 import type { Batch, Queues } from '../platform/queues.js'
 import { labelOf, storable } from '../platform/text.js'
 import { activeTraceparent, inSpan } from '../platform/tracing.js'
+import type { OwnSources } from '../source/own-sources.js'
 import { DEFAULT_SOURCES, type SourceSettings } from '../source/settings.js'
 import type { AudienceSource } from './audience.js'
 import { NO_FINDING, type CountEvent, type IncomingMessage, type StoredEvent } from './event.js'
 import { createKnownValues, type KnownValues } from './known-values.js'
-import { readParts } from './message-parts.js'
+import { partsOf, readParts, type MessageParts } from './message-parts.js'
 import { addValues, storeMessages, type NewMessage, type StoredMessage } from './message-store.js'
 import { findOwn } from './own.js'
 import { readMessage, type MessageContent } from './reading.js'
@@ -27,7 +28,10 @@ export interface Accepted extends StoredMessage {
   eventIds: string[]
 }
 
-/** @throws Refusal 'too_many_hops' for a message that goes round through several relays */
+/**
+ * @throws Refusal 'too_many_hops' for a message that goes round through several relays; 'undecided' when it cannot be read or
+ *   stored now
+ */
 export type Accept = (message: IncomingMessage) => Promise<Accepted>
 
 export interface AcceptOptions {
@@ -36,6 +40,8 @@ export interface AcceptOptions {
   /** Without it every event is dispatched, also those that no webhook wants. */
   audience?: AudienceSource
   sources?: SourceSettings
+  /** Read what the built-in sources do not know. */
+  ownSources?: Pick<OwnSources, 'read'>
   countEvent?: CountEvent
   now?: () => Date
 }
@@ -51,7 +57,8 @@ const MATANO = 'matano'
 const BATCHES = { maxWeight: 64, concurrency: 1 }
 
 export function createAccept(options: AcceptOptions): Accept {
-  const { database, queues, audience, sources = DEFAULT_SOURCES, countEvent, now = () => new Date() } = options
+  const { database, queues, audience, sources = DEFAULT_SOURCES, ownSources } = options
+  const { countEvent, now = () => new Date() } = options
   const known = createKnownValues()
   const store = createBatcher(
     async (groups: NewMessage[][]) => {
@@ -73,7 +80,12 @@ export function createAccept(options: AcceptOptions): Accept {
   )
   return async (message) => {
     const { message: stored, queued } = await inSpan({ name: 'store event' }, async (span) => {
-      const given = newMessages(message, now(), sources)
+      const receivedAt = now()
+      const read = readParts(message, sources, receivedAt)
+      const asked = read.unknown === undefined ? undefined : ownSources?.read(read.unknown, message)
+      const found = asked && (await asked)
+      const parts = found ? partsOf(message, read.parts[0], { ...found, reason: 'source' }, receivedAt) : read
+      const given = newMessages(message, receivedAt, parts)
       const own = await findReturned(database, given[0]!)
       const taken = own ? { message: own, queued: undefined } : await store(given)
       span.set({ 'alert_relay.event.id': taken.message.event.id, 'alert_relay.result': taken.message.result })
@@ -161,8 +173,7 @@ export function newMessage(
 }
 
 /** Makes the events of a message: several where it holds several findings. */
-function newMessages(message: IncomingMessage, receivedAt: Date, sources: SourceSettings): NewMessage[] {
-  const { parts, originId } = readParts(message, sources, receivedAt)
+function newMessages(message: IncomingMessage, receivedAt: Date, { parts, originId }: MessageParts): NewMessage[] {
   return parts.map((content, part) => {
     const made = newMessage(message, receivedAt, content)
     const source = made.event.source ?? (made.change ? MATANO : null)
@@ -193,7 +204,8 @@ function newEvent(message: IncomingMessage, content: MessageContent, receivedAt:
     ...NO_FINDING,
     source: source ?? null,
     change: change?.finding?.document ?? null,
-    unread: unread?.reason === 'finding' ? unread.detail : null,
+    // of any other reason the payload alone says it again
+    unread: unread?.reason === 'finding' || unread?.reason === 'source' ? unread.detail : null,
     payload,
     sentAt: message.sentAt,
     receivedAt,

@@ -51,7 +51,9 @@ export const EventSummary = Type.Object(
       minimum: 0,
       description: 'Which of the events of its message it is: a message may hold several findings.',
     }),
-    source: nullableText('What recognised the message: matano, guardduty, securityhub and others; null for all else.'),
+    source: nullableText(
+      'What recognised the message: matano, guardduty, securityhub and others, or an own source; null for all else.',
+    ),
     alert_id: nullableText('The alert that changed; null for an event that is no alert change.'),
     state: nullableText("The alert's state after a source's finding, active or resolved; null for all else."),
     sequence: Type.Unsafe<number | null>({
@@ -113,7 +115,7 @@ export interface StoredEvent {
   part: number
   /** Topic, source and id of the EventBridge event, hashed; null for a message that does not hold one. */
   originId: string | null
-  /** What recognised the message: `matano` or a source's name; null for all else. */
+  /** What recognised the message: `matano` or the name of a source, built in or own; null for all else. */
   source: string | null
   /** The alert's state after a finding; null for all else. */
   state: 'active' | 'resolved' | null

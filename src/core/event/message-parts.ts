@@ -4,8 +4,9 @@
  * Guarantee: it has at least one part, and no two parts change the same alert.
  */
 import { hash } from 'node:crypto'
-import { stringifyJson } from '../platform/json.js'
-import { recognise } from '../source/recognise.js'
+import type { UnreadReason } from '../alert/change.js'
+import { stringifyJson, type Json } from '../platform/json.js'
+import { recognise, type Recognised, type UnreadMessage } from '../source/recognise.js'
 import type { SourceSettings } from '../source/settings.js'
 import type { IncomingMessage } from './event.js'
 import { changeOfFinding } from './finding-change.js'
@@ -17,24 +18,41 @@ export interface MessageParts {
   originId: string | null
 }
 
+/** A message as the relay itself reads it. */
+export interface ReadParts extends MessageParts {
+  /** The document of a message that is neither Matano's nor a built-in source's: own sources may read it. */
+  unknown: Json | undefined
+}
+
+/** What a source says of a message, and why where it could not read it. */
+export type Found = (Recognised | UnreadMessage) & { reason: Extract<UnreadReason, 'finding' | 'source'> }
+
 /** @param now when it was received: times after it are not believed */
-export function readParts(message: IncomingMessage, sources: SourceSettings, now: Date): MessageParts {
+export function readParts(message: IncomingMessage, sources: SourceSettings, now: Date): ReadParts {
   const { document, ...content } = readMessage(message.message)
-  if (content.change || content.unread) return { parts: [content], originId: null }
-  const { topicArn } = message
-  const found = recognise(document, { ...sources, topicArn })
-  if (!found) return { parts: [content], originId: null }
-  const { source, unread } = found
-  const leftOut = unread === undefined ? undefined : ({ reason: 'finding', detail: unread } as const)
+  const whole = { parts: [content], originId: null } as const
+  if (content.change || content.unread) return { ...whole, unknown: undefined }
+  const found = recognise(document, { ...sources, topicArn: message.topicArn })
+  if (!found) return { ...whole, unknown: document }
+  return { ...partsOf(message, content, { ...found, reason: 'finding' }, now), unknown: undefined }
+}
+
+/** The parts of a message in which a source found something. @param content the message as a whole */
+export function partsOf(message: IncomingMessage, content: MessageContent, found: Found, now: Date): MessageParts {
+  const { source, reason, unread } = found
+  const leftOut = unread === undefined ? undefined : { reason, detail: unread }
   if (!('changes' in found)) return { parts: [{ ...content, source, unread: leftOut }], originId: null }
   const { changes, messages, envelopeId } = found
-  const payloads = messages.length === 1 ? [content.payload] : messages.map(stringifyJson)
+  // the first message of an own source is the whole, and others may be
+  const isWhole = (read: Json) => messages.length === 1 || (reason === 'source' && read === messages[0])
+  const payloads = messages.map((read) => (isWhole(read) ? content.payload : stringifyJson(read)))
   const parts = payloads.map((payload, part): MessageContent => {
     const finding = changes[part]
     if (!finding) return { payload, source, change: undefined, unread: leftOut }
     return { payload, source, change: changeOfFinding(finding, message.sentAt, now), unread: undefined }
   })
   // a topic of its own may have subscribers of its own: the same event in two topics is stored for each
-  const origin = envelopeId === undefined ? null : hash('sha256', JSON.stringify([topicArn, source, envelopeId]))
-  return { parts: [parts[0]!, ...parts.slice(1)], originId: origin }
+  const identity = JSON.stringify([message.topicArn, source, envelopeId])
+  const originId = envelopeId === undefined ? null : hash('sha256', identity)
+  return { parts: [parts[0]!, ...parts.slice(1)], originId }
 }

@@ -33,6 +33,7 @@
  * ("JSON Array Matching") and JsonRuleCompiler of aws/event-ruler, which EventBridge runs and whose errors SNS returns.
  * Where we differ from them is in the README, with the reason; test/core/filter/aws-cases.test.ts runs their cases.
  */
+import type { FieldError } from '../platform/errors.js'
 import { isJsonObject, type Json, type JsonObject } from '../platform/json.js'
 import { namesOf } from './dotted-keys.js'
 import { FilterPolicyError } from './policy-error.js'
@@ -76,6 +77,17 @@ export function parseFilterPolicy(policy: unknown): FilterPolicy {
   assertWithinLimits(policy)
   if (isJsonObject(policy)) return joinNames(parsePolicy(policy, ''))
   throw new FilterPolicyError('', 'a filter is an object such as {"updated_alert": {"severity": ["high"]}}')
+}
+
+/** What is wrong with the filter in a field of a request, whose JSON pointer is given; null is no filter. */
+export function filterErrors(filter: JsonObject | null, field: string): FieldError[] {
+  try {
+    if (filter !== null) parseFilterPolicy(filter)
+    return []
+  } catch (error) {
+    if (!(error instanceof FilterPolicyError)) throw error
+    return [{ path: field + error.path, detail: error.reason }]
+  }
 }
 
 function parsePolicy(object: JsonObject, path: string): FilterPolicy {

@@ -96,7 +96,9 @@ export const AlertChange = Type.Object({
     ...origin,
     type: oneOf(['alert.created', 'alert.updated', 'alert.resolved', 'alert.reopened', 'alert.quiet']),
     source: Type.Optional(
-      Type.String({ description: 'What recognised the message: matano, guardduty, securityhub and others.' }),
+      Type.String({
+        description: 'What recognised the message: matano, guardduty, securityhub and others, or an own source.',
+      }),
     ),
     state: Type.Optional(
       oneOf(['active', 'resolved'], { description: "Of a source's finding: the alert's state after this change." }),

@@ -6,9 +6,9 @@
  */
 import { Type, type Static } from 'typebox'
 import type { FieldError } from '../platform/errors.js'
+import { checkExpression, MAX_EXPRESSION_LENGTH } from '../platform/jsonata-syntax.js'
 import { patterned } from '../platform/schema.js'
 import type { FormatName } from './format-names.js'
-import { checkTemplate, MAX_TEMPLATE_LENGTH } from './template-check.js'
 
 export const FormatOptions = Type.Object(
   {
@@ -37,7 +37,7 @@ export const FormatOptions = Type.Object(
     template: Type.Optional(
       Type.String({
         minLength: 1,
-        maxLength: MAX_TEMPLATE_LENGTH,
+        maxLength: MAX_EXPRESSION_LENGTH,
         description: 'template: a JSONata expression over the body of the change format; its result is sent as JSON.',
       }),
     ),
@@ -73,7 +73,7 @@ export function checkFormat(format: FormatName, options: FormatOptions): FieldEr
   const missing = required.filter((name) => !given.includes(name))
   const unknown = given.filter((name) => !required.includes(name) && !optional.includes(name))
   const wrongTemplate =
-    format === 'template' && options.template !== undefined ? checkTemplate(options.template) : undefined
+    format === 'template' && options.template !== undefined ? checkExpression(options.template) : undefined
   return [
     ...missing.map((name) => ({ path: `/${name}`, detail: `is required by the format ${format}` })),
     ...unknown.map((name) => ({ path: `/${name}`, detail: `is unknown to the format ${format}` })),

@@ -85,6 +85,16 @@ export class Refusal extends Error {
   }
 }
 
+/**
+ * Refuses a request with wrong fields, if there are any.
+ * @throws Refusal 'invalid_request' that names each
+ */
+export function refuseFields(errors: FieldError[]): void {
+  if (errors.length === 0) return
+  const detail = errors.map(({ path, detail }) => `${path.slice(1)} ${detail}`).join('; ')
+  throw new Refusal('invalid_request', detail, { errors })
+}
+
 /** True for an error that says nothing of the request: the database, the queue or another server could not be asked now. */
 export function isUndecided(error: unknown): error is Refusal {
   return error instanceof Refusal && error.code === 'undecided'

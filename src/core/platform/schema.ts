@@ -24,6 +24,11 @@ export function patterned(pattern: string, words: string) {
   return { pattern, 'x-pattern': words }
 }
 
+/** The names by which `alert-relay apply` knows things. */
+export const NAME = patterned(
+  '^[A-Za-z0-9][A-Za-z0-9._ -]{0,98}[A-Za-z0-9]$',
+  '2 to 100 letters, digits, dots, underscores, hyphens and spaces, the first and the last a letter or digit',
+)
 export const WITHOUT_NUL = patterned('^[^\\u0000]*$', 'without NUL')
 
 /** One of several strings. */

@@ -6,7 +6,7 @@
  */
 import { Type, type Static, type TObject } from 'typebox'
 import { Compile } from 'typebox/compile'
-import { parseTopicArn } from '../event/topic-pattern.js'
+import { parseTopicArn } from '../platform/topic-pattern.js'
 import { Refusal, type FieldError } from '../platform/errors.js'
 import { utf8Text } from '../platform/text.js'
 

@@ -6,7 +6,7 @@
  * the most gives way to one of an account with fewer: a stranger displaces an operator only where the operator has more
  * topics waiting than the stranger. One is deleted when nothing came from it while a token would have lived.
  */
-import { parseTopicArn } from '../event/topic-pattern.js'
+import { parseTopicArn } from '../platform/topic-pattern.js'
 import type { Database, Queryable } from '../platform/database.js'
 
 export const MAX_PENDING = 100

@@ -4,7 +4,7 @@
  * Guarantee: a URL that passes is on SNS's host in the region of the topic, or on the emulator that the operator
  * configured. Only the host shows that a certificate is from SNS: anyone can sign a message with a key of their own.
  */
-import { parseTopicArn } from '../event/topic-pattern.js'
+import { parseTopicArn } from '../platform/topic-pattern.js'
 import { suffixOf } from '../platform/aws-partitions.js'
 import { Refusal, type RefusalCode } from '../platform/errors.js'
 import { LOCALSTACK_HOST } from '../platform/localstack.js'

@@ -6,7 +6,7 @@
  * never fetched. Confirming twice is harmless; SNS may send a confirmation twice. Only a verified message adds a topic.
  */
 import type { FastifyBaseLogger } from 'fastify'
-import { matchesTopic, parseTopicArn } from '../event/topic-pattern.js'
+import { matchesTopic, parseTopicArn } from '../platform/topic-pattern.js'
 import type { Database, Queryable } from '../platform/database.js'
 import { messageOf, Refusal, type RefusalCode } from '../platform/errors.js'
 import type { FetchedText } from '../platform/fetch-text.js'

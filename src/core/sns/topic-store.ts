@@ -4,7 +4,7 @@
  * Guarantee: approvals and confirmations are kept until the topic is deleted. Which subscription a message came through is
  * in a header that SNS does not sign: it is shown, and decides nothing about a message.
  */
-import { parseTopicArn } from '../event/topic-pattern.js'
+import { parseTopicArn } from '../platform/topic-pattern.js'
 import type { Queryable } from '../platform/database.js'
 import { conditionsOf, placeAfter, queryPage, type Page, type PageRequest } from '../platform/page.js'
 import { trimSubscriptions } from './activity-store.js'

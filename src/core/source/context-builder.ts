@@ -11,7 +11,7 @@ import type { Json } from '../platform/json.js'
 
 const MAX_VALUES = 500
 const MAX_TEXT = 4096
-/** Names that a message may make up, as those of labels. */
+/** Names that a message or a mapping may make up, as those of labels. */
 const MAX_OWN_NAMES = 200
 
 /** How producers write that there is no value: Falco's, Inspector's. */
@@ -53,6 +53,16 @@ export class ContextBuilder {
     const name = path.join('\n')
     if (!this.#seen.has(name) && ++this.#ownNames > MAX_OWN_NAMES) this.cut = true
     else if (value !== undefined) this.#add(name, { path, kind: 'any', related: undefined }, value)
+  }
+
+  /** Adds values under a dotted name that an operator's mapping gives. There may be any number of such names. */
+  addMapped(name: string, values: readonly Json[]): void {
+    if (!this.#seen.has(name) && ++this.#ownNames > MAX_OWN_NAMES) {
+      this.cut = true
+      return
+    }
+    const read = readName(name)
+    for (const value of values) this.#add(name, read, value)
   }
 
   /** Adds a file's hash under the algorithm that its length tells. */
@@ -100,8 +110,12 @@ export class ContextBuilder {
 
 function nameOf(name: string): Name {
   let known = NAMES.get(name)
-  if (!known) NAMES.set(name, (known = { path: name.split('.'), kind: kindOf(name), related: relatedOf(name) }))
+  if (!known) NAMES.set(name, (known = readName(name)))
   return known
+}
+
+function readName(name: string): Name {
+  return { path: name.split('.'), kind: kindOf(name), related: relatedOf(name) }
 }
 
 function kindOf(name: string): Kind {

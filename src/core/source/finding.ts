@@ -3,14 +3,14 @@ import type { Severity } from '../alert/rule-match.js'
 import type { Json } from '../platform/json.js'
 import type { ContextBuilder } from './context-builder.js'
 import { firstText, textAt } from './fields.js'
-import type { Finding, FindingState, SourceName, Unread } from './source.js'
+import type { Finding, FindingState, Unread } from './source.js'
 
 export const MAX_TITLE = 1000
 export const MAX_TEXT = 4096
 
 /** What a source reads; what is not given is not known. */
 export interface Draft {
-  source: SourceName
+  source: string
   /** Undefined when the message does not say which finding it is. */
   alertId: string | undefined
   /** The first that is a text is the title. */
@@ -55,7 +55,8 @@ export function findingOf(draft: Draft, identity: string): Finding | Unread {
   }
 }
 
-function cut(text: string, length: number): string {
+/** The beginning of a text, without half of a character. */
+export function cut(text: string, length: number): string {
   return text.length <= length ? text : text.slice(0, length).replace(/[\uD800-\uDBFF]$/, '')
 }
 

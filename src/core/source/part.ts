@@ -24,6 +24,15 @@ export function partsOf(message: Json, path: readonly string[], places: readonly
   })
 }
 
+/**
+ * The message once for each of several findings that no list in it has. Where that is too much, the first has the message, and
+ * each other one what it was read as.
+ */
+export function repeated(message: Json, readAs: readonly Json[]): Json[] {
+  const isRepeated = readAs.length === 1 || stringifyJson(message).length * readAs.length <= MAX_REPEATED
+  return readAs.map((own, index) => (isRepeated || index === 0 ? message : own))
+}
+
 function withList(message: Json, [key, ...rest]: readonly string[], list: Json[]): Json {
   if (key === undefined || !isJsonObject(message)) return list
   return { ...message, [key]: withList(message[key] ?? null, rest, list) }

@@ -21,11 +21,11 @@ import { macie } from './macie.js'
 import { ocsf } from './ocsf.js'
 import { partsOf } from './part.js'
 import type { SourceSettings } from './settings.js'
-import type { Envelope, Finding, Reading, Source, SourceName, Unread } from './source.js'
+import type { Envelope, Finding, Reading, Source, Unread } from './source.js'
 
 /**
  * The built-in sources, in the order in which they are asked. Matano's changes come before all of them, and an operator's
- * own sources after: see event/event.
+ * own sources (own-sources.ts) after.
  */
 export const SOURCES: readonly Source[] = [
   guardDuty,
@@ -52,7 +52,8 @@ export interface RecogniseOptions extends SourceSettings {
 }
 
 export interface Recognised {
-  source: SourceName
+  /** The name of the source. */
+  source: string
   /** At least one, and none with the alert id of another. */
   changes: Finding[]
   /**
@@ -71,7 +72,7 @@ export interface Recognised {
 
 /** A message that its source knows, but of which it can say nothing. */
 export interface UnreadMessage extends Unread {
-  source: SourceName
+  source: string
 }
 
 /** EventBridge's `source` and `detail-type`, one line each, to the source that reads the detail. */
@@ -130,7 +131,7 @@ function bareSource(message: Json): Source | undefined {
  * EventBridge's envelope: texts `source` and `detail-type`, an object `detail`.
  * https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-events-structure.html
  */
-function envelopeOf(message: Json): { key: string; detail: JsonObject; envelope: Envelope } | undefined {
+export function envelopeOf(message: Json): { key: string; detail: JsonObject; envelope: Envelope } | undefined {
   if (!isJsonObject(message) || !isJsonObject(message.detail)) return undefined
   const { source, 'detail-type': detailType } = message
   if (typeof source !== 'string' || typeof detailType !== 'string') return undefined
@@ -157,7 +158,7 @@ function readingOf(envelope: Envelope | undefined, { severities, topicArn }: Rec
 }
 
 /** One change for each alert: of findings with one id the latest, with the context of all. */
-function oneEach(results: readonly (Finding | Unread)[]): { finding: Finding; places: number[] }[] {
+export function oneEach(results: readonly (Finding | Unread)[]): { finding: Finding; places: number[] }[] {
   const alerts = new Map<string, { findings: Finding[]; places: number[] }>()
   for (const [place, finding] of results.entries()) {
     if ('unread' in finding) continue

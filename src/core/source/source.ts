@@ -36,7 +36,8 @@ export type FindingState = 'active' | 'resolved'
 
 /** One finding of a message: what an alert is created or changed with. */
 export interface Finding {
-  source: SourceName
+  /** The name of a built-in source, or of an own one. */
+  source: string
   /** Global and stable over all updates and roads; at most `MAX_ALERT_ID` printable characters. */
   alertId: string
   /** Never empty; at most `MAX_TITLE` characters. */

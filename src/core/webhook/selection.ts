@@ -1,6 +1,6 @@
 /** Which events a webhook wants. Pure. */
 import { NOTICE_TYPES, type StoredEvent } from '../event/event.js'
-import { matchesTopic } from '../event/topic-pattern.js'
+import { matchesTopic } from '../platform/topic-pattern.js'
 import { matchesPolicy } from '../filter/match.js'
 import type { EventContent } from '../format/body.js'
 import type { Target, Webhook } from './webhook.js'

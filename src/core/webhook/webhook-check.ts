@@ -4,14 +4,12 @@
  * Guarantee: a webhook that passes `checkWebhook` can be delivered to; one that does not is refused with every wrong field
  * named. A view holds no secret and can be sent back.
  */
-import { parseTopicArn } from '../event/topic-pattern.js'
-import { isTopicPattern } from '../platform/aws-partitions.js'
-import { Refusal, type FieldError } from '../platform/errors.js'
+import { refuseFields, type FieldError } from '../platform/errors.js'
 import type { JsonObject } from '../platform/json.js'
+import { parseTopicArn, topicErrors } from '../platform/topic-pattern.js'
 import { checkCredentials } from './credentials-check.js'
 import { maskCredentials, unmask } from './credentials-mask.js'
-import { FilterPolicyError } from '../filter/policy-error.js'
-import { parseFilterPolicy, type FilterPolicy } from '../filter/policy.js'
+import { filterErrors, parseFilterPolicy, type FilterPolicy } from '../filter/policy.js'
 import { checkFormat, hideSecrets, revealSecrets, withoutSecrets } from '../format/options.js'
 import { areOfOneOrigin, webUrlProblem } from './web-url.js'
 import {
@@ -33,7 +31,7 @@ type PrivatePatch = Partial<Pick<WebhookPatch, keyof PrivateFields>>
 export function revealPrivate(patch: PrivatePatch, current: PrivateFields | undefined): Partial<PrivateFields> {
   const { format_options: options } = patch
   const { credentials, errors } = unmask(patch, current)
-  refuse(errors)
+  refuseFields(errors)
   if (options === undefined) return credentials
   return { ...credentials, format_options: revealSecrets(options, current?.format_options ?? {}) }
 }
@@ -75,9 +73,9 @@ export function checkWebhook(
   { credentials, now, others = [] }: { credentials: boolean; now: Date; others?: FieldError[] },
 ): void {
   const { url, topics, filter, format, format_options: options } = webhook
-  refuse([
+  refuseFields([
     ...urlErrors(url),
-    ...topics.flatMap(topicErrors),
+    ...topicErrors(topics),
     ...filterErrors(filter, '/filter'),
     ...successErrors(webhook),
     ...checkFormat(format, options).map(under('/format_options')),
@@ -86,24 +84,8 @@ export function checkWebhook(
   ])
 }
 
-function refuse(errors: FieldError[]): void {
-  if (errors.length === 0) return
-  const detail = errors.map(({ path, detail }) => `${path.slice(1)} ${detail}`).join('; ')
-  throw new Refusal('invalid_request', detail, { errors })
-}
-
 function under(field: string): (error: FieldError) => FieldError {
   return ({ path, detail }) => ({ path: field + path, detail })
-}
-
-function filterErrors(filter: JsonObject | null, field: string): FieldError[] {
-  try {
-    if (filter !== null) parseFilterPolicy(filter)
-    return []
-  } catch (error) {
-    if (!(error instanceof FilterPolicyError)) throw error
-    return [{ path: field + error.path, detail: error.reason }]
-  }
 }
 
 function successErrors({ url, success }: Webhook): FieldError[] {
@@ -117,8 +99,7 @@ function successErrors({ url, success }: Webhook): FieldError[] {
  * @throws Refusal 'invalid_request' with the JSON pointer of the error
  */
 export function policyOf(filter: JsonObject): FilterPolicy {
-  const [error] = filterErrors(filter, '/filter')
-  if (error) throw new Refusal('invalid_request', `${error.path.slice(1)} ${error.detail}`, { errors: [error] })
+  refuseFields(filterErrors(filter, '/filter'))
   return parseFilterPolicy(filter)
 }
 
@@ -129,12 +110,6 @@ export function policyOf(filter: JsonObject): FilterPolicy {
 function urlErrors(text: string): FieldError[] {
   const problem = isTopicUrl(text) ? topicArnProblem(text) : webUrlProblem(text)
   return problem === undefined ? [] : [{ path: '/url', detail: problem }]
-}
-
-/** A pattern that can match no topic would silently keep everything away. */
-function topicErrors(pattern: string, index: number): FieldError[] {
-  if (isTopicPattern(pattern)) return []
-  return [{ path: `/topics/${index}`, detail: 'is of no partition and region of AWS, such as aws and us-east-1' }]
 }
 
 function topicArnProblem(text: string): string | undefined {

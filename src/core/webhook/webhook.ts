@@ -6,10 +6,10 @@
  */
 import { Type, type Static } from 'typebox'
 import { EVENT_TYPES } from '../event/event.js'
-import { TOPIC_PATTERN } from '../platform/aws-partitions.js'
 import { idPattern } from '../platform/id.js'
 import type { JsonObject } from '../platform/json.js'
-import { oneOf, Time, patterned } from '../platform/schema.js'
+import { oneOf, Time } from '../platform/schema.js'
+import { TopicPatterns } from '../platform/topic-pattern.js'
 import { Auth, Headers, Tls, type Credentials } from './credentials.js'
 import type { FilterPolicy } from '../filter/policy.js'
 import { FORMATS } from '../format/format-names.js'
@@ -32,14 +32,7 @@ const eventTypes = Type.Array(oneOf(EVENT_TYPES), {
   description:
     'The types it wants; empty: all of alerts and SNS. Notices (`webhook.*`) are sent only to webhooks that name them.',
 })
-const topics = Type.Array(
-  Type.String({ maxLength: 400, ...patterned(TOPIC_PATTERN.source, 'a topic ARN, * allowed inside a part') }),
-  {
-    maxItems: 100,
-    uniqueItems: true,
-    description: 'The topics it wants, ARNs with `*` allowed inside a part; empty: all.',
-  },
-)
+const topics = TopicPatterns('The topics it wants')
 const filter = Type.Unsafe<JsonObject | null>({
   type: ['object', 'null'],
   additionalProperties: true,

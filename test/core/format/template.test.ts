@@ -4,13 +4,14 @@ import { setImmediate } from 'node:timers/promises'
 import { promisify } from 'node:util'
 import t, { type Test } from 'tap'
 import { parseJson, type JsonObject } from '../../../src/core/platform/json.js'
-import { createTemplateRenderer, type TemplateBounds } from '../../../src/core/format/template.js'
+import { createTemplateRenderer } from '../../../src/core/format/template.js'
+import type { EvaluatorBounds } from '../../../src/core/platform/jsonata.js'
 import { alertInput } from './inputs.js'
 
 const { body } = alertInput()
 
 /** A renderer that is closed with the test. Its long timeout keeps a busy machine from failing a test. */
-function rendererFor(t: Test, bounds: Partial<TemplateBounds> = {}) {
+function rendererFor(t: Test, bounds: Partial<EvaluatorBounds> = {}) {
   const renderer = createTemplateRenderer({ timeoutMs: 1000, ...bounds })
   t.teardown(() => renderer.close())
   return renderer
@@ -140,6 +141,34 @@ t.test('a template that ran out of time is refused for a while, others are not',
   t.match(again, { ok: false, error: /timeout|stopped/ }, 'it is evaluated again after the cooldown')
 })
 
+t.test('an error says where it is, and nothing of what is in the body', async (t) => {
+  const { render } = rendererFor(t)
+  const secret = parseJson('{"a":"hush-hush","b":["hush-hush"]}') as JsonObject
+  const cases: [string, string][] = [
+    ['$number(a)', 'Unable to cast value to a number: (a value) (at character 8)'],
+    [
+      'a > 5',
+      'The values (a value) and (a value) either side of operator ">" must be of the same data type (at character 3)',
+    ],
+    ['-b[0]', 'Cannot negate a non-numeric value: (a value) (at character 1)'],
+  ]
+  for (const [template, error] of cases) t.same(await render(template, secret), { ok: false, error })
+})
+
+t.test(
+  'a process that was killed while nothing ran is replaced, and no template pays for it',
+  { skip: process.platform !== 'linux' },
+  async (t) => {
+    const { render } = rendererFor(t)
+    t.match(await render('1', body), { ok: true })
+    const killed = await evaluatorsOf(String(process.pid))
+    for (const pid of killed) process.kill(pid, 'SIGKILL')
+    const isLeft = (names: string[]) => killed.some((pid) => names.includes(String(pid)))
+    while (isLeft(await readdir('/proc'))) await setImmediate()
+    t.match(await render('1', body), { ok: true })
+  },
+)
+
 t.test('evaluations run one after the other, and more than `maxWaiting` are refused', async (t) => {
   const { render } = rendererFor(t, { maxWaiting: 3 })
   const answers = await Promise.all(['1', '2', '3', '4'].map((text) => render(text, body)))
@@ -176,16 +205,16 @@ t.test(
     const { stdout } = await run.catch((error: { stdout: string }) => error)
     t.match(stdout, /^\d+$/)
     const deadline = Date.now() + 10_000
-    while ((await evaluatorsOf(stdout)) > 0 && Date.now() < deadline) {
+    while ((await evaluatorsOf(stdout)).length > 0 && Date.now() < deadline) {
       await setImmediate()
     }
-    t.equal(await evaluatorsOf(stdout), 0)
+    t.same(await evaluatorsOf(stdout), [])
   },
 )
 
-/** Counts the template processes of a parent, whose pid is in their program. */
-async function evaluatorsOf(parent: string): Promise<number> {
+/** The evaluating processes of a parent, whose pid is in their program. */
+async function evaluatorsOf(parent: string): Promise<number[]> {
   const pids = (await readdir('/proc')).filter((name) => /^\d+$/.test(name))
   const commands = await Promise.all(pids.map((pid) => readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => '')))
-  return commands.filter((command) => command.includes(`process.ppid === ${parent} `)).length
+  return pids.filter((_, i) => commands[i]!.includes(`process.ppid === ${parent} `)).map(Number)
 }

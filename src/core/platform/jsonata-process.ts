@@ -1,7 +1,7 @@
 /**
- * A child process that evaluates templates.
+ * A child process that evaluates JSONata expressions.
  *
- * Guarantee: a template cannot affect this process: its own can be killed at any time, has its own memory limit, no
+ * Guarantee: an expression cannot affect this process: its own can be killed at any time, has its own memory limit, no
  * environment and no credentials, and ends with this process.
  *
  * A worker thread is not enough: V8 ends the whole process when one allocation (`[1..1e7]`) exceeds a worker's
@@ -12,18 +12,22 @@ import { createRequire } from 'node:module'
 
 export interface Evaluation {
   /** A JSONata expression. */
-  template: string
+  expression: string
   /** Its input, JSON. */
-  body: string
+  input: string
+  /** Its `$now()`, in milliseconds since 1970. */
+  nowMs: number
 }
 
-export type Answer = { ok: true; text: string } | { ok: false; error: string }
+/** `text` is JSON, undefined when there is no result. `error` holds nothing of the input. */
+export type Answer = { ok: true; text: string | undefined } | { ok: false; error: string }
 
-export interface TemplateProcess {
+export interface JsonataProcess {
   /** True when it is ready for evaluations, false when it could not be started. */
   ready: Promise<boolean>
-  /** Evaluates a template; one call at a time. Undefined when the process ended meanwhile. */
+  /** Evaluates an expression; one call at a time. Undefined when the process ended meanwhile. */
   evaluate(evaluation: Evaluation): Promise<Answer | undefined>
+  hasEnded(): boolean
   kill(): void
 }
 
@@ -39,7 +43,7 @@ const MAX_LEVELS = 1000
 const MAX_ELEMENTS = 100_000
 const MAX_ERROR_LENGTH = 500
 
-export function startTemplateProcess(limits: ProcessLimits): TemplateProcess {
+export function startJsonataProcess(limits: ProcessLimits): JsonataProcess {
   const child = spawn(process.execPath, [...flagsOf(limits), '-e', sourceOf(limits)], {
     env: {},
     stdio: ['ignore', 'ignore', 'ignore', 'ipc'],
@@ -54,6 +58,7 @@ export function startTemplateProcess(limits: ProcessLimits): TemplateProcess {
       if (child.connected) child.send(evaluation, () => undefined)
       return (await answer) as Answer | undefined
     },
+    hasEnded: () => hasEnded(child),
     kill: () => void child.kill('SIGKILL'),
   }
 }
@@ -66,9 +71,13 @@ function nextMessage(child: ChildProcess): Promise<unknown> {
       resolve(message)
     }
     const end = () => settle()
-    if (child.exitCode !== null || child.signalCode !== null) return resolve(undefined)
+    if (hasEnded(child)) return resolve(undefined)
     child.on('message', settle).on('exit', end).on('error', end)
   })
+}
+
+function hasEnded(child: ChildProcess): boolean {
+  return child.exitCode !== null || child.signalCode !== null
 }
 
 /** Bounds the heap, and disables code from strings and `__proto__`, by which data could become code or change a prototype. */
@@ -84,8 +93,9 @@ function flagsOf({ memoryMb }: ProcessLimits): string[] {
 /**
  * The program of the process, for `node -e`:
  * - a worker thread kills the process when its parent has ended, also during a long regular expression;
- * - the time is the event's, and random functions are refused, so that a body is the same at every attempt;
- * - keys with which JSONata marks its own functions are removed from the input and refused in the result.
+ * - the time is given, and random functions are refused, so that the result is the same at every evaluation;
+ * - keys with which JSONata marks its own functions are removed from the input and refused in the result;
+ * - the values that an error quotes are left out: they are of the input, which may be secret, and errors are logged.
  */
 function sourceOf({ timeoutMs, maxOutputBytes }: ProcessLimits): string {
   const jsonata = createRequire(import.meta.url).resolve('jsonata')
@@ -96,11 +106,11 @@ function sourceOf({ timeoutMs, maxOutputBytes }: ProcessLimits): string {
     const jsonata = require(${JSON.stringify(jsonata)})
     const channel = require('node:process')
     const SystemDate = Date
-    let eventTime = 0
+    let givenTime = 0
     globalThis.Date = class extends SystemDate {
-      constructor(...args) { super(...(args.length === 0 ? [eventTime] : args)) }
+      constructor(...args) { super(...(args.length === 0 ? [givenTime] : args)) }
     }
-    Math.random = () => { throw new Error('$random and $shuffle are not available: a body is the same at every attempt') }
+    Math.random = () => { throw new Error('$random and $shuffle are not available: a result is the same every time') }
 
     const isFlag = (key) => key === '_jsonata_function' || key === '_jsonata_lambda'
     const parse = (text) => JSON.parse(text, text.includes('_jsonata_') ? (key, value) => (isFlag(key) ? undefined : value) : undefined)
@@ -109,18 +119,25 @@ function sourceOf({ timeoutMs, maxOutputBytes }: ProcessLimits): string {
       return value
     }
 
-    channel.on('message', async ({ template, body }) => {
+    const ownLimits = ['D1012', 'D2014', 'D2015']
+    const errorText = (error) => {
+      let text = String(error?.message ?? error)
+      const quoted = ownLimits.includes(error?.code) ? [] : [error?.value, error?.value2, error?.exp]
+      for (const value of quoted) if (value !== undefined) text = text.replaceAll(JSON.stringify(value), '(a value)')
+      const place = typeof error?.position === 'number' ? ' (at character ' + error.position + ')' : ''
+      return text.slice(0, ${MAX_ERROR_LENGTH}) + place
+    }
+
+    channel.on('message', async ({ expression, input, nowMs }) => {
       try {
-        const input = parse(body)
-        eventTime = SystemDate.parse(input?.relay?.received_at) || 0
+        givenTime = nowMs
         const limits = { timeout: ${timeoutMs}, stack: ${MAX_LEVELS}, sequence: ${MAX_ELEMENTS} }
-        const result = await jsonata(template, limits).evaluate(input)
+        const result = await jsonata(expression, limits).evaluate(parse(input))
         const text = JSON.stringify(result, refuseFunctions)
-        if (text === undefined) throw new Error('the template has no result')
-        if (Buffer.byteLength(text) > ${maxOutputBytes}) throw new Error('the result is larger than ${maxOutputBytes} bytes')
+        if (text !== undefined && Buffer.byteLength(text) > ${maxOutputBytes}) throw new Error('the result is larger than ${maxOutputBytes} bytes')
         channel.send({ ok: true, text })
       } catch (error) {
-        channel.send({ ok: false, error: String(error?.message ?? error).slice(0, ${MAX_ERROR_LENGTH}) })
+        channel.send({ ok: false, error: errorText(error) })
       }
     })
     channel.send('ready')

@@ -1,14 +1,14 @@
 import t from 'tap'
-import { checkTemplate, MAX_TEMPLATE_LENGTH } from '../../../src/core/format/template-check.js'
+import { checkExpression, MAX_EXPRESSION_LENGTH } from '../../../src/core/platform/jsonata-syntax.js'
 
-t.test('a template with a wrong syntax is refused with the error', async (t) => {
+t.test('an expression with a wrong syntax is refused with the error', async (t) => {
   for (const text of ['$', 'updated_alert.title', '{"text": updated_alert.title & "!"}', '/a+/']) {
-    t.equal(checkTemplate(text), undefined, text)
+    t.equal(checkExpression(text), undefined, text)
   }
-  t.match(checkTemplate('{"a": '), /^is no JSONata: .+ \(at character \d+\)$/)
-  t.match(checkTemplate(''), /^is no JSONata/)
-  t.match(checkTemplate('/(/'), /^is no JSONata/)
-  t.match(checkTemplate('$'.padEnd(MAX_TEMPLATE_LENGTH + 1)), /^is longer than/)
+  t.match(checkExpression('{"a": '), /^is no JSONata: .+ \(at character \d+\)$/)
+  t.match(checkExpression(''), /^is no JSONata/)
+  t.match(checkExpression('/(/'), /^is no JSONata/)
+  t.match(checkExpression('$'.padEnd(MAX_EXPRESSION_LENGTH + 1)), /^is longer than/)
 })
 
 /** CPU time, so that other processes do not count. */
@@ -32,10 +32,10 @@ t.test('the check takes a short time for any text', async (t) => {
     '(/*',
   ]
   for (const part of parts) {
-    const text = part.repeat(Math.floor(MAX_TEMPLATE_LENGTH / part.length))
+    const text = part.repeat(Math.floor(MAX_EXPRESSION_LENGTH / part.length))
     const before = process.cpuUsage()
-    checkTemplate(text)
-    checkTemplate(`${text}a`)
+    checkExpression(text)
+    checkExpression(`${text}a`)
     const { user, system } = process.cpuUsage(before)
     const tookMs = (user + system) / 1000
     t.ok(tookMs < 1000, `${part}: ${Math.round(tookMs)} ms`)

@@ -1,6 +1,20 @@
 /** Topic ARNs, and patterns for them with `*` inside a part. Pure. */
-import { suffixOf } from '../platform/aws-partitions.js'
-import { matchesGlob } from '../platform/glob.js'
+import { Type } from 'typebox'
+import { isTopicPattern, suffixOf, TOPIC_PATTERN } from './aws-partitions.js'
+import type { FieldError } from './errors.js'
+import { matchesGlob } from './glob.js'
+import { patterned } from './schema.js'
+
+/** The field `topics` of a request. @param description whose topics they are */
+export const TopicPatterns = (description: string) =>
+  Type.Array(
+    Type.String({ maxLength: 400, ...patterned(TOPIC_PATTERN.source, 'a topic ARN, * allowed inside a part') }),
+    {
+      maxItems: 100,
+      uniqueItems: true,
+      description: `${description}, ARNs with \`*\` allowed inside a part; empty: all.`,
+    },
+  )
 
 /** The parts of an SNS topic ARN: `arn:partition:sns:region:account:name`. */
 export interface TopicArn {
@@ -34,4 +48,13 @@ export function matchesTopic(patterns: readonly string[], arn: string): boolean 
     const wanted = pattern.split(':')
     return wanted.length === parts.length && wanted.every((part, i) => matchesGlob(part, parts[i]!))
   })
+}
+
+/** What is wrong with a request's `topics`: a pattern that can match no topic would silently keep everything away. */
+export function topicErrors(topics: readonly string[]): FieldError[] {
+  return topics.flatMap((pattern, index) =>
+    isTopicPattern(pattern)
+      ? []
+      : [{ path: `/topics/${index}`, detail: 'is of no partition and region of AWS, such as aws and us-east-1' }],
+  )
 }

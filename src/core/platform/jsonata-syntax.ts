@@ -1,16 +1,16 @@
-/** The syntax check of templates. Pure: a template is parsed, never run. */
+/** The syntax check of JSONata expressions. Pure: an expression is parsed, never run. */
 import jsonata from 'jsonata'
-import { messageOf } from '../platform/errors.js'
+import { messageOf } from './errors.js'
 
-/** Characters of a template; a message for people needs a few hundred. */
-export const MAX_TEMPLATE_LENGTH = 16_384
+/** Characters of an expression; a message for people needs a few hundred. */
+export const MAX_EXPRESSION_LENGTH = 16_384
 
 /**
- * Parses a template (JSONata 2).
- * @returns the error and its position, for the author; undefined for a valid template
+ * Parses an expression (JSONata 2).
+ * @returns the error and its position, for the author; undefined for a valid expression
  */
-export function checkTemplate(text: string): string | undefined {
-  if (text.length > MAX_TEMPLATE_LENGTH) return `is longer than ${MAX_TEMPLATE_LENGTH} characters`
+export function checkExpression(text: string): string | undefined {
+  if (text.length > MAX_EXPRESSION_LENGTH) return `is longer than ${MAX_EXPRESSION_LENGTH} characters`
   try {
     jsonata(text)
     return undefined

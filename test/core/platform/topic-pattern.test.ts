@@ -1,6 +1,6 @@
 import t from 'tap'
 import { loadConfig } from '../../../src/core/platform/config.js'
-import { matchesTopic, parseTopicArn } from '../../../src/core/event/topic-pattern.js'
+import { matchesTopic, parseTopicArn } from '../../../src/core/platform/topic-pattern.js'
 
 t.test('a topic pattern matches inside the parts of an ARN', async (t) => {
   const arn = 'arn:aws:sns:us-east-1:123456789012:matano-alerts'
