@@ -68,7 +68,10 @@ export function createAccept(options: AcceptOptions): Accept {
     {
       ...BATCHES,
       weightOf: (parts) => parts.length,
-      keyOf: (parts) => parts.flatMap(({ event, change }) => change?.alertId ?? event.messageId ?? []),
+      keyOf: (parts) =>
+        parts.flatMap(({ event: { messageId, originId }, change }) =>
+          [change?.alertId ?? messageId ?? [], originId ?? []].flat(),
+        ),
     },
   )
   return async (message) => {

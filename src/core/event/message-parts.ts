@@ -5,7 +5,7 @@
  */
 import { hash } from 'node:crypto'
 import { stringifyJson } from '../platform/json.js'
-import { recognise } from '../source/recognise.js'
+import { envelopeIdOf, recognise } from '../source/recognise.js'
 import type { SourceSettings } from '../source/settings.js'
 import type { IncomingMessage } from './event.js'
 import { changeOfFinding } from './finding-change.js'
@@ -22,11 +22,16 @@ export function readParts(message: IncomingMessage, sources: SourceSettings, now
   const { document, ...content } = readMessage(message.message)
   if (content.change || content.unread) return { parts: [content], originId: null }
   const { topicArn } = message
+  // a topic of its own may have subscribers of its own: the same event in two topics is stored for each
+  const originOf = (envelopeId: string | undefined, source: string | null) =>
+    envelopeId === undefined ? null : hash('sha256', JSON.stringify([topicArn, source, envelopeId]))
   const found = recognise(document, { ...sources, topicArn })
-  if (!found) return { parts: [content], originId: null }
+  if (!found) return { parts: [content], originId: originOf(envelopeIdOf(document), null) }
   const { source, unread } = found
   const leftOut = unread === undefined ? undefined : ({ reason: 'finding', detail: unread } as const)
-  if (!('changes' in found)) return { parts: [{ ...content, source, unread: leftOut }], originId: null }
+  if (!('changes' in found)) {
+    return { parts: [{ ...content, source, unread: leftOut }], originId: originOf(envelopeIdOf(document), source) }
+  }
   const { changes, messages, envelopeId } = found
   const payloads = messages.length === 1 ? [content.payload] : messages.map(stringifyJson)
   const parts = payloads.map((payload, part): MessageContent => {
@@ -34,7 +39,5 @@ export function readParts(message: IncomingMessage, sources: SourceSettings, now
     if (!finding) return { payload, source, change: undefined, unread: leftOut }
     return { payload, source, change: changeOfFinding(finding, message.sentAt, now), unread: undefined }
   })
-  // a topic of its own may have subscribers of its own: the same event in two topics is stored for each
-  const origin = envelopeId === undefined ? null : hash('sha256', JSON.stringify([topicArn, source, envelopeId]))
-  return { parts: [parts[0]!, ...parts.slice(1)], originId: origin }
+  return { parts: [parts[0]!, ...parts.slice(1)], originId: originOf(envelopeId, source) }
 }
