@@ -271,7 +271,7 @@ async function testSource(
     return { matches: false, failed: explainMismatch(policy, read.unknown), changes: [], error: null }
   }
   const reading = await ownSources.test(source, read.unknown, now)
-  const parts = reading ? partsOf(message, whole, { ...reading, reason: 'source' }, now).parts : []
+  const parts = reading ? partsOf(message, read, { ...reading, reason: 'source' }, now).parts : []
   return {
     matches: true,
     failed: [],

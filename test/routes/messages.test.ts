@@ -6,6 +6,7 @@ import { parseJson, stringifyJson, type JsonObject } from '../../src/core/platfo
 import { ROOT } from '../../src/core/platform/root.js'
 import { createTestApp, TEST_KEY, type TestApp } from '../helpers/app.js'
 import { another, FINDINGS_TOPIC, fixtureMessage } from '../helpers/findings.js'
+import { injectUntilAccepted } from '../helpers/inject.js'
 import { createReceiver } from '../helpers/receiver.js'
 import { createSnsPublisher } from '../helpers/sns-publisher.js'
 import { until } from '../helpers/until.js'
@@ -27,7 +28,7 @@ interface Shown {
 async function appWith(t: Test, settings: Record<string, string> = {}) {
   const app = await createTestApp(t, settings)
   const post = (payload: string | Buffer, headers: Record<string, string> = {}, key = TEST_KEY) =>
-    app.http.inject({
+    injectUntilAccepted(app.http, {
       ...{ method: 'POST', url: '/v1/messages', payload },
       headers: { authorization: `Bearer ${key}`, 'content-type': 'application/json', ...headers },
     })

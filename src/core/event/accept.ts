@@ -75,7 +75,10 @@ export function createAccept(options: AcceptOptions): Accept {
     {
       ...BATCHES,
       weightOf: (parts) => parts.length,
-      keyOf: (parts) => parts.flatMap(({ event, change }) => change?.alertId ?? event.messageId ?? []),
+      keyOf: (parts) =>
+        parts.flatMap(({ event: { messageId, originId }, change }) =>
+          [change?.alertId ?? messageId ?? [], originId ?? []].flat(),
+        ),
     },
   )
   return async (message) => {
@@ -84,7 +87,7 @@ export function createAccept(options: AcceptOptions): Accept {
       const read = readParts(message, sources, receivedAt)
       const asked = read.unknown === undefined ? undefined : ownSources?.read(read.unknown, message)
       const found = asked && (await asked)
-      const parts = found ? partsOf(message, read.parts[0], { ...found, reason: 'source' }, receivedAt) : read
+      const parts = found ? partsOf(message, read, { ...found, reason: 'source' }, receivedAt) : read
       const given = newMessages(message, receivedAt, parts)
       const own = await findReturned(database, given[0]!)
       const taken = own ? { message: own, queued: undefined } : await store(given)

@@ -6,7 +6,7 @@
 import { hash } from 'node:crypto'
 import type { UnreadReason } from '../alert/change.js'
 import { stringifyJson, type Json } from '../platform/json.js'
-import { recognise, type Recognised, type UnreadMessage } from '../source/recognise.js'
+import { envelopeIdOf, recognise, type Recognised, type UnreadMessage } from '../source/recognise.js'
 import type { SourceSettings } from '../source/settings.js'
 import type { IncomingMessage } from './event.js'
 import { changeOfFinding } from './finding-change.js'
@@ -30,18 +30,19 @@ export type Found = (Recognised | UnreadMessage) & { reason: Extract<UnreadReaso
 /** @param now when it was received: times after it are not believed */
 export function readParts(message: IncomingMessage, sources: SourceSettings, now: Date): ReadParts {
   const { document, ...content } = readMessage(message.message)
-  const whole = { parts: [content], originId: null } as const
-  if (content.change || content.unread) return { ...whole, unknown: undefined }
+  if (content.change || content.unread) return { parts: [content], originId: null, unknown: undefined }
+  const whole: MessageParts = { parts: [content], originId: originOf(message, envelopeIdOf(document), null) }
   const found = recognise(document, { ...sources, topicArn: message.topicArn })
   if (!found) return { ...whole, unknown: document }
-  return { ...partsOf(message, content, { ...found, reason: 'finding' }, now), unknown: undefined }
+  return { ...partsOf(message, whole, { ...found, reason: 'finding' }, now), unknown: undefined }
 }
 
-/** The parts of a message in which a source found something. @param content the message as a whole */
-export function partsOf(message: IncomingMessage, content: MessageContent, found: Found, now: Date): MessageParts {
+/** The parts of a message in which a source found something. @param whole the message as a notification */
+export function partsOf(message: IncomingMessage, whole: MessageParts, found: Found, now: Date): MessageParts {
   const { source, reason, unread } = found
+  const [content] = whole.parts
   const leftOut = unread === undefined ? undefined : { reason, detail: unread }
-  if (!('changes' in found)) return { parts: [{ ...content, source, unread: leftOut }], originId: null }
+  if (!('changes' in found)) return { ...whole, parts: [{ ...content, source, unread: leftOut }] }
   const { changes, messages, envelopeId } = found
   // the first message of an own source is the whole, and others may be
   const isWhole = (read: Json) => messages.length === 1 || (reason === 'source' && read === messages[0])
@@ -51,8 +52,10 @@ export function partsOf(message: IncomingMessage, content: MessageContent, found
     if (!finding) return { payload, source, change: undefined, unread: leftOut }
     return { payload, source, change: changeOfFinding(finding, message.sentAt, now), unread: undefined }
   })
-  // a topic of its own may have subscribers of its own: the same event in two topics is stored for each
-  const identity = JSON.stringify([message.topicArn, source, envelopeId])
-  const originId = envelopeId === undefined ? null : hash('sha256', identity)
-  return { parts: [parts[0]!, ...parts.slice(1)], originId }
+  return { parts: [parts[0]!, ...parts.slice(1)], originId: originOf(message, envelopeId, source) }
+}
+
+/** A topic of its own may have subscribers of its own: the same event in two topics is stored for each. */
+function originOf({ topicArn }: IncomingMessage, envelopeId: string | undefined, source: string | null): string | null {
+  return envelopeId === undefined ? null : hash('sha256', JSON.stringify([topicArn, source, envelopeId]))
 }

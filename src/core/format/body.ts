@@ -71,8 +71,7 @@ export function formatEvent(event: StoredEvent, memory: AlertMemory | undefined,
   }
   const { indicators: _upstream, ...rest } = message
   const incoming = incomingOf(message, coalesced)
-  const upstream: JsonObject =
-    event.topicArn === null || isFinding ? {} : { upstream_context_diff: message.context_diff ?? null }
+  const upstream: JsonObject = hasOwnDiff(event) ? { upstream_context_diff: message.context_diff ?? null } : {}
   const body: JsonObject = {
     ...rest,
     updated_alert: updatedAlert(message.updated_alert, event, memory),
@@ -88,6 +87,11 @@ export function formatEvent(event: StoredEvent, memory: AlertMemory | undefined,
   }
   const carried = [...(isJsonObject(incoming) ? flattenContext(incoming) : []), ...memory.diff]
   return { carried, body: memory.accumulated ? body : cutBody(body, 1) }
+}
+
+/** True for a change as Matano publishes it, whose diff is of Matano; what the relay makes of others has none. */
+function hasOwnDiff({ change, source, topicArn, type }: StoredEvent): boolean {
+  return change === null && type !== 'alert.quiet' && (topicArn !== null || source !== null)
 }
 
 /** Adds the indicators of one webhook to a body. */

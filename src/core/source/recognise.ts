@@ -116,6 +116,11 @@ export function recognise(message: Json, options: RecogniseOptions): Recognised 
   }
 }
 
+/** EventBridge's id of an event, of any source; undefined for a message that is none. */
+export function envelopeIdOf(message: Json): string | undefined {
+  return envelopeOf(message)?.envelope.id
+}
+
 /** A list of findings is read as Security Hub sends one: under `findings`. */
 function asObject(message: Json): JsonObject | undefined {
   if (isJsonObject(message)) return message

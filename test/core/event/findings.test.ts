@@ -2,6 +2,7 @@ import t from 'tap'
 import { createAccept } from '../../../src/core/event/accept.js'
 import { listEvents } from '../../../src/core/event/event-list.js'
 import { findEvent } from '../../../src/core/event/event-store.js'
+import { SAMPLE_CHANGE } from '../../../src/core/event/sample.js'
 import { loadContent } from '../../../src/core/delivery/content.js'
 import { parseJson, stringifyJson, type Json, type JsonObject } from '../../../src/core/platform/json.js'
 import { another, fixtureMessage, relayAll, sendTo } from '../../helpers/findings.js'
@@ -219,3 +220,24 @@ t.test(
     t.match(guardDuty.event, { type: 'sns.notification', source: null })
   },
 )
+
+t.test('an EventBridge event that is no finding is stored once, in whichever messages it comes', async (t) => {
+  const workers = await createTestWorkers(t)
+  const event = another({ source: 'aws.s3', 'detail-type': 'Object Created', detail: { bucket: { name: 'b' } } })
+  const messages = [event, event, another(event), { ...event, id: null }, { ...event, id: null }]
+  const accepted = await Promise.all(messages.map((message) => sendTo(workers.accept, message)))
+  t.same(
+    accepted.map(({ result }) => result),
+    ['stored', 'duplicate', 'stored', 'stored', 'stored'],
+  )
+  t.equal(accepted[1]!.event.id, accepted[0]!.event.id)
+})
+
+t.test('a change of Matano that has no topic keeps the diff of Matano', async (t) => {
+  const workers = await createTestWorkers(t)
+  const fields = { messageId: null, topicArn: null }
+  const { event } = await sendTo(workers.accept, SAMPLE_CHANGE as unknown as Json, fields)
+  const { relay } = await bodyOf(workers, event.id)
+  t.match(relay, { source: 'matano', topic_arn: null })
+  t.same(relay.upstream_context_diff, SAMPLE_CHANGE.context_diff)
+})
