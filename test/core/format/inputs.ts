@@ -59,6 +59,7 @@ export function findingInput(
   fields: { type: string; state: 'active' | 'resolved' },
   alert: Record<string, unknown> = {},
   context: JsonObject = { source: { ip: ['198.51.100.7'] } },
+  others: Parameters<typeof storedEvent>[0] = {},
 ): FormatInput {
   const own = { id: 'arn:aws:f', title: 'A finding', severity: 'high', url: 'https://console.example/f', ...alert }
   const change = JSON.stringify({ updated_alert: own, incoming_rule_matches_context: context })
@@ -70,6 +71,7 @@ export function findingInput(
     change,
     matchCount: null,
     ...fields,
+    ...others,
   })
   const values = flattenContext(context)
   return inputOf(event, formatEvent(event, { accumulated: values, diff: values }).body)
@@ -110,7 +112,11 @@ export async function fixtureInput(name: string): Promise<FormatInput> {
 }
 
 /** The input for any other SNS message. */
-export function notificationInput(message: unknown, subject: string | null = null): FormatInput {
+export function notificationInput(
+  message: unknown,
+  subject: string | null = null,
+  others: Parameters<typeof storedEvent>[0] = {},
+): FormatInput {
   const payload = JSON.stringify(message)
   const event = storedEvent({
     type: 'sns.notification',
@@ -119,6 +125,7 @@ export function notificationInput(message: unknown, subject: string | null = nul
     alertId: null,
     sequence: null,
     severity: null,
+    ...others,
   })
   return inputOf(event, formatEvent(event, undefined).body)
 }
