@@ -44,6 +44,12 @@ t.test('an invalid filter, format or name is refused with its path', async (t) =
     /./,
   )
   await refused({ format: 'template', format_options: { template: '{' } }, '/format_options/template', /JSONata/)
+  const issues = { format: 'jira', format_options: { project_key: 'SEC', on_update: 'comment' } }
+  const jira = { ...issues, url: 'https://x.atlassian.net/rest/api/3/issue', order: 'alert' }
+  await refused({ ...jira, order: 'none' }, '/order', /must be "alert"/)
+  await refused({ ...jira, url: 'https://x.atlassian.net/hook' }, '/url', /must end in \/rest\/api\/3\/issue/)
+  await refused({ ...jira, success: { body: { id: ['1'] } } }, '/success', /beside format_options.on_update/)
+  t.equal((await register(app, jira)).statusCode, 201)
   await refused({ name: 'two\nlines' }, '/name', /must be 2 to 100 letters/)
   await refused({ success: {} }, '/success', /fewer than 1/)
   await refused({ success: { status: 200 } }, '/success/status', /not a known field/)

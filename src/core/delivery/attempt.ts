@@ -14,6 +14,7 @@ import { VERSION } from '../platform/version.js'
 import type { Outgoing } from '../format/render.js'
 import { explainFailure, type SuccessCondition } from '../webhook/success.js'
 import { isTopicUrl, type Webhook } from '../webhook/webhook.js'
+import { createConverse, type Conversed, type ConverseInput } from './converse.js'
 import { hideSecrets } from './echo.js'
 import { mayBeTaken, outcomeOfStatus, type AttemptOutcome } from './policy.js'
 import { signatureHeaders } from './signature.js'
@@ -30,7 +31,7 @@ export interface AttemptInput {
   number: number
   /** True when the event is sent again by a replay or a recovery. */
   replay: boolean
-  body: Pick<Outgoing, 'contentType' | 'text'>
+  body: Pick<Outgoing, 'contentType' | 'text' | 'conversation'>
   /** The webhook's own request headers, its credentials among them. */
   headers: Record<string, string>
   /** What the receiver may quote and the log must not show. */
@@ -81,21 +82,32 @@ export function maxBodyBytes(
  */
 export function createAttempt(options: { http: HttpClient; sns: SnsClient; now?: () => Date }): SendAttempt {
   const { http, sns, now = () => new Date() } = options
+  const converse = createConverse()
+  const exchange = (input: AttemptInput, startedAt: Date, traceparent: string | null): Promise<Conversed> => {
+    const { url, timeoutMs, number, replay } = input
+    const { conversation } = input.body
+    if (isTopicUrl(url)) return publish(sns, input)
+    if (!conversation) return post(http, input, startedAt, traceparent)
+    const send = requestsOf(http, input, startedAt, traceparent)
+    return converse({ conversation, url, timeoutMs, isRepeat: number > 1 || replay, send })
+  }
   const send = async (input: AttemptInput, span: OpenSpan): Promise<Attempt> => {
     const startedAt = now()
-    const result = await (isTopicUrl(input.url) ? publish(sns, input) : post(http, input, startedAt, span.traceparent))
+    const result = await exchange(input, startedAt, span.traceparent)
     const row = { id: newId('att'), number: input.number, startedAt, durationMs: result.durationMs }
     const { answerLost } = result
     if (result.kind === 'response') {
       const { statusCode, retryAfter, body, final } = result
-      const { outcome, error: reason } = outcomeOfAnswer(result, input.success)
+      const { outcome, error: why } = outcomeOfAnswer(result, input.success)
+      const reason = why ?? (result.step === undefined ? null : `${result.step}: status ${statusCode}`)
       const shown = (text: string) => hideSecrets(text, input.secretTexts ?? [])
       const error = reason === null ? null : shown(reason)
       const taken = { mayBeTaken: mayBeTaken({ outcome, statusCode, answerLost }) }
       return { ...row, outcome, statusCode, retryAfter, error, final, responseBody: beginningOf(shown(body)), ...taken }
     }
     const noAnswer = { statusCode: null, retryAfter: null, responseBody: null }
-    return { ...row, outcome: result.kind, error: result.error, ...noAnswer, mayBeTaken: answerLost }
+    const error = result.step === undefined ? result.error : `${result.step}: ${result.error}`
+    return { ...row, outcome: result.kind, error, ...noAnswer, mayBeTaken: answerLost }
   }
   return (input) =>
     inSpan(spanOf(input), async (span) => {
@@ -165,6 +177,24 @@ function post(
   const headers = { ...requestHeaders(input, startedAt), ...(traceparent === null ? {} : { traceparent }) }
   const keepBytes = success && MAX_BODY_BYTES
   return http.post(url, { headers, body: body.text, timeoutMs, tls, keepBytes })
+}
+
+/** Sends a request of a conversation as an attempt with its own body is sent. */
+function requestsOf(
+  http: HttpClient,
+  input: AttemptInput,
+  startedAt: Date,
+  traceparent: string | null,
+): ConverseInput['send'] {
+  return ({ method, url, body: text, timeoutMs, writes }) => {
+    const body = { ...input.body, text }
+    const headers = {
+      ...requestHeaders({ ...input, body }, startedAt),
+      ...(traceparent === null ? {} : { traceparent }),
+    }
+    const request = { headers, timeoutMs, tls: input.tls, keepBytes: MAX_BODY_BYTES, sendOnce: writes }
+    return method === 'GET' ? http.get(url, request) : http.post(url, { ...request, body: text })
+  }
 }
 
 /** The headers of a request: the webhook's own, then ours, which override them. */

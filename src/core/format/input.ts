@@ -1,6 +1,7 @@
 /** The input and the output of a format. */
 import type { StoredEvent } from '../event/event.js'
 import type { JsonObject } from '../platform/json.js'
+import type { Conversation } from './conversation.js'
 import type { FormatOptions } from './options.js'
 
 export interface FormatInput {
@@ -15,4 +16,6 @@ export interface FormatInput {
 export interface Rendered {
   contentType: string
   text: string
+  /** Where the delivery is several requests; `text` is then the body of the one that makes something new. */
+  conversation?: Conversation
 }

@@ -7,8 +7,15 @@
 import { Type, type Static } from 'typebox'
 import type { FieldError } from '../platform/errors.js'
 import { checkExpression, MAX_EXPRESSION_LENGTH } from '../platform/jsonata-syntax.js'
-import { patterned } from '../platform/schema.js'
+import { oneOf, patterned } from '../platform/schema.js'
 import type { FormatName } from './format-names.js'
+
+/** What Jira's administrators name. */
+const NAME = {
+  minLength: 1,
+  maxLength: 255,
+  ...patterned('^[^\\u0000-\\u001f]+$', 'without control characters'),
+}
 
 export const FormatOptions = Type.Object(
   {
@@ -28,10 +35,27 @@ export const FormatOptions = Type.Object(
     ),
     issue_type: Type.Optional(
       Type.String({
-        minLength: 1,
-        maxLength: 255,
-        ...patterned('^[^\\u0000-\\u001f]+$', 'without control characters'),
+        ...NAME,
         description: 'jira: the name of the issue type; left out: Task.',
+      }),
+    ),
+    on_update: Type.Optional(
+      oneOf(['create', 'comment', 'ignore'], {
+        description:
+          'jira: what a later change of an alert does. `create`, the default: an issue of its own. `comment`: it comments ' +
+          'on the alert\'s issue, which a label finds. `ignore`: nothing. The last two need the webhook\'s `order: "alert"`.',
+      }),
+    ),
+    resolve_transition: Type.Optional(
+      Type.String({
+        ...NAME,
+        description: 'jira, with on_update: the transition (or its status) of the issue when its alert is resolved.',
+      }),
+    ),
+    reopen_transition: Type.Optional(
+      Type.String({
+        ...NAME,
+        description: 'jira, with on_update: the transition (or its status) of the issue when its alert is reopened.',
       }),
     ),
     template: Type.Optional(
@@ -54,12 +78,12 @@ type OptionName = keyof FormatOptions
 /** The required and optional options of each format; formats not listed take none. */
 const OPTIONS_OF: { [F in FormatName]?: { required: OptionName[]; optional: OptionName[] } } = {
   pagerduty: { required: ['routing_key'], optional: [] },
-  jira: { required: ['project_key'], optional: ['issue_type'] },
+  jira: { required: ['project_key'], optional: ['issue_type', 'on_update', 'resolve_transition', 'reopen_transition'] },
   template: { required: ['template'], optional: [] },
 }
 
 /** Options that are stored sealed and shown as `HIDDEN`. */
-const SECRET_OPTIONS: readonly OptionName[] = ['routing_key']
+const SECRET_OPTIONS = ['routing_key'] as const satisfies readonly OptionName[]
 const HIDDEN = '********'
 
 /**
@@ -74,7 +98,10 @@ export function checkFormat(format: FormatName, options: FormatOptions): FieldEr
   const unknown = given.filter((name) => !required.includes(name) && !optional.includes(name))
   const wrongTemplate =
     format === 'template' && options.template !== undefined ? checkExpression(options.template) : undefined
+  const moves = (['resolve_transition', 'reopen_transition'] as const).filter((name) => options[name] !== undefined)
+  const idle = format === 'jira' && !keepsIssues(options) ? moves : []
   return [
+    ...idle.map((name) => ({ path: `/${name}`, detail: 'needs on_update: "comment" or "ignore"' })),
     ...missing.map((name) => ({ path: `/${name}`, detail: `is required by the format ${format}` })),
     ...unknown.map((name) => ({ path: `/${name}`, detail: `is unknown to the format ${format}` })),
     ...(wrongTemplate === undefined ? [] : [{ path: '/template', detail: wrongTemplate }]),
@@ -86,6 +113,11 @@ export function hideSecrets(options: FormatOptions): FormatOptions {
   const hidden = { ...options }
   for (const name of SECRET_OPTIONS) if (hidden[name] !== undefined) hidden[name] = HIDDEN
   return hidden
+}
+
+/** True where later changes of an alert are for the issue that exists. */
+export function keepsIssues({ on_update: onUpdate }: FormatOptions): boolean {
+  return onUpdate === 'comment' || onUpdate === 'ignore'
 }
 
 /** The options that are no secrets, and the names of those that are. */

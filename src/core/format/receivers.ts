@@ -8,7 +8,9 @@ import { cloudEvent } from './receivers/cloudevents.js'
 import { discordBody } from './receivers/discord.js'
 import type { FormatName } from './format-names.js'
 import type { FormatInput, Rendered } from './input.js'
+import { keepsIssues } from './options.js'
 import { jiraBody } from './receivers/jira.js'
+import { jiraConversation } from './receivers/jira-issue.js'
 import { ocsfBody } from './receivers/ocsf.js'
 import { pagerdutyBody } from './receivers/pagerduty.js'
 import { rawMessage } from './receivers/raw.js'
@@ -33,5 +35,8 @@ const BODY_OF = {
 export function renderFormat(format: Exclude<FormatName, 'template'>, input: FormatInput): Rendered {
   if (format === 'raw') return rawMessage(input)
   const contentType = format === 'cloudevents' ? 'application/cloudevents+json; charset=utf-8' : JSON_TYPE
-  return { contentType, text: stringifyJson(BODY_OF[format](input)) }
+  const rendered = { contentType, text: stringifyJson(BODY_OF[format](input)) }
+  return format === 'jira' && keepsIssues(input.options)
+    ? { ...rendered, conversation: jiraConversation(input) }
+    : rendered
 }

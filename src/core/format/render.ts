@@ -7,15 +7,13 @@ import type { StoredEvent } from '../event/event.js'
 import { stringifyJson, type JsonObject } from '../platform/json.js'
 import { cutBody, cutOf, type Cut } from './body.js'
 import type { FormatName } from './format-names.js'
-import type { FormatInput } from './input.js'
+import type { FormatInput, Rendered } from './input.js'
 import type { FormatOptions } from './options.js'
 import { renderFormat } from './receivers.js'
 import { createTemplateRenderer } from './template.js'
 
 /** A body, ready to be signed and sent as UTF-8. */
-export interface Outgoing {
-  contentType: string
-  text: string
+export interface Outgoing extends Rendered {
   /** How much was left out. */
   cut: Cut
 }
@@ -59,11 +57,7 @@ export function createRenderer(): Renderer {
     return (known[cut] ??= stringifyJson(cutBody(body, cut)))
   }
 
-  async function renderCut(
-    format: FormatName,
-    input: FormatInput,
-    cut: Cut,
-  ): Promise<{ contentType: string; text: string } | { error: string }> {
+  async function renderCut(format: FormatName, input: FormatInput, cut: Cut): Promise<Rendered | { error: string }> {
     if (format === 'change') return { contentType: JSON_TYPE, text: changeText(input.body, cut) }
     const body = cutBody(input.body, cut)
     if (format !== 'template') return renderFormat(format, { ...input, body })
@@ -76,9 +70,9 @@ export function createRenderer(): Renderer {
       for (const cut of CUTS.slice(Math.max(least, cutOf(body)))) {
         const rendered = await renderCut(format, { event, body, options }, cut)
         if ('error' in rendered) return { ok: false, error: rendered.error }
-        const { contentType, text } = rendered
+        const { text } = rendered
         const isLast = cut === CUTS.at(-1) || format === 'raw'
-        if (isLast || Buffer.byteLength(text) <= maxBytes) return { ok: true, outgoing: { contentType, text, cut } }
+        if (isLast || Buffer.byteLength(text) <= maxBytes) return { ok: true, outgoing: { ...rendered, cut } }
       }
       throw new Error('a body is cut at most twice')
     },

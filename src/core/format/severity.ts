@@ -9,40 +9,36 @@ export function severityOf(text: string | undefined): Severity | undefined {
   return SEVERITIES.find((severity) => severity === name)
 }
 
-/** The RGB colour of what is over, whatever its severity. */
-const RESOLVED_COLOUR = 0x15803d
-
-/** The RGB colour of an alert: that of its severity, or of what is over. */
-export function colourOf({ severity, isResolved }: Shown): number | undefined {
-  return isResolved ? RESOLVED_COLOUR : severity && COLOUR_OF[severity]
-}
-
-const MARK_OF: Readonly<Record<Severity, string>> = {
-  info: '\u26aa',
-  notice: '\u26aa',
-  low: '\u{1f535}',
-  medium: '\u{1f7e1}',
-  high: '\u{1f7e0}',
-  critical: '\u{1f534}',
-}
-const RESOLVED_MARK = '\u{1f7e2}'
-
-/** A coloured disc (Unicode's geometric shapes) for receivers whose messages have no colour. */
-export function markOf({ severity, isResolved }: Shown): string | undefined {
-  return isResolved ? RESOLVED_MARK : severity && MARK_OF[severity]
-}
-
-interface Shown {
+/** What of an alert is shown in colour. */
+export interface Shown {
   severity: Severity | undefined
-  isResolved: boolean
+  /** How it ended: its producer says that it is over, or it went quiet; undefined: it has not. */
+  over: 'resolved' | 'quiet' | undefined
 }
 
-/** RGB colours for receivers that show one. */
-const COLOUR_OF: Readonly<Record<Severity, number>> = {
-  info: 0x6b7280,
-  notice: 0x3b82f6,
-  low: 0x22c55e,
-  medium: 0xf59e0b,
-  high: 0xef4444,
-  critical: 0x991b1b,
+/** RGB colours, and coloured discs (Unicode's geometric shapes) for receivers whose messages have no colour. Green is over. */
+const COLOURS = {
+  info: { rgb: 0x6b7280, mark: '\u26aa' },
+  notice: { rgb: 0x6b7280, mark: '\u26aa' },
+  low: { rgb: 0x3b82f6, mark: '\u{1f535}' },
+  medium: { rgb: 0xeab308, mark: '\u{1f7e1}' },
+  high: { rgb: 0xf97316, mark: '\u{1f7e0}' },
+  critical: { rgb: 0xdc2626, mark: '\u{1f534}' },
+  resolved: { rgb: 0x15803d, mark: '\u{1f7e2}' },
+  quiet: { rgb: 0x9ca3af, mark: '\u26ab' },
+} satisfies Record<Severity | 'resolved' | 'quiet', { rgb: number; mark: string }>
+
+/** The RGB colour of an alert: that of how it ended, else of its severity. */
+export function colourOf(shown: Shown): number | undefined {
+  return coloursOf(shown)?.rgb
+}
+
+/** The coloured disc of an alert. */
+export function markOf(shown: Shown): string | undefined {
+  return coloursOf(shown)?.mark
+}
+
+function coloursOf({ severity, over }: Shown): { rgb: number; mark: string } | undefined {
+  const name = over ?? severity
+  return name && COLOURS[name]
 }

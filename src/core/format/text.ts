@@ -60,6 +60,11 @@ export function linkOf(text: string): string | undefined {
   return href.length > MAX_LINK_LENGTH ? undefined : href
 }
 
+/** A time for people, such as "2026-01-15 10:00:00 UTC". */
+export function timeText(time: Date): string {
+  return `${time.toISOString().slice(0, 19).replace('T', ' ')} UTC`
+}
+
 function plain(text: string): string {
   return text.toWellFormed().replace(DIRECTION_MARKS, '\ufffd')
 }

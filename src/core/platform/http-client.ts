@@ -1,5 +1,5 @@
 /**
- * The HTTP client for webhooks: one POST, with one deadline for all of it.
+ * The HTTP client for webhooks: one request, with one deadline for all of it.
  *
  * Guarantee: connections go through connector.ts alone, redirects are not followed, and proxy variables are not read. A
  * request ends by its deadline and uses a bounded amount of memory. What a receiver or the network does is returned as
@@ -25,6 +25,8 @@ export interface HttpRequest {
   tls?: TlsMaterial
   /** How much of the answer's body is kept: 4 KiB by default, at most 64 KiB. */
   keepBytes?: number
+  /** True for what must not be done twice by one attempt: it is not sent again where its reused connection broke. */
+  sendOnce?: boolean
 }
 
 /**
@@ -58,6 +60,8 @@ export interface HttpClient {
    * may get it twice.
    */
   post(url: string, request: HttpRequest): Promise<HttpOutcome>
+  /** Sends one GET, as `post` does. */
+  get(url: string, request: Omit<HttpRequest, 'body'>): Promise<HttpOutcome>
   /** Closes every connection; a post in flight ends as `connection_failed`. */
   close(): Promise<void>
 }
@@ -108,25 +112,27 @@ export function createHttpClient({
     })
   }
   const agents = createTlsAgents(createPools)
+  async function request(url: string, options: Omit<TimedRequest, 'deadlineMs'>): Promise<HttpOutcome> {
+    const startedMs = performance.now()
+    const result = await agents.use(
+      options.tls,
+      (pools) => exchange(pools, url, { ...options, deadlineMs: startedMs + options.timeoutMs }),
+      (error): Exchanged => ({
+        ...{ kind: 'connection_failed', error: `the TLS material is unfit: ${errorText(error)}` },
+        answerLost: false,
+      }),
+    )
+    return { ...result, durationMs: Math.round(performance.now() - startedMs) }
+  }
   return {
-    async post(url, request) {
-      const startedMs = performance.now()
-      const result = await agents.use(
-        request.tls,
-        (pools) => exchange(pools, url, { ...request, deadlineMs: startedMs + request.timeoutMs }),
-        (error): Exchanged => ({
-          ...{ kind: 'connection_failed', error: `the TLS material is unfit: ${errorText(error)}` },
-          answerLost: false,
-        }),
-      )
-      return { ...result, durationMs: Math.round(performance.now() - startedMs) }
-    },
+    post: (url, options) => request(url, { ...options, method: 'POST' }),
+    get: (url, options) => request(url, { ...options, method: 'GET' }),
     close: () => agents.close(),
   }
 }
 
 /** `deadlineMs`: on the clock of performance.now(). */
-type TimedRequest = HttpRequest & { deadlineMs: number }
+type TimedRequest = Omit<HttpRequest, 'body'> & { method: 'GET' | 'POST'; body?: string | Buffer; deadlineMs: number }
 
 type Exchanged = HttpResult & { answerLost: boolean }
 
@@ -137,7 +143,7 @@ async function exchange(pools: OriginPools<Pool>, url: string, request: TimedReq
   }
   const sendOn = (pool: Pool) => send(pool, target, request)
   const first = await pools.use(target.origin, sendOn)
-  if (!first.isStale) return first.result
+  if (!first.isStale || request.sendOnce) return first.result
   const { result } = await pools.useFresh(target.origin, sendOn)
   return { ...result, answerLost: true }
 }
@@ -198,8 +204,8 @@ function send(pool: Pool, target: URL, request: TimedRequest): Promise<Sent> {
       },
       onResponseError: (_, error) => end(failureOf(error), errorText(error), breakOf(error)?.isStale),
     }
-    const { headers, body } = request
-    pool.dispatch({ path: target.pathname + target.search, method: 'POST', headers, body }, handler)
+    const { method, headers, body } = request
+    pool.dispatch({ path: target.pathname + target.search, method, headers, body }, handler)
   })
 }
 

@@ -10,7 +10,7 @@ import { parseTopicArn, topicErrors } from '../platform/topic-pattern.js'
 import { checkCredentials } from './credentials-check.js'
 import { maskCredentials, unmask } from './credentials-mask.js'
 import { filterErrors, parseFilterPolicy, type FilterPolicy } from '../filter/policy.js'
-import { checkFormat, hideSecrets, revealSecrets, withoutSecrets } from '../format/options.js'
+import { checkFormat, hideSecrets, keepsIssues, revealSecrets, withoutSecrets } from '../format/options.js'
 import { areOfOneOrigin, webUrlProblem } from './web-url.js'
 import {
   isTopicUrl,
@@ -79,6 +79,7 @@ export function checkWebhook(
     ...filterErrors(filter, '/filter'),
     ...successErrors(webhook),
     ...checkFormat(format, options).map(under('/format_options')),
+    ...issueErrors(webhook),
     ...(credentials ? checkCredentials({ ...webhook, now }) : []),
     ...others,
   ])
@@ -86,6 +87,21 @@ export function checkWebhook(
 
 function under(field: string): (error: FieldError) => FieldError {
   return ({ path, detail }) => ({ path: field + path, detail })
+}
+
+/** With `on_update` of the format `jira` an attempt is several requests, relative to the one that creates an issue. */
+function issueErrors({ url, format, format_options: options, order, success }: Webhook): FieldError[] {
+  if (format !== 'jira' || !keepsIssues(options)) return []
+  const errors: FieldError[] = []
+  if (!/^https?:\/\/[^?#]+\/rest\/api\/3\/issue$/.test(url)) {
+    errors.push({ path: '/url', detail: 'must end in /rest/api/3/issue with format_options.on_update' })
+  }
+  if (order !== 'alert') {
+    const why = 'two changes of an alert at once could make two issues'
+    errors.push({ path: '/order', detail: `must be "alert" with format_options.on_update: ${why}` })
+  }
+  if (success !== null) errors.push({ path: '/success', detail: 'has no place beside format_options.on_update' })
+  return errors
 }
 
 function successErrors({ url, success }: Webhook): FieldError[] {

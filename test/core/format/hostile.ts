@@ -3,7 +3,7 @@ import fc from 'fast-check'
 import { renderFormat } from '../../../src/core/format/receivers.js'
 import { parseJson, type Json, type JsonObject } from '../../../src/core/platform/json.js'
 import { bodyOf, type Rendering } from './bodies.js'
-import { alertInput, noticeInput, notificationInput } from './inputs.js'
+import { alertInput, findingInput, noticeInput, notificationInput } from './inputs.js'
 
 const MARKUP = [
   '<!channel>',
@@ -80,6 +80,18 @@ const anyInput = fc.oneof(
       ),
     )
     .map(([alert, values, type]) => alertInput(alert, values, { type, previousSeverity: alert.severity })),
+  fc
+    .record({
+      title: hostile,
+      description: hostile,
+      account: hostile,
+      region: hostile,
+      state_reason: hostile,
+      creation_time: hostile,
+      url: hostile.map((text) => `https://x.example/${text}`),
+    })
+    .chain((alert) => fc.tuple(fc.constant(alert), context, fc.constantFrom('active' as const, 'resolved' as const)))
+    .map(([alert, values, state]) => findingInput({ type: 'alert.updated', state }, alert, values)),
   fc
     .tuple(fc.oneof(hostile, context), fc.option(hostile))
     .map(([message, subject]) => notificationInput(message, subject)),

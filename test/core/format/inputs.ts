@@ -2,10 +2,12 @@
 import { flattenContext } from '../../../src/core/alert/context.js'
 import { SAMPLE_CHANGE } from '../../../src/core/event/sample.js'
 import { NO_FINDING, type StoredEvent } from '../../../src/core/event/event.js'
-import type { JsonObject } from '../../../src/core/platform/json.js'
+import { readParts } from '../../../src/core/event/message-parts.js'
+import { stringifyJson, type JsonObject } from '../../../src/core/platform/json.js'
 import { formatEvent } from '../../../src/core/format/body.js'
 import type { FormatInput } from '../../../src/core/format/input.js'
 import type { FormatOptions } from '../../../src/core/format/options.js'
+import { fixture, NO_OPTIONS } from '../source/shown.js'
 
 export const TOPIC = 'arn:aws:sns:us-east-1:123456789012:alerts'
 export const ROUTING_KEY = 'R0123456789abcdefR0123456789abcd'
@@ -56,9 +58,10 @@ export function alertInput(
 export function findingInput(
   fields: { type: string; state: 'active' | 'resolved' },
   alert: Record<string, unknown> = {},
+  context: JsonObject = { source: { ip: ['198.51.100.7'] } },
+  others: Parameters<typeof storedEvent>[0] = {},
 ): FormatInput {
   const own = { id: 'arn:aws:f', title: 'A finding', severity: 'high', url: 'https://console.example/f', ...alert }
-  const context: JsonObject = { source: { ip: ['198.51.100.7'] } }
   const change = JSON.stringify({ updated_alert: own, incoming_rule_matches_context: context })
   const shown = { severity: own.severity, title: own.title, alertId: own.id }
   const event = storedEvent({
@@ -68,13 +71,52 @@ export function findingInput(
     change,
     matchCount: null,
     ...fields,
+    ...others,
   })
   const values = flattenContext(context)
   return inputOf(event, formatEvent(event, { accumulated: values, diff: values }).body)
 }
 
+/** The input for a finding whose every text is this one, with a hundred new values of it. */
+export function largestInput(text: string): FormatInput {
+  const long = text.repeat(10_000).slice(0, 10_000)
+  const texts = [
+    'title',
+    'severity',
+    'state_reason',
+    'account',
+    'region',
+    'description',
+    'runbook',
+    'creation_time',
+    'update_time',
+  ]
+  const alert = Object.fromEntries(texts.map((name) => [name, long]))
+  const counts = { match_count: 1e15, update_count: 1e15, tables: [long], id: long.slice(0, 200) }
+  const values = Array.from({ length: 100 }, (_, i) => [`${long.slice(0, 200)}${i}`, [long]])
+  return findingInput({ type: 'alert.updated', state: 'active' }, { ...alert, ...counts }, Object.fromEntries(values))
+}
+
+/** The input for the first change that a fixture of test/core/source is. */
+export async function fixtureInput(name: string): Promise<FormatInput> {
+  const message = stringifyJson(await fixture(name))
+  const sentAt = new Date('2026-01-15T12:00:00Z')
+  const incoming = { messageId: 'm-1', topicArn: TOPIC, subject: undefined, message, sentAt }
+  const [{ payload, change, source = 'matano' }] = readParts(incoming, NO_OPTIONS, sentAt).parts
+  if (!change?.finding) throw new Error(`${name} is no finding`)
+  const { alertId, title, severity, matchCount, finding } = change
+  const shown = { alertId, title, severity, state: finding.state ?? ('active' as const), sentAt }
+  const event = storedEvent({ ...shown, source, payload, change: finding.document, matchCount: matchCount ?? null })
+  const values = [...change.values.values()]
+  return inputOf(event, formatEvent(event, { accumulated: values, diff: values }).body)
+}
+
 /** The input for any other SNS message. */
-export function notificationInput(message: unknown, subject: string | null = null): FormatInput {
+export function notificationInput(
+  message: unknown,
+  subject: string | null = null,
+  others: Parameters<typeof storedEvent>[0] = {},
+): FormatInput {
   const payload = JSON.stringify(message)
   const event = storedEvent({
     type: 'sns.notification',
@@ -83,6 +125,7 @@ export function notificationInput(message: unknown, subject: string | null = nul
     alertId: null,
     sequence: null,
     severity: null,
+    ...others,
   })
   return inputOf(event, formatEvent(event, undefined).body)
 }

@@ -13,6 +13,11 @@ t.test('a format requires its options, and refuses those of other formats', asyn
   t.same(checkFormat('pagerduty', { routing_key: ROUTING_KEY }), [])
   t.same(checkFormat('jira', { project_key: 'SEC' }), [])
   t.same(checkFormat('jira', { project_key: 'SEC', issue_type: 'Incident' }), [])
+  const moves = { project_key: 'SEC', resolve_transition: 'Done' }
+  t.same(checkFormat('jira', { ...moves, on_update: 'comment' }), [])
+  const needsUpdate = [{ path: '/resolve_transition', detail: 'needs on_update: "comment" or "ignore"' }]
+  t.same(checkFormat('jira', moves), needsUpdate)
+  t.same(checkFormat('jira', { ...moves, on_update: 'create' }), needsUpdate)
   t.same(checkFormat('template', { template: '$' }), [])
   t.match(checkFormat('template', { template: '{' }), [{ path: '/template', detail: /^is no JSONata/ }])
   t.same(checkFormat('slack', { template: '{', project_key: 'SEC' }), [

@@ -1,23 +1,23 @@
 /**
  * The format `jira`: "Create issue" of Jira Cloud's REST API, version 3. Pure.
  *
- * Guarantee: untrusted text is in text nodes of the Atlassian Document Format, which have no markup; the summary is one
- * line of at most 255 characters, and the description is below Jira's limit of 32,767.
+ * Guarantee: the summary is one line of at most 255 characters; all issues of one alert have the same label, which
+ * nothing else has.
  *
- * Every event makes an issue, so a webhook with this format should select only `alert.created`.
+ * Every event makes an issue, so a webhook should select only `alert.created`, unless `on_update` says what later changes
+ * do to the issue that exists (jira-issue.ts).
  */
+import { hash } from 'node:crypto'
+import { TEST_EVENT_TYPE } from '../../event/event.js'
 import type { JsonObject } from '../../platform/json.js'
-import { headlineOf, highlightsOf, linesWithin, typeOf, type Highlights } from '../highlights.js'
+import { alertOf, headlineOf, highlightsOf, typeOf } from '../highlights.js'
 import type { FormatInput } from '../input.js'
 import { fit, oneLine } from '../text.js'
+import { documentOf } from './jira-document.js'
 
 const SUMMARY = 255
 const LABEL = 100
 const DEFAULT_ISSUE_TYPE = 'Task'
-/** A node has some 120 characters besides its text. */
-const LINES = { count: 60, length: 8000 }
-const TEXT = 16_000
-const RUNBOOK = 2000
 
 export function jiraBody(input: FormatInput): JsonObject {
   const { options } = input
@@ -28,47 +28,21 @@ export function jiraBody(input: FormatInput): JsonObject {
       project: { key: options.project_key ?? '' },
       issuetype: { name: oneLine(options.issue_type ?? DEFAULT_ISSUE_TYPE) },
       summary: fit(headlineOf(highlights), SUMMARY),
-      description: { type: 'doc', version: 1, content: descriptionOf(highlights) },
-      labels: ['alert-relay', labelOf(typeOf(input)), ...(severity ? [labelOf(`severity-${severity}`)] : [])],
+      description: documentOf(highlights),
+      labels: [
+        'alert-relay',
+        labelOf(typeOf(input)),
+        ...(severity ? [labelOf(`severity-${severity}`)] : []),
+        identityLabelOf(input),
+      ],
     },
   }
 }
 
-function descriptionOf({ facts, runbook, heading, lines, text }: Highlights): JsonObject[] {
-  const content: JsonObject[] = [bulletList(facts.map(({ name, value }) => [strong(`${name}: `), textNode(value)]))]
-  if (runbook) {
-    content.push(paragraph([strong('Runbook: '), textNode(fit(runbook.text, RUNBOOK), linkTo(runbook.href))]))
-  }
-  const within = linesWithin(lines, LINES)
-  const items = within.lines.map(({ name, value }) => [strong(`${name}: `), textNode(value)])
-  if (within.more > 0) items.push([textNode(`and ${within.more} more`)])
-  if (items.length > 0) content.push(paragraph([strong(heading)]), bulletList(items))
-  if (text !== '') content.push(paragraph([strong(heading)]), codeBlock(fit(text, TEXT)))
-  return content
-}
-
-function bulletList(items: JsonObject[][]): JsonObject {
-  return { type: 'bulletList', content: items.map((item) => ({ type: 'listItem', content: [paragraph(item)] })) }
-}
-
-function paragraph(content: JsonObject[]): JsonObject {
-  return { type: 'paragraph', content }
-}
-
-function codeBlock(text: string): JsonObject {
-  return { type: 'codeBlock', content: [textNode(text)] }
-}
-
-function textNode(text: string, marks: JsonObject[] = []): JsonObject {
-  return { type: 'text', text, ...(marks.length > 0 ? { marks } : {}) }
-}
-
-function strong(text: string): JsonObject {
-  return textNode(text, [{ type: 'strong' }])
-}
-
-function linkTo(href: string | undefined): JsonObject[] {
-  return href === undefined ? [] : [{ type: 'link', attrs: { href } }]
+/** The label by which the issue of an alert is found: a digest of its id, since ids have spaces; of other events the event's id. */
+export function identityLabelOf({ event, body }: Pick<FormatInput, 'event' | 'body'>): string {
+  const alert = event.type === TEST_EVENT_TYPE ? undefined : alertOf(body)
+  return alert ? `alert-${hash('sha256', alert.id.toWellFormed()).slice(0, 32)}` : labelOf(event.id)
 }
 
 /** Jira refuses labels with white space. */

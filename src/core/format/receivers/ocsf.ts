@@ -54,7 +54,7 @@ export function ocsfBody(input: FormatInput): JsonObject {
 function findingOf(alert: JsonObject & { id: string }, input: FormatInput): JsonObject {
   const { event, body } = input
   const highlights = highlightsOf(input)
-  const { severity, title, link, runbook } = highlights
+  const { severity, title, page, runbook } = highlights
   const activity = activityOf(typeOf(input), alert, isResolved(body))
   const observables = observablesOf(body)
   return {
@@ -77,7 +77,7 @@ function findingOf(alert: JsonObject & { id: string }, input: FormatInput): Json
       last_seen_time: event.sentAt.getTime(),
       ...listOf('data_sources', alert.tables),
       ...countOf(alert.match_count),
-      ...(link === undefined ? {} : { src_url: link }),
+      ...(page === undefined ? {} : { src_url: page }),
     },
     ...(runbook
       ? { remediation: { desc: runbook.text, ...(runbook.href === undefined ? {} : { references: [runbook.href] }) } }

@@ -8,12 +8,16 @@
 import { createHash } from 'node:crypto'
 import { DEAD_NOTICE_TYPE, TEST_EVENT_TYPE } from '../../event/event.js'
 import { emptyObject, type JsonObject } from '../../platform/json.js'
-import { alertOf, headlineOf, highlightsOf, isResolved, linesWithin, typeOf, type Highlights } from '../highlights.js'
+import { alertOf, headlineOf, highlightsOf, isResolved, typeOf, type Highlights } from '../highlights.js'
 import type { FormatInput } from '../input.js'
 import type { Severity } from '../severity.js'
+import { sourceTitleOf } from '../source-title.js'
 import { fit } from '../text.js'
+import { linesWithin } from '../value-lines.js'
 
 const SUMMARY = 1024
+const SOURCE = 255
+const CLIENT = 'alert-relay'
 const DEDUP_KEY = 255
 /** With three bytes a character and forty bytes of JSON a line at most 410 KB, which leaves room for the rest. */
 const LINES = { count: 1000, length: 120_000, valueLength: 2000 }
@@ -41,36 +45,45 @@ export function pagerdutyBody(input: FormatInput): JsonObject {
 function triggerOf(input: FormatInput): JsonObject {
   const { event } = input
   const highlights = highlightsOf(input)
-  const { severity, link, runbook } = highlights
-  const links = [...linkTo('Finding', link), ...linkTo('Runbook', runbook?.href)]
+  const { severity, links } = highlights
   return {
-    client: 'alert-relay',
+    ...clientOf(input, highlights),
     payload: {
       summary: fit(headlineOf(highlights), SUMMARY),
-      source: event.topicArn ?? 'alert-relay',
+      source: fit(placeOf(highlights), SOURCE) || event.topicArn || CLIENT,
       severity: severity ? SEVERITY[severity] : UNKNOWN_SEVERITY,
       timestamp: event.sentAt.toISOString(),
       class: typeOf(input),
       custom_details: detailsOf(highlights),
     },
-    ...(links.length === 0 ? {} : { links }),
+    ...(links.length === 0 ? {} : { links: links.map(({ text, href }) => ({ href, text })) }),
   }
 }
 
-function linkTo(text: string, href: string | undefined): JsonObject[] {
-  return href === undefined ? [] : [{ href, text }]
+/** Where it happened: the source, the account and the Region, as far as they are known. */
+function placeOf({ about }: Highlights): string {
+  const place = about.filter(({ name }) => name === 'Account' || name === 'Region')
+  const source = about.filter(({ name }) => name === 'Source')
+  return place.length === 0 ? '' : [...source, ...place].map(({ value }) => value).join(', ')
 }
 
-/** The facts, and the lines under their heading. PagerDuty shows both as tables. */
-function detailsOf({ facts, heading, lines, text, runbook }: Highlights): JsonObject {
-  const details: JsonObject = Object.fromEntries(facts.map(({ name, value }) => [name, value]))
-  if (runbook) details.Runbook = runbook.text
+/** PagerDuty shows the client as a link, "View in GuardDuty", to its page about the finding. */
+function clientOf({ event }: FormatInput, { page }: Highlights): JsonObject {
+  return page === undefined || event.source === null
+    ? { client: CLIENT }
+    : { client: sourceTitleOf(event.source), client_url: page }
+}
+
+/** In the order of the highlights: PagerDuty shows both the facts and the lines as tables. */
+function detailsOf({ about, heading, lines, text, facts }: Highlights): JsonObject {
+  const details: JsonObject = Object.fromEntries(about.map(({ name, value }) => [name, value]))
   const within = linesWithin(lines, LINES)
   const table = emptyObject()
   for (const { name, value } of within.lines) table[name] = value
   if (within.lines.length > 0) details[heading] = table
+  else if (heading !== '') details[text === '' ? 'News' : heading] = text === '' ? heading : fit(text, TEXT)
   if (within.more > 0) details['Left out'] = within.more
-  if (text !== '') details[heading] = fit(text, TEXT)
+  for (const { name, value, time } of facts) details[name] = time?.toISOString() ?? value
   return details
 }
 

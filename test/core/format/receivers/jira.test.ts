@@ -2,7 +2,7 @@ import t from 'tap'
 import type { JsonObject } from '../../../../src/core/platform/json.js'
 import { bodyOf, stringsOf } from '../bodies.js'
 import { always, refuse, UNCLEAN } from '../hostile.js'
-import { alertInput } from '../inputs.js'
+import { alertInput, largestInput } from '../inputs.js'
 
 t.test('an issue is made in the project and of the type of the options', async (t) => {
   const input = alertInput()
@@ -11,7 +11,7 @@ t.test('an issue is made in the project and of the type of the options', async (
       project: { key: 'SEC' },
       issuetype: { name: 'Task' },
       summary: 'New alert: AWS Root Credentials Change',
-      labels: ['alert-relay', 'alert.created', 'severity-medium'],
+      labels: ['alert-relay', 'alert.created', 'severity-medium', /^alert-[0-9a-f]{32}$/],
     },
   })
   const incident = { ...input, options: { project_key: 'OPS', issue_type: 'Incident' } }
@@ -26,4 +26,8 @@ t.test('the summary is one line, and the description has at most 32,767 characte
     const { length } = JSON.stringify(description)
     if (length > 32_767) throw new Error(`${length} characters`)
   })
+  for (const text of ['x', '"', '漢']) {
+    const { description } = bodyOf('jira', largestInput(text)).fields as JsonObject
+    if (JSON.stringify(description).length > 32_767) throw new Error(text)
+  }
 })

@@ -12,14 +12,18 @@ t.test('an alert has one dedup_key, and alert.quiet resolves it', async (t) => {
     dedup_key: ALERT_ID,
     payload: {
       severity: 'error',
-      source: TOPIC,
+      source: '2929922929292, us-west-2',
       summary: 'New alert: AWS Root Credentials Change',
       custom_details: { Matches: '2', 'New in this alert': { 'user.name': 'John Doe' } },
     },
     links: [{ href: 'https://wiki.example/r' }],
   })
   t.same(bodyOf('pagerduty', INPUTS.quiet), { routing_key: ROUTING_KEY, event_action: 'resolve', dedup_key: ALERT_ID })
-  t.match(bodyOf('pagerduty', INPUTS.text), { event_action: 'trigger', dedup_key: EVENT_ID })
+  t.match(bodyOf('pagerduty', INPUTS.text), {
+    event_action: 'trigger',
+    dedup_key: EVENT_ID,
+    payload: { source: TOPIC },
+  })
   t.match(bodyOf('pagerduty', INPUTS.test), { event_action: 'trigger', dedup_key: EVENT_ID }, 'a test opens its own')
   t.match(bodyOf('pagerduty', INPUTS.failing), { event_action: 'trigger', dedup_key: 'wh_1' })
   t.match(bodyOf('pagerduty', INPUTS.recovered), { event_action: 'resolve', dedup_key: 'wh_1' })

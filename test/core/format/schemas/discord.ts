@@ -36,6 +36,35 @@ export const discordSchema = {
         },
       },
     },
+    components: {
+      type: 'array',
+      minItems: 1,
+      maxItems: 5,
+      items: {
+        type: 'object',
+        required: ['type', 'components'],
+        additionalProperties: false,
+        properties: {
+          type: { const: 1 },
+          components: {
+            type: 'array',
+            minItems: 1,
+            maxItems: 5,
+            items: {
+              type: 'object',
+              required: ['type', 'style', 'label', 'url'],
+              additionalProperties: false,
+              properties: {
+                type: { const: 2 },
+                style: { const: 5 },
+                label: { type: 'string', minLength: 1, maxLength: 80 },
+                url: { type: 'string', format: 'uri', pattern: '^https?://', maxLength: 512 },
+              },
+            },
+          },
+        },
+      },
+    },
     allowed_mentions: {
       type: 'object',
       required: ['parse'],

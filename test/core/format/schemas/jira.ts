@@ -52,6 +52,21 @@ const codeBlock = block(
   { ...text, properties: { type: text.properties.type, text: text.properties.text } },
   0,
 )
+const panel = {
+  type: 'object',
+  required: ['type', 'attrs', 'content'],
+  additionalProperties: false,
+  properties: {
+    type: { const: 'panel' },
+    attrs: {
+      type: 'object',
+      required: ['panelType'],
+      additionalProperties: false,
+      properties: { panelType: { enum: ['info', 'note', 'warning', 'success', 'error'] } },
+    },
+    content: { type: 'array', minItems: 1, items: paragraph },
+  },
+}
 const bulletList = block('bulletList', block('listItem', paragraph, 1), 1)
 
 export const jiraSchema = {
@@ -85,7 +100,7 @@ export const jiraSchema = {
           properties: {
             type: { const: 'doc' },
             version: { const: 1 },
-            content: { type: 'array', items: { anyOf: [paragraph, codeBlock, bulletList] } },
+            content: { type: 'array', items: { anyOf: [panel, paragraph, codeBlock, bulletList] } },
           },
         },
       },

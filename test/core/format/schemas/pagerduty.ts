@@ -20,6 +20,7 @@ const trigger = {
     ...key,
     event_action: { const: 'trigger' },
     client: { type: 'string' },
+    client_url: { type: 'string', format: 'uri' },
     links: {
       type: 'array',
       items: {

@@ -1,4 +1,4 @@
-/** A message for a Slack incoming webhook: what docs.slack.dev says of header, section and text objects. */
+/** A message for a Slack incoming webhook: what docs.slack.dev says of blocks, buttons and text objects. */
 
 const plainText = (maxLength: number) => ({
   type: 'object',
@@ -41,6 +41,40 @@ const section = {
   },
 }
 
+const actions = {
+  type: 'object',
+  required: ['type', 'elements'],
+  additionalProperties: false,
+  properties: {
+    type: { const: 'actions' },
+    elements: {
+      type: 'array',
+      minItems: 1,
+      maxItems: 25,
+      items: {
+        type: 'object',
+        required: ['type', 'text', 'url'],
+        additionalProperties: false,
+        properties: {
+          type: { const: 'button' },
+          text: plainText(75),
+          url: { type: 'string', format: 'uri', pattern: '^https?://', maxLength: 3000 },
+        },
+      },
+    },
+  },
+}
+
+const context = {
+  type: 'object',
+  required: ['type', 'elements'],
+  additionalProperties: false,
+  properties: {
+    type: { const: 'context' },
+    elements: { type: 'array', minItems: 1, maxItems: 10, items: { anyOf: [plainText(3000), mrkdwn] } },
+  },
+}
+
 export const slackSchema = {
   type: 'object',
   required: ['text', 'blocks'],
@@ -50,6 +84,6 @@ export const slackSchema = {
     mrkdwn: { type: 'boolean' },
     unfurl_links: { type: 'boolean' },
     unfurl_media: { type: 'boolean' },
-    blocks: { type: 'array', minItems: 1, maxItems: 50, items: { anyOf: [header, section] } },
+    blocks: { type: 'array', minItems: 1, maxItems: 50, items: { anyOf: [header, section, actions, context] } },
   },
 }

@@ -1,6 +1,6 @@
 /**
  * A message for a Teams Workflows webhook with one Adaptive Card: the envelope of learn.microsoft.com, and of the card
- * what adaptivecards.io says of RichTextBlock, TextRun and Action.OpenUrl (version 1.4). A TextBlock or FactSet reads
+ * what adaptivecards.io says of RichTextBlock, TextRun, ActionSet and Action.OpenUrl (version 1.4). A TextBlock or FactSet reads
  * Markdown, so neither is in it.
  */
 
@@ -14,6 +14,7 @@ const textRun = {
     size: { enum: ['default', 'small', 'medium', 'large', 'extraLarge'] },
     weight: { enum: ['default', 'lighter', 'bolder'] },
     color: { enum: ['default', 'dark', 'light', 'accent', 'good', 'warning', 'attention'] },
+    isSubtle: { type: 'boolean' },
   },
 }
 
@@ -40,6 +41,13 @@ const openUrl = {
   },
 }
 
+const actionSet = {
+  type: 'object',
+  required: ['type', 'actions'],
+  additionalProperties: false,
+  properties: { type: { const: 'ActionSet' }, actions: { type: 'array', minItems: 1, maxItems: 6, items: openUrl } },
+}
+
 const card = {
   type: 'object',
   required: ['type', 'version', 'body'],
@@ -49,8 +57,7 @@ const card = {
     type: { const: 'AdaptiveCard' },
     version: { const: '1.4' },
     msteams: { type: 'object' },
-    body: { type: 'array', minItems: 1, items: richTextBlock },
-    actions: { type: 'array', minItems: 1, maxItems: 6, items: openUrl },
+    body: { type: 'array', minItems: 1, items: { anyOf: [richTextBlock, actionSet] } },
   },
 }
 

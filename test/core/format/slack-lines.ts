@@ -1,0 +1,51 @@
+/** The expected texts of Slack messages of the commonest sources, one line a block. */
+export const SLACK_LINES: Record<string, string[]> = {
+  guardduty: [
+    '🔵 New alert: 198.51.100.7 is performing SSH brute force attacks against i-0123456789abcdef0.',
+    'Severity: low | State: active | Source: GuardDuty | Account: 111122223333 | Region: eu-west-1',
+    '*New in this alert*',
+    'source.ip: 198.51.100.7\nsource.port: 41022\nsource.as.number: 64496\nsource.geo.country_name: Netherlands\nsource.as.organization.name: Example AS\ndestination.ip: 192.0.2.10\ndestination.port: 22\nhost.id: i-0123456789abcdef0\nhost.ip: 192.0.2.10, 203.0.113.10\nnetwork.direction: inbound\nnetwork.transport: tcp\nresource.type: Instance\nrule.category: UnauthorizedAccess\nrule.name: UnauthorizedAccess:EC2/SSHBruteForce\nrule.ruleset: UnauthorizedAccess:EC2\ncloud.availability_zone: eu-west-1a\ncloud.provider: aws\ncloud.instance.id: i-0123456789abcdef0\ncloud.machine.type: t3.micro',
+    'Open in GuardDuty',
+    'Description: An address is performing SSH brute force attacks against i-0123456789abcdef0. | Matches: 1 | First seen: 2026-01-15 09:50:00 UTC | Updated: 2026-01-15 09:55:00 UTC | Alert: arn:aws:guardduty:eu-west-1:111122223333:detector/0123456789abcdef0123456789abcdef/finding/1ab2c3d4e5f60718293a4b5c6d7e8f90 | Event: evt_0192f3c8a7e07c1f8f0a5d2b9c3e4f10',
+  ],
+  securityhub: [
+    '🟠 New alert: S3 general purpose buckets should block public access',
+    'Severity: high | State: active | Source: Security Hub | Account: 111122223333 | Region: eu-west-1',
+    '*New in this alert*',
+    'aws.s3.bucket.name: example-bucket\nresource.id: arn:aws:s3:::example-bucket\nresource.type: AwsS3Bucket\nrule.category: Software and Configuration Checks/Industry and Regulatory Standards\nrule.id: S3.8\nrule.name: S3.8\nevent.reference: https://docs.aws.amazon.com/console/securityhub/S3.8/remediation\ncloud.provider: aws',
+    'Open in Security Hub',
+    'Description: This control checks the setting. | First seen: 2026-01-15 09:00:00 UTC | Updated: 2026-01-15 10:00:00 UTC | Alert: arn:aws:securityhub:eu-west-1:111122223333:security-control/S3.8/finding/00000000-0000-4000-8000-0000000000a1 | Event: evt_0192f3c8a7e07c1f8f0a5d2b9c3e4f10',
+  ],
+  cloudwatch: [
+    '🟡 New alert: db-memory',
+    'Severity: medium | State: active | Source: CloudWatch | Account: 111122223333 | Region: eu-west-1',
+    '*New in this alert*',
+    'aws.cloudwatch.metric_name: FreeableMemory\naws.cloudwatch.namespace: AWS/RDS\naws.dimensions.DBInstanceIdentifier: db-1\ncloud.provider: aws',
+    'Open in CloudWatch',
+    'Description: Threshold Crossed: 1 datapoint was less than the threshold. | Updated: 2026-01-15 10:00:00 UTC | Alert: arn:aws:cloudwatch:eu-west-1:111122223333:alarm:db-memory | Event: evt_0192f3c8a7e07c1f8f0a5d2b9c3e4f10',
+  ],
+  inspector: [
+    '⚪ New alert: CVE-2021-44228 - log4j-core',
+    'Severity: notice | State: active | Source: Inspector | Account: 111122223333 | Region: eu-west-1',
+    '*New in this alert*',
+    'container.image.name: app\ncontainer.image.tag: 1.2, latest\ncontainer.image.hash.all: sha256:abababababababababababababababababababababababababababababababab\npackage.architecture: X86_64\npackage.name: db5.3\npackage.version: 5.3.28\nresource.id: arn:aws:ecr:eu-west-1:111122223333:repository/app/sha256:abababababababababababababababababababababababababababababababab\nresource.type: AWS_ECR_CONTAINER_IMAGE\nvulnerability.id: CVE-2019-8457\nvulnerability.reference: https://example.com/a\nvulnerability.score.base: 9.8\nrule.category: PACKAGE_VULNERABILITY\ncloud.provider: aws',
+    'Open in Inspector',
+    'Description: Example. | First seen: 2021-12-03 18:02:30 UTC | Updated: 2021-12-03 18:02:30 UTC | Alert: arn:aws:inspector2:eu-west-1:111122223333:finding/22222222222222222222222222222222 | Event: evt_0192f3c8a7e07c1f8f0a5d2b9c3e4f10',
+  ],
+  config: [
+    '🟡 New alert: AWS::EC2::SecurityGroup sg-0123456789abcdef0 is NON_COMPLIANT with restricted-ssh',
+    'Severity: medium | State: active | Source: AWS Config | Account: 111122223333 | Region: eu-west-1',
+    '*New in this alert*',
+    'resource.id: sg-0123456789abcdef0\nresource.type: AWS::EC2::SecurityGroup\nrule.name: restricted-ssh\ncloud.provider: aws',
+    'Open in AWS Config',
+    'Description: Port 22 is open to 0.0.0.0/0. | Updated: 2026-01-15 11:00:01 UTC | Alert: arn:aws:config:eu-west-1:111122223333:config-rule/config-rule-abc123|AWS::EC2::SecurityGroup|sg-0123456789abcdef0 | Event: evt_0192f3c8a7e07c1f8f0a5d2b9c3e4f10',
+  ],
+  matano: [
+    '🟡 New alert: AWS Root Credentials Change',
+    'Severity: medium | Source: Matano | Account: 2929922929292 | Region: us-west-2',
+    '*New in this alert*',
+    'source.ip: 5.205.62.253\nuser.id: AIDA929292929292\nuser.name: John Doe\nevent.action: RunInstances\nevent.outcome: failure\nevent.provider: ec2.amazonaws.com\nevent.type: info\nmatano.table: aws_cloudtrail',
+    'Open the runbook',
+    'Matches: 2 | Updates: 1 | First seen: 2023-03-15 06:21:13 UTC | Updated: 2026-01-02 03:04:05 UTC | Tables: aws_cloudtrail | Alert: 61d3ac78-cedd-434e-b407-ae0b330e1d4a | Event: evt_0192f3c8a7e07c1f8f0a5d2b9c3e4f10',
+  ],
+}
