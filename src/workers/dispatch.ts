@@ -12,7 +12,7 @@
 import { Semaphore } from 'async-mutex'
 import type { FastifyBaseLogger } from 'fastify'
 import { logAttempt, reportDeaths, type LoggedAttempt } from '../core/delivery/attempt-log.js'
-import { outcomeFor, type Deliver, type Delivered } from '../core/delivery/deliver.js'
+import { outcomeFor, withoutMessage, type Deliver, type Delivered } from '../core/delivery/deliver.js'
 import type { Recorder } from '../core/delivery/attempt-recorder.js'
 import { recordDispatches } from '../core/delivery/delivery-store.js'
 import type { Limiter } from '../core/delivery/limiter.js'
@@ -171,6 +171,7 @@ export function createDispatcher(options: DispatchOptions): Dispatcher {
   /** Records the outcome of an attempt that outlasts its job, and writes its line: that of the dispatch could not tell of it. */
   function recordWhenEnded(dispatch: TargetDispatch, attempt: Promise<Delivered>): void {
     const { deliveryId } = dispatch
+    dispatch.event = withoutMessage(dispatch.event)
     const recorded = attempt
       .then(async (delivered) => {
         const ended = { ...dispatch, ...delivered }

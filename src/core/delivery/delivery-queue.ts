@@ -118,7 +118,7 @@ class QueueWorker {
     const allowance = allowanceOf(this.lease.health, limits, now)
     if (allowance.kind === 'wait') return this.waitUntil(allowance.until)
     const stoppedBy = await this.start(target, allowance, now)
-    if (this.attempts.size > 0) return this.waitForSignal(MAX_IDLE_MS)
+    if (this.attempts.size > 0) return this.waitForSignal(this.due.pauseMs ?? MAX_IDLE_MS)
     if (stoppedBy === 'limit') return this.waitUntil(new Date(now.getTime() + BLOCKED_MS))
     if (stoppedBy === 'pace') return this.waitUntil(this.pacer.nextSendAt ?? now)
     if (target.order === 'alert' && (await postponeBlocked(database, this.webhookId, now, BATCH)) > 0) return true

@@ -15,6 +15,8 @@ export interface DueReader {
    * @param options.skip those in flight or not recorded: they are still due in the database
    */
   take(target: Target, options: TakeOptions): Promise<DueDelivery[]>
+  /** Set when the last `take` read nothing because the end was reached just before: it reads again after so long. */
+  readonly pauseMs: number | undefined
   /** Takes back what was not started. */
   putBack(due: readonly DueDelivery[]): void
 }
@@ -33,6 +35,7 @@ export function createDueReader(database: Database, now = () => performance.now(
   let after: DuePosition | undefined
   let readMs = -Infinity
   let eventBytes = FIRST_EVENT_BYTES
+  let pauseMs: number | undefined
 
   function forget(): void {
     ahead = []
@@ -52,14 +55,21 @@ export function createDueReader(database: Database, now = () => performance.now(
   }
 
   return {
+    get pauseMs() {
+      return pauseMs
+    },
     async take(target, options) {
+      pauseMs = undefined
       if (!mayReadAhead(target, options)) {
         forget()
         return takeDue(database, target, options)
       }
       if (now() - readMs > KEPT_MS) forget()
-      const isAtEnd = after === undefined && options.skip.length > 0 && now() - readMs < AGAIN_MS
-      if (ahead.length < options.limit && !isAtEnd) await readPage(target, options)
+      if (ahead.length < options.limit) {
+        const isAtEnd = after === undefined && options.skip.length > 0 && now() - readMs < AGAIN_MS
+        if (isAtEnd) pauseMs = AGAIN_MS
+        else await readPage(target, options)
+      }
       return ahead.splice(0, options.limit)
     },
     putBack(due) {

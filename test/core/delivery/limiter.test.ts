@@ -190,8 +190,9 @@ t.test(
         const { size } = afterAttempt(window, one)
         const growth = size - window.size
         if (!(size >= 1)) return false
-        if (growth > 0)
+        if (growth > 0) {
           return one.result === 'succeeded' && growth <= 1 && (size <= FEW || one.inFlight * 2 >= window.size)
+        }
         return one.result !== 'failed' || growth === 0
       }),
     )
