@@ -28,6 +28,8 @@ export interface DrainOptions {
   events: number
   webhooks: number
   workers?: number
+  /** How long the receivers take to answer. */
+  delayMs?: number
   /** Called before the events are made, while the API runs. */
   before?: (storage: Storage, api: Relay) => Promise<void>
   /** Called when the events are made and no process runs. */
@@ -46,7 +48,7 @@ export interface Drained {
 }
 
 export function drain(bench: Bench, options: DrainOptions): Promise<Drained> {
-  const { events, webhooks, workers = 1 } = options
+  const { events, webhooks, workers = 1, delayMs } = options
   return withTeardowns(async (t) => {
     const storage = await bench.backend.createStorage(t)
     const sink = startProgram<Sink>(t, 'sink')
@@ -58,6 +60,7 @@ export function drain(bench: Bench, options: DrainOptions): Promise<Drained> {
     await makeEvents(storage, eventsIn(events))
     await options.ready?.(storage)
     const count = events * webhooks
+    await sink.call('configure', { delayMs })
     await sink.call('resetCount')
     const warm = sink.call('arrived', WARM_UP * count)
     const all = sink.call('arrived', eventsIn(events) * webhooks)
@@ -68,6 +71,7 @@ export function drain(bench: Bench, options: DrainOptions): Promise<Drained> {
     const after = await readCpu(storage, relays)
     for (const relay of relays) await relay.stop()
     await options.after?.(storage)
+    await sink.call('configure', {})
     const bare = startProgram<Bare>(t, 'bare')
     const url = `http://127.0.0.1:${port}/bare`
     const body = await sink.call('body')
@@ -90,7 +94,7 @@ export function eventsIn(events: number): number {
 }
 
 /** Stores and queues events as the API does. */
-async function makeEvents({ dataDir, databaseUrl, redisUrls }: Storage, count: number): Promise<void> {
+export async function makeEvents({ dataDir, databaseUrl, redisUrls }: Storage, count: number): Promise<void> {
   const database = await openDatabase({ databaseUrl, dataDir })
   const queues = await openQueues({ database, redisUrls, onError: console.error })
   const accept = createAccept({ database, queues })

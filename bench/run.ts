@@ -25,6 +25,7 @@ import { startProgram } from './program.js'
 import type { Load } from './programs/load.js'
 import { measureRecovery } from './recovery.js'
 import { measureScale } from './scale.js'
+import { measureSlow } from './slow.js'
 import { measureSources } from './sources.js'
 import { unwindAll, withTeardowns } from './teardowns.js'
 import { measureThrough } from './through.js'
@@ -37,6 +38,7 @@ const MEASUREMENTS: Record<string, Measure> = {
   fair: measureFair,
   neighbours: measureNeighbours,
   recovery: measureRecovery,
+  slow: measureSlow,
   backlog: measureBacklog,
   alert: ({ backend, quick }) =>
     withTeardowns(async (t) => measureAlert({ databaseUrl: (await backend.createStorage(t)).databaseUrl, quick })),

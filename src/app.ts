@@ -12,8 +12,10 @@ import { createAccess } from './core/access/access.js'
 import { createPenalties } from './core/access/penalties.js'
 import { UNREAD_REASONS } from './core/alert/change.js'
 import { createAttempt } from './core/delivery/attempt.js'
+import { createRecorder } from './core/delivery/attempt-recorder.js'
 import { readBacklog } from './core/delivery/backlog.js'
 import { createAuthorizer } from './core/delivery/authorization.js'
+import { createRecall } from './core/delivery/content.js'
 import { createDeliver } from './core/delivery/deliver.js'
 import { createLimiter } from './core/delivery/limiter.js'
 import { createDeliveryQueues } from './core/delivery/delivery-queues.js'
@@ -182,7 +184,7 @@ async function compose(config: Config, log: Logger, closers: Closer[], close: Cl
   }
 }
 
-type WorkOptions = Omit<DispatchOptions, 'limiter' | 'circuit' | 'deliveryQueues'> &
+type WorkOptions = Omit<DispatchOptions, 'limiter' | 'circuit' | 'deliveryQueues' | 'record'> &
   UpkeepOptions & { queues: Queues; disableAfterMs: number; closers: Closer[] }
 
 function startWork(options: WorkOptions): Upkeep {
@@ -190,8 +192,9 @@ function startWork(options: WorkOptions): Upkeep {
   const circuit = createCircuitTransitions({ database, disableAfterMs, log, countEvent })
   const limiter = createLimiter()
   const holder = randomUUID()
-  const deliveryQueues = createDeliveryQueues({ ...options, circuit, limiter, holder })
-  const dispatcher = createDispatcher({ ...options, circuit, limiter, deliveryQueues })
+  const parts = { ...options, circuit, limiter, record: createRecorder(database) }
+  const deliveryQueues = createDeliveryQueues({ ...parts, recall: createRecall(database), holder })
+  const dispatcher = createDispatcher({ ...parts, deliveryQueues })
   const workers = [
     queues.startDispatch(dispatcher.dispatch, DISPATCH_CONCURRENCY),
     queues.startWake(async ({ webhookId }) => deliveryQueues.wake(webhookId), WAKE_CONCURRENCY),

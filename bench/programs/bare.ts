@@ -12,7 +12,7 @@ import { createVerifier } from '../../src/core/sns/verify.js'
 import { nowMs, serveCommands } from '../program.js'
 
 const secrets = [newSecret()]
-const agent = new Agent({ connections: 128, pipelining: 1 })
+const agent = new Agent({ connections: 2048, pipelining: 1 })
 
 async function send(url: string, id: string, body: string): Promise<void> {
   const headers = {

@@ -12,8 +12,9 @@
 import { Semaphore } from 'async-mutex'
 import type { FastifyBaseLogger } from 'fastify'
 import { logAttempt, reportDeaths, type LoggedAttempt } from '../core/delivery/attempt-log.js'
-import { outcomeFor, type Deliver, type Delivered } from '../core/delivery/deliver.js'
-import { recordAttempts, recordDispatches, type EndedAttempt } from '../core/delivery/delivery-store.js'
+import { outcomeFor, withoutMessage, type Deliver, type Delivered } from '../core/delivery/deliver.js'
+import type { Recorder } from '../core/delivery/attempt-recorder.js'
+import { recordDispatches } from '../core/delivery/delivery-store.js'
 import type { Limiter } from '../core/delivery/limiter.js'
 import type { DeliveryQueues } from '../core/delivery/delivery-queues.js'
 import { createBatcher } from '../core/platform/batcher.js'
@@ -45,6 +46,8 @@ export interface DispatchOptions {
   circuit: CircuitTransitions
   limiter: Limiter
   deliveryQueues: Pick<DeliveryQueues, 'wake'>
+  /** Records the attempts that outlast their jobs. */
+  record: Recorder
   metrics: Pick<Metrics, 'observeDispatch' | 'countDead'>
   log: FastifyBaseLogger
 }
@@ -55,7 +58,10 @@ export interface Dispatcher {
   close(): Promise<void>
 }
 
-/** A job waits this long for answers after its last attempt began; most outcomes are then recorded with their event. */
+/**
+ * A job waits this long for answers after its last attempt began; most outcomes are then recorded with their event. It does not
+ * wait for receivers that take longer at present.
+ */
 const ANSWERS_MS = 150
 /** When no attempt has started or ended for this long, the next step starts beside those that wait. */
 const STEP_MS = 15
@@ -64,8 +70,6 @@ const STEP_MS = 15
 const ROUNDS = { maxWeight: 64, concurrency: 2 }
 /** Deliveries in all steps that run; beyond them no further step starts. */
 const MAX_WEIGHT_IN_FLIGHT = 512
-/** Outcomes of attempts that outlast their jobs are recorded this many at a time. */
-const LATE_RECORDS = { maxWeight: 100, concurrency: 2 }
 
 export function createDispatcher(options: DispatchOptions): Dispatcher {
   const { database, metrics, log } = options
@@ -91,10 +95,6 @@ export function createDispatcher(options: DispatchOptions): Dispatcher {
     },
     { ...ROUNDS, weightOf: ({ size }) => size },
   )
-  const recordLate = createBatcher(async (ended: EndedAttempt[]) => {
-    await retryWhileUnavailable(() => recordAttempts(database, ended, new Date()))
-    return ended
-  }, LATE_RECORDS)
 
   /** Dispatches events and records them in one statement. @param stepDeadline is extended by each attempt */
   async function runStep(step: readonly EventDispatch[], stepDeadline: Deadline): Promise<void> {
@@ -157,7 +157,8 @@ export function createDispatcher(options: DispatchOptions): Dispatcher {
           targets.map((target) => dispatchToTarget(options, { target, event, content }, hooks)),
         )
         const dispatches = results.filter((result) => result !== undefined)
-        await answers.race(Promise.all(dispatches.map(({ attempt }) => attempt)))
+        const quick = dispatches.filter(({ target }) => options.limiter.latencyMs(target.id) < ANSWERS_MS)
+        await answers.race(Promise.all(quick.map(({ attempt }) => attempt)))
         return dispatches
       })
       return { event, dispatches }
@@ -170,11 +171,12 @@ export function createDispatcher(options: DispatchOptions): Dispatcher {
   /** Records the outcome of an attempt that outlasts its job, and writes its line: that of the dispatch could not tell of it. */
   function recordWhenEnded(dispatch: TargetDispatch, attempt: Promise<Delivered>): void {
     const { deliveryId } = dispatch
+    dispatch.event = withoutMessage(dispatch.event)
     const recorded = attempt
       .then(async (delivered) => {
         const ended = { ...dispatch, ...delivered }
         logAttempt(log, ended)
-        await recordLate({ deliveryId, ...delivered })
+        await options.record({ deliveryId, ...delivered })
         reportDeaths({ log, metrics }, [ended])
         await applyOutcomes(options, [ended])
       })

@@ -5,6 +5,7 @@
 import { isUnrestricted } from '../core/circuit/health.js'
 import { bodyFor, type Deliver, type Delivered } from '../core/delivery/deliver.js'
 import type { Dispatched } from '../core/delivery/delivery-store.js'
+import { bytesOf } from '../core/delivery/content.js'
 import type { Limiter } from '../core/delivery/limiter.js'
 import { resultFor } from '../core/delivery/policy.js'
 import type { StoredEvent } from '../core/event/event.js'
@@ -51,10 +52,12 @@ export async function dispatchToTarget(
   if (!body) return undefined
   const ids = { target, event, deliveryId: newId('dlv') }
   const dispatch: TargetDispatch = { ...ids, attempt: undefined, delivered: undefined }
-  if (!isFree(target) || !(await limiter.acquire(target.id))) return dispatch
+  const place = isFree(target) ? await limiter.acquire(target.id, bytesOf(target, event)) : undefined
+  if (!place) return dispatch
   onStart()
   dispatch.attempt = deliver({ target, event, body, number: 1, scheduleStart: 0 }).then((delivered) => {
-    limiter.release(target.id, resultFor(delivered.attempt.outcome))
+    const { attempt } = delivered
+    limiter.release(target.id, place, { result: resultFor(attempt), latencyMs: attempt.durationMs })
     onEnd()
     return (dispatch.delivered = delivered)
   })

@@ -4,6 +4,8 @@
  */
 import { createDeliver } from '../../src/core/delivery/deliver.js'
 import type { AttemptInput, SendAttempt } from '../../src/core/delivery/attempt.js'
+import { createRecorder } from '../../src/core/delivery/attempt-recorder.js'
+import { createRecall } from '../../src/core/delivery/content.js'
 import { createLimiter } from '../../src/core/delivery/limiter.js'
 import { workQueue, type QueueWorkerOptions } from '../../src/core/delivery/delivery-queue.js'
 import { createSignal } from '../../src/core/platform/signal.js'
@@ -53,6 +55,8 @@ export function queueProcess(parts: Parts, holder: string, answer: Answer, datab
     }),
     circuit: createCircuitTransitions({ database, log, disableAfterMs: 5 * 86_400_000, random: () => 0 }),
     limiter: createLimiter(),
+    recall: createRecall(database),
+    record: createRecorder(database),
     metrics,
     log,
     holder,

@@ -5,6 +5,8 @@ import { healthFields } from '../../src/core/circuit/health-report.js'
 import { createAttempt } from '../../src/core/delivery/attempt.js'
 import { createAuthorizer } from '../../src/core/delivery/authorization.js'
 import { createDeliver } from '../../src/core/delivery/deliver.js'
+import { createRecorder } from '../../src/core/delivery/attempt-recorder.js'
+import { createRecall } from '../../src/core/delivery/content.js'
 import { createLimiter } from '../../src/core/delivery/limiter.js'
 import { workQueue } from '../../src/core/delivery/delivery-queue.js'
 import { listDeliveries } from '../../src/core/delivery/delivery-list.js'
@@ -60,7 +62,10 @@ export async function createTestWorkers(t: Test, settings: { disableAfterMs?: nu
   const registry = createRegistry({ database, sealer })
   const { disableAfterMs = 5 * 86_400_000, log: workersLog = log } = settings
   const { countEvent } = metrics
-  const parts = { database, queues, registry, deliver, metrics, countEvent, log: workersLog, limiter: createLimiter() }
+  const parts = {
+    ...{ database, queues, registry, deliver, metrics, countEvent, log: workersLog, limiter: createLimiter() },
+    ...{ recall: createRecall(database), record: createRecorder(database) },
+  }
   /** The webhooks for whose delivery queues a dispatch added a job. */
   const woken: string[] = []
   const process = (holder: string) => {

@@ -213,17 +213,14 @@ export type Allowance =
   | { kind: 'probe' }
   | { kind: 'send'; maxInFlight: number; ratePerSecond: number | null }
 
-/**
- * What may be sent to a webhook now, by its health and its own limits.
- * @param defaultMaxInFlight for a webhook without a limit of its own
- */
-export function allowanceOf(health: Health, limits: Limits, defaultMaxInFlight: number, now: Date): Allowance {
+/** What may be sent to a webhook now, by its health and its own limits. */
+export function allowanceOf(health: Health, limits: Limits, now: Date): Allowance {
   const { state, probeAt, resumeAt } = health
   if (state === 'failing' || resumeAt !== null) {
     const until = new Date(Math.max(probeAt?.getTime() ?? 0, resumeAt?.getTime() ?? 0))
     return until > now ? { kind: 'wait', until } : { kind: 'probe' }
   }
-  const maxInFlight = limits.maxInFlight ?? defaultMaxInFlight
+  const maxInFlight = limits.maxInFlight ?? Infinity
   if (state === 'healthy') return { kind: 'send', maxInFlight, ratePerSecond: limits.ratePerSecond }
   const growth = 2 ** (rampSeconds(health, now) / RAMP_DOUBLING_S)
   const ramp = RAMP_START_PER_S * growth

@@ -31,7 +31,7 @@ export interface AttemptInput {
   number: number
   /** True when the event is sent again by a replay or a recovery. */
   replay: boolean
-  body: Pick<Outgoing, 'contentType' | 'text' | 'conversation'>
+  body: Pick<Outgoing, 'contentType' | 'bytes' | 'conversation'>
   /** The webhook's own request headers, its credentials among them. */
   headers: Record<string, string>
   /** What the receiver may quote and the log must not show. */
@@ -176,7 +176,7 @@ function post(
   const { url, timeoutMs, body, tls, success } = input
   const headers = { ...requestHeaders(input, startedAt), ...(traceparent === null ? {} : { traceparent }) }
   const keepBytes = success && MAX_BODY_BYTES
-  return http.post(url, { headers, body: body.text, timeoutMs, tls, keepBytes })
+  return http.post(url, { headers, body: body.bytes, timeoutMs, tls, keepBytes })
 }
 
 /** Sends a request of a conversation as an attempt with its own body is sent. */
@@ -187,13 +187,13 @@ function requestsOf(
   traceparent: string | null,
 ): ConverseInput['send'] {
   return ({ method, url, body: text, timeoutMs, writes }) => {
-    const body = { ...input.body, text }
+    const body = { ...input.body, bytes: Buffer.from(text) }
     const headers = {
       ...requestHeaders({ ...input, body }, startedAt),
       ...(traceparent === null ? {} : { traceparent }),
     }
     const request = { headers, timeoutMs, tls: input.tls, keepBytes: MAX_BODY_BYTES, sendOnce: writes }
-    return method === 'GET' ? http.get(url, request) : http.post(url, { ...request, body: text })
+    return method === 'GET' ? http.get(url, request) : http.post(url, { ...request, body: body.bytes })
   }
 }
 
@@ -206,7 +206,7 @@ export function requestHeaders(
     ...headers,
     'content-type': body.contentType,
     'user-agent': `alert-relay/${VERSION}`,
-    ...signatureHeaders({ id: event.id, timestamp: startedAt, body: body.text, secrets }),
+    ...signatureHeaders({ id: event.id, timestamp: startedAt, body: body.bytes, secrets }),
     'x-alert-relay-attempt': String(number),
     ...(replay ? { 'x-alert-relay-replay': 'true' } : {}),
   }
@@ -215,7 +215,7 @@ export function requestHeaders(
 /** Publishes to a topic, with the attributes that SNS filter policies select by. */
 function publish(sns: SnsClient, { url: topicArn, timeoutMs, event, body }: AttemptInput): Promise<HttpOutcome> {
   const { id, alertId } = event
-  const content = { message: body.text, subject: snsSubject(event), attributes: attributesOf(event) }
+  const content = { message: body.bytes.toString('utf8'), subject: snsSubject(event), attributes: attributesOf(event) }
   return sns.publish({ topicArn, ...content, groupId: alertId ?? id, deduplicationId: id, timeoutMs })
 }
 

@@ -17,7 +17,7 @@ import { isJsonObject } from '../platform/json.js'
 import type { Coalesced } from '../format/body.js'
 import type { HealthState } from '../circuit/health.js'
 import type { Webhook } from '../webhook/webhook.js'
-import { listDue, type DueDelivery } from './delivery-queue-store.js'
+import { listDue, type DueDelivery, type DuePosition } from './delivery-queue-store.js'
 import { findProbe, markProbed } from './probe-store.js'
 
 /** Changes of one delivery, its own included. */
@@ -44,6 +44,7 @@ export interface TakeOptions {
   skip: readonly string[]
   limit: number
   now: Date
+  after?: DuePosition
 }
 
 /**
@@ -53,6 +54,7 @@ export interface TakeOptions {
  * @param options.state the webhook's health
  * @param options.isProbe true: one delivery, another than the last probe where there is one (probe-store.ts)
  * @param options.skip ids of deliveries in flight
+ * @param options.after the last of the page before
  */
 export async function takeDue(
   database: Database,
@@ -62,11 +64,11 @@ export async function takeDue(
     coalesce,
     max_body_bytes: maxBodyBytes,
   }: Pick<Webhook, 'id' | 'order' | 'coalesce' | 'max_body_bytes'>,
-  { state, isProbe, skip, limit, now }: TakeOptions,
+  { state, isProbe, skip, limit, now, after }: TakeOptions,
 ): Promise<DueDelivery[]> {
   const inOrder = order === 'alert'
   const list = async () => {
-    if (!isProbe) return listDue(database, webhookId, { now, skip, limit, inOrder })
+    if (!isProbe) return listDue(database, webhookId, { now, skip, limit, inOrder, after })
     const only = await findProbe(database, webhookId, { now, skip, inOrder })
     return only === undefined ? [] : listDue(database, webhookId, { now, skip, limit, inOrder, only })
   }

@@ -46,8 +46,11 @@ function more(cut: Cut): Cut {
 export interface DeliverInput {
   target: Target
   event: StoredEvent
-  /** The body in the format `change`, from `bodyFor`; it is rendered in the webhook's format. */
-  body: JsonObject
+  /**
+   * The body in the format `change`, from `bodyFor`; it is rendered in the webhook's format. Then it is taken out of the
+   * input, and so is the message of the event: they would be held until the answer is there.
+   */
+  body: JsonObject | undefined
   /** 1 for the first attempt of the delivery. */
   number: number
   /** The number of attempts made before the retry schedule last started. */
@@ -56,7 +59,7 @@ export interface DeliverInput {
   replay?: boolean
   /** How much of the body is left out at least: an earlier attempt was refused as too large. */
   cut?: Cut
-  /** Why there is no body to send. */
+  /** Why there is no body to send; set where `body` is undefined. */
   unreadable?: string
 }
 
@@ -85,11 +88,13 @@ export function createDeliver({
   random?: () => number
 }): Deliver {
   async function attemptOnce(input: DeliverInput): Promise<AttemptMade> {
-    const { target, event, body, number, replay = false, cut = 0, unreadable } = input
-    if (unreadable !== undefined) return { attempt: notSent(number, now(), unreadable), sent: cut }
+    const { target, number, replay = false, cut = 0, unreadable } = input
+    if (input.body === undefined) return { attempt: notSent(number, now(), unreadable ?? 'no body'), sent: cut }
     const startedMs = performance.now()
-    const limits = { maxBytes: maxBodyBytes(target, event), cut }
-    const rendered = await renderer.render(target, event, body, target.format_options, limits)
+    const limits = { maxBytes: maxBodyBytes(target, input.event), cut }
+    const rendered = await renderer.render(target, input.event, input.body, target.format_options, limits)
+    input.body = undefined
+    input.event = withoutMessage(input.event)
     if (!rendered.ok) return { attempt: notSent(number, now(), rendered.error), sent: cut }
     const { id, url, headers, auth, tls, timeout_ms: timeoutMs } = target
     const authorization = await authorizer.headersFor(id, auth, timeoutMs)
@@ -98,7 +103,7 @@ export function createDeliver({
       url,
       secrets: liveSecrets(target.secrets, now()),
       timeoutMs: Math.max(MIN_REQUEST_MS, Math.round(timeoutMs - (performance.now() - startedMs))),
-      event,
+      event: input.event,
       number,
       replay,
       body: rendered.outgoing,
@@ -112,7 +117,8 @@ export function createDeliver({
   }
 
   return async (input) => {
-    const { target, event, number, scheduleStart, cut = 0 } = input
+    const { target, number, scheduleStart, cut = 0 } = input
+    const { receivedAt } = input.event
     const { attempt, sent } = await attemptOnce(input)
     const state = nextState({
       result: attempt,
@@ -122,9 +128,14 @@ export function createDeliver({
       random: random(),
     })
     metrics.countAttempt(attempt.outcome, attempt.durationMs, target)
-    if (state.status === 'succeeded') metrics.observeDelivery((now().getTime() - event.receivedAt.getTime()) / 1000)
+    if (state.status === 'succeeded') metrics.observeDelivery((now().getTime() - receivedAt.getTime()) / 1000)
     return { attempt, state, cut: attempt.statusCode === TOO_LARGE ? more(sent) : cut }
   }
+}
+
+/** An event as it is held while the answer to its attempt is awaited. */
+export function withoutMessage(event: StoredEvent): StoredEvent {
+  return { ...event, payload: '', change: null }
 }
 
 /**

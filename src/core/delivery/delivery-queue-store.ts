@@ -108,8 +108,12 @@ export interface DueDelivery {
   carries: boolean
   /** How much of the body is left out at least. */
   cut: Cut
+  dueAt: Date
   event: StoredEvent
 }
+
+/** A place in the order in which deliveries are due. */
+export type DuePosition = Pick<DueDelivery, 'id' | 'dueAt'>
 
 export interface DueOptions {
   now: Date
@@ -123,11 +127,13 @@ export interface DueOptions {
  * @param options.inOrder true: of each alert only the first pending change, and only when every earlier change is
  *   dispatched
  * @param options.only the id of the only delivery that is listed; undefined: all
+ * @param options.after the last of the page before; undefined: from the first on. Its time is in whole milliseconds, so
+ *   that page may come again in part: `skip` has to leave that out
  */
 export async function listDue(
   db: Queryable,
   webhookId: string,
-  { now, skip, limit, inOrder, only }: DueOptions & { limit: number; only?: string },
+  { now, skip, limit, inOrder, only, after }: DueOptions & { limit: number; only?: string; after?: DuePosition },
 ): Promise<DueDelivery[]> {
   const { rows } = await db.query<
     EventRow & {
@@ -137,15 +143,17 @@ export async function listDue(
       replay: boolean
       carries: boolean
       cut: Cut
+      next_attempt_at: Date
     }
   >(
-    `select e.*, d.id as delivery_id, d.attempt_count, d.schedule_start, d.replay, d.cut,
+    `select e.*, d.id as delivery_id, d.attempt_count, d.schedule_start, d.replay, d.cut, d.next_attempt_at,
        exists (select from deliveries f where f.folded_into = d.id) as carries
      from deliveries d join events e on e.id = d.event_id
      where d.webhook_id = $1 and d.status = 'pending' and d.next_attempt_at <= $2 and d.id <> all($3)
      ${inOrder ? IS_FIRST_OF_ALERT : ''} ${only === undefined ? '' : 'and d.id = $5'}
+     ${after === undefined ? '' : 'and (d.next_attempt_at, d.id) > ($5, $6)'}
      order by d.next_attempt_at, d.id limit $4`,
-    [webhookId, now, skip, limit, ...(only === undefined ? [] : [only])],
+    [webhookId, now, skip, limit, ...(only === undefined ? [] : [only]), ...(after ? [after.dueAt, after.id] : [])],
   )
   return rows.map((row) => ({
     id: row.delivery_id,
@@ -154,6 +162,7 @@ export async function listDue(
     replay: row.replay,
     carries: row.carries,
     cut: row.cut,
+    dueAt: row.next_attempt_at,
     event: eventOf(row),
   }))
 }

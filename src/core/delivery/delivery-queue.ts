@@ -20,9 +20,12 @@ import type { CircuitTransitions } from '../circuit/transitions.js'
 import type { Registry } from '../webhook/registry.js'
 import { rateOf, type Target } from '../webhook/webhook.js'
 import { reportDeaths } from './attempt-log.js'
+import type { Recorder } from './attempt-recorder.js'
+import { uncountAttempts } from './coalesce.js'
+import type { Recall } from './content.js'
 import { outcomeFor, type Deliver } from './deliver.js'
-import { dropDeliveries, recordAttempts } from './delivery-store.js'
-import { takeDue, uncountAttempts } from './coalesce.js'
+import { dropDeliveries } from './delivery-store.js'
+import { createDueReader, type DueReader } from './due-reader.js'
 import type { Limiter } from './limiter.js'
 import { deleteQueue, nextDueAt, postponeBlocked, releaseNext } from './delivery-queue-store.js'
 import { createPacer, type Pacer } from './pacer.js'
@@ -36,6 +39,8 @@ export interface QueueWorkerOptions {
   deliver: Deliver
   circuit: CircuitTransitions
   limiter: Limiter
+  recall: Recall
+  record: Recorder
   metrics: Pick<Metrics, 'countDead'>
   log: FastifyBaseLogger
   /** Identifies this process in the leases that it holds. */
@@ -53,8 +58,6 @@ export interface WorkedQueue {
 
 /** The lease is kept while the next attempt may start within this time. */
 const MAX_IDLE_MS = 1_000
-/** Attempts at once at a webhook without a limit of its own. */
-const DEFAULT_MAX_IN_FLIGHT = 32
 /** Until what is due is tried again when it waits for the dispatch of an earlier change, or for a slot of the limiter. */
 const BLOCKED_MS = 100
 /** Rows that one statement changes. */
@@ -83,6 +86,7 @@ async function workUntraced(options: QueueWorkerOptions, queue: WorkedQueue): Pr
 class QueueWorker {
   private readonly pacer: Pacer
   private readonly attempts: QueueAttempts
+  private readonly due: DueReader
   private readonly webhookId: string
   private readonly signal: Signal
 
@@ -95,6 +99,7 @@ class QueueWorker {
     this.signal = signal
     this.pacer = createPacer(lease.nextSendAt)
     this.attempts = createQueueAttempts({ ...options, webhookId, signal, pacer: this.pacer })
+    this.due = createDueReader(options.database)
   }
 
   /** @returns false when the lease is released or lost */
@@ -110,10 +115,10 @@ class QueueWorker {
     const now = new Date()
     const limits = { maxInFlight: target.max_in_flight, ratePerSecond: rateOf(target) }
     await this.settle({ empty: false })
-    const allowance = allowanceOf(this.lease.health, limits, DEFAULT_MAX_IN_FLIGHT, now)
+    const allowance = allowanceOf(this.lease.health, limits, now)
     if (allowance.kind === 'wait') return this.waitUntil(allowance.until)
     const stoppedBy = await this.start(target, allowance, now)
-    if (this.attempts.size > 0) return this.waitForSignal(MAX_IDLE_MS)
+    if (this.attempts.size > 0) return this.waitForSignal(this.due.pauseMs ?? MAX_IDLE_MS)
     if (stoppedBy === 'limit') return this.waitUntil(new Date(now.getTime() + BLOCKED_MS))
     if (stoppedBy === 'pace') return this.waitUntil(this.pacer.nextSendAt ?? now)
     if (target.order === 'alert' && (await postponeBlocked(database, this.webhookId, now, BATCH)) > 0) return true
@@ -140,31 +145,31 @@ class QueueWorker {
     const { database, limiter } = this.options
     const isProbe = allowance.kind === 'probe'
     const max = (isProbe ? 1 : allowance.maxInFlight) - this.attempts.size
-    const room = Math.min(max, limiter.available(this.webhookId))
+    const room = Math.min(max, limiter.available(this.webhookId, target.max_in_flight))
     if (room <= 0) return 'limit'
     const ratePerSecond = isProbe ? rateOf(target) : allowance.ratePerSecond
     const slots = this.pacer.available(ratePerSecond, now)
     if (slots <= 0 || (this.pacer.nextSendAt ?? now).getTime() - now.getTime() > MAX_IDLE_MS) return 'pace'
     const skip = this.attempts.ids()
     const { state } = this.lease.health
-    const due = await takeDue(database, target, { state, isProbe, skip, limit: Math.min(room, slots), now })
+    const due = await this.due.take(target, { state, isProbe, skip, limit: Math.min(room, slots), now })
     for (const [i, delivery] of due.entries()) {
-      if (this.lease.mayHaveExpired() || !limiter.tryAcquire(this.webhookId)) {
-        const ids = due.slice(i).map(({ id }) => id)
-        if (target.coalesce) await uncountAttempts(database, ids)
-        return 'limit'
-      }
-      this.attempts.start(target, delivery, ratePerSecond)
+      if (!this.lease.mayHaveExpired() && this.attempts.start(target, delivery, ratePerSecond)) continue
+      const rest = due.slice(i)
+      this.due.putBack(rest)
+      const ids = rest.map(({ id }) => id)
+      if (target.coalesce) await uncountAttempts(database, ids)
+      return 'limit'
     }
     return 'nothing due'
   }
 
   private async recordEnded(): Promise<void> {
-    const { database, circuit } = this.options
+    const { database, circuit, record } = this.options
     const ended = this.attempts.takeEnded()
     if (ended.length === 0) return
     const now = new Date()
-    await retryWhileUnavailable(() => recordAttempts(database, ended, now))
+    await Promise.all(ended.map((one) => record(one)))
     reportDeaths(this.options, ended)
     const { health } = this.lease
     const outcomes = ended.map(({ target, attempt }) => ({ ...outcomeFor(target, attempt), health }))
@@ -172,7 +177,7 @@ class QueueWorker {
     // Each of these may have changed the webhook's health, which the lease holds a copy of.
     if (!isUnrestricted(health) || outcomes.some(({ failure }) => failure !== null)) await this.renew()
     const final = ended.filter((one) => one.target.order === 'alert' && one.state.status !== 'pending')
-    const alertIds = final.flatMap(({ due: { event } }) => event.alertId ?? [])
+    const alertIds = final.flatMap(({ event }) => event.alertId ?? [])
     if (alertIds.length > 0) await releaseNext(database, this.webhookId, alertIds, now)
   }
 

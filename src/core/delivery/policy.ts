@@ -43,6 +43,7 @@
 
 import type { FailureSubject } from '../circuit/health.js'
 import { parseHttpDate } from '../platform/http-date.js'
+import type { AttemptResult } from './window.js'
 
 export const DELIVERY_STATUSES = ['pending', 'succeeded', 'dead', 'dropped', 'folded'] as const
 export type DeliveryStatus = (typeof DELIVERY_STATUSES)[number]
@@ -92,15 +93,16 @@ const RETRY_AFTER_LEAST_S = 1
 
 const UNANSWERED: ReadonlySet<AttemptOutcome> = new Set(['timeout', 'connection_failed'])
 
-/** The result that the limiter adapts its window by. */
-export function resultFor(outcome: AttemptOutcome): 'succeeded' | 'failed' | 'unanswered' {
+/** What an attempt says of how many its receiver takes at once. */
+export function resultFor({ outcome, statusCode }: Pick<Result, 'outcome' | 'statusCode'>): AttemptResult {
   if (outcome === 'succeeded') return 'succeeded'
-  return UNANSWERED.has(outcome) ? 'unanswered' : 'failed'
+  if (UNANSWERED.has(outcome)) return 'unanswered'
+  return OVERLOADED.has(statusCode) ? 'overloaded' : 'failed'
 }
 
 /** RFC 9110 section 15.5.11 and Standard Webhooks: the receiver is gone and no more events are to be sent. */
 const GONE = 410
-/** RFC 6585 section 4 and RFC 9110 section 15.6.4: answers whose Retry-After is about load. */
+/** RFC 6585 section 4 and RFC 9110 section 15.6.4: answers that are about load, and so is their Retry-After. */
 const OVERLOADED: ReadonlySet<number | null> = new Set([429, 503])
 
 /** Statuses that refuse a request for its content: of RFC 9110 section 15.5, and 431 of RFC 6585 section 5. */

@@ -44,5 +44,5 @@ export async function previewDelivery(
   const secrets = liveSecrets(target.secrets, now)
   const own = { ...toView(target).headers, ...(target.auth ? { authorization: MASK } : {}) }
   const request = { event, secrets, number: 1, replay: false, body: outgoing, headers: own }
-  return { wanted, headers: requestHeaders(request, now), body: outgoing.text, error: null }
+  return { wanted, headers: requestHeaders(request, now), body: outgoing.bytes.toString('utf8'), error: null }
 }

@@ -12,8 +12,10 @@ import type { FormatOptions } from './options.js'
 import { renderFormat } from './receivers.js'
 import { createTemplateRenderer } from './template.js'
 
-/** A body, ready to be signed and sent as UTF-8. */
-export interface Outgoing extends Rendered {
+/** A body, ready to be signed and sent. Its bytes are outside of the JavaScript heap, and shared as the body is. */
+export interface Outgoing extends Omit<Rendered, 'text'> {
+  /** UTF-8. */
+  bytes: Buffer
   /** How much was left out. */
   cut: Cut
 }
@@ -48,21 +50,28 @@ const CUTS: readonly Cut[] = [0, 1, 2]
 
 export function createRenderer(): Renderer {
   const templates = createTemplateRenderer()
-  /** Texts of bodies by how much is left out, for as long as the body is referenced. */
-  const texts = new WeakMap<JsonObject, string[]>()
+  /** The bytes of bodies by how much is left out, for as long as the body is referenced. */
+  const serialised = new WeakMap<JsonObject, Buffer[]>()
 
-  function changeText(body: JsonObject, cut: Cut): string {
-    const known = texts.get(body) ?? []
-    texts.set(body, known)
-    return (known[cut] ??= stringifyJson(cutBody(body, cut)))
+  function changeBytes(body: JsonObject, cut: Cut): Buffer {
+    const known = serialised.get(body) ?? []
+    serialised.set(body, known)
+    return (known[cut] ??= Buffer.from(stringifyJson(cutBody(body, cut))))
   }
 
-  async function renderCut(format: FormatName, input: FormatInput, cut: Cut): Promise<Rendered | { error: string }> {
-    if (format === 'change') return { contentType: JSON_TYPE, text: changeText(input.body, cut) }
+  async function renderCut(
+    format: FormatName,
+    input: FormatInput,
+    cut: Cut,
+  ): Promise<Omit<Outgoing, 'cut'> | { error: string }> {
+    if (format === 'change') return { contentType: JSON_TYPE, bytes: changeBytes(input.body, cut) }
     const body = cutBody(input.body, cut)
-    if (format !== 'template') return renderFormat(format, { ...input, body })
+    if (format !== 'template') {
+      const { text, ...rendered } = renderFormat(format, { ...input, body })
+      return { ...rendered, bytes: Buffer.from(text) }
+    }
     const answer = await templates.render(input.options.template ?? '', body)
-    return answer.ok ? { contentType: JSON_TYPE, text: answer.text } : { error: answer.error }
+    return answer.ok ? { contentType: JSON_TYPE, bytes: Buffer.from(answer.text) } : { error: answer.error }
   }
 
   return {
@@ -70,9 +79,8 @@ export function createRenderer(): Renderer {
       for (const cut of CUTS.slice(Math.max(least, cutOf(body)))) {
         const rendered = await renderCut(format, { event, body, options }, cut)
         if ('error' in rendered) return { ok: false, error: rendered.error }
-        const { text } = rendered
         const isLast = cut === CUTS.at(-1) || format === 'raw'
-        if (isLast || Buffer.byteLength(text) <= maxBytes) return { ok: true, outgoing: { ...rendered, cut } }
+        if (isLast || rendered.bytes.length <= maxBytes) return { ok: true, outgoing: { ...rendered, cut } }
       }
       throw new Error('a body is cut at most twice')
     },

@@ -84,12 +84,12 @@ const MAX_ERROR_LENGTH = 500
 const MAX_CONNECTION_AGE_MS = 60_000
 
 /**
- * The connections of one origin. An idle one closes after a few seconds, whatever the receiver's Keep-Alive header
+ * The connections of one origin: as many as it has requests, which the limiter bounds. An idle one closes after a few seconds, whatever the receiver's Keep-Alive header
  * says. undici's timeouts are off: a receiver that sends a byte now and then resets them, and the deadline covers all of
  * it.
  */
 const POOL = {
-  connections: 128,
+  connections: null,
   pipelining: 1,
   keepAliveTimeout: 4_000,
   keepAliveMaxTimeout: 10_000,

@@ -6,6 +6,7 @@
  */
 import type { Audience, AudienceSource } from '../event/audience.js'
 import { CHANGE_TYPES } from '../event/event.js'
+import { createBatcher } from '../platform/batcher.js'
 import type { Queryable } from '../platform/database.js'
 import type { Sealer } from '../platform/secrets.js'
 import { healthFields } from '../circuit/health-report.js'
@@ -34,6 +35,15 @@ export function createRegistry({ database, sealer }: { database: Queryable; seal
   let cached: Cached | undefined
   let audience: Audience | undefined
 
+  /** One read answers all that ask before it begins. */
+  const readVersion = createBatcher(
+    async (asked: undefined[]) => {
+      const version = await readRegistryVersion(database)
+      return asked.map(() => version)
+    },
+    { maxWeight: Infinity, concurrency: 2 },
+  )
+
   const readAll = async () => snapshotOf(await listTargets(database, sealer))
 
   async function readHealth(before: Promise<RegistrySnapshot>): Promise<RegistrySnapshot> {
@@ -52,7 +62,7 @@ export function createRegistry({ database, sealer }: { database: Queryable; seal
   return {
     async current() {
       // the versions are read first, so that the webhooks read afterwards are at least as new
-      const { version, health } = await readRegistryVersion(database)
+      const { version, health } = await readVersion(undefined)
       if (cached && cached.version >= version && cached.health >= health) return cached.snapshot
       const snapshot = cached && cached.version >= version ? readHealth(cached.snapshot) : readAll()
       const reading = { version, health, snapshot }

@@ -66,8 +66,9 @@ const retrySchedule = Type.Unsafe<number[] | null>({
 const maxInFlight = Type.Unsafe<number | null>({
   type: ['integer', 'null'],
   minimum: 1,
-  maximum: 1000,
-  description: 'At most so many attempts at once, over all processes; null: as many as the relay has room for.',
+  maximum: 10_000,
+  description:
+    'At most so many attempts at once, over all processes; null: as many as the receiver takes without slowing down, up to some thousand.',
 })
 const ratePerSecond = Type.Unsafe<number | null>({
   type: ['number', 'null'],

@@ -41,9 +41,9 @@ function receiver() {
   const receiver = { mode: 'up' as Mode, accepted, texts, sent: 0, lost: false, answer: undefined as unknown as Answer }
   receiver.answer = ({ event, body }) => {
     receiver.sent++
-    texts.set(event.id, (texts.get(event.id) ?? new Set()).add(body.text))
+    texts.set(event.id, (texts.get(event.id) ?? new Set()).add(body.bytes.toString()))
     if (receiver.mode === 'down') return 500
-    if (!accepted.has(event.id)) accepted.set(event.id, JSON.parse(body.text) as Body)
+    if (!accepted.has(event.id)) accepted.set(event.id, JSON.parse(body.bytes.toString()) as Body)
     if (receiver.mode === 'up') return 200
     receiver.lost = true
     if (receiver.mode === 'crash') throw new Error('the process died')

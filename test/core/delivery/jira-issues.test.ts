@@ -29,7 +29,8 @@ function startProcess(t: Test, jira: FakeJira, options: FormatOptions = OPTIONS)
       : type === 'sns.notification'
         ? notificationInput('Disk full', null, { id })
         : noticeInput(type, { id: 'wh_1' })
-    const body = renderFormat('jira', { ...input, options })
+    const { text, ...rendered } = renderFormat('jira', { ...input, options })
+    const body = { ...rendered, bytes: Buffer.from(text) }
     const { event } = input
     const request = { url: jira.url, secrets: [SECRET], timeoutMs: 5000, event, replay: false, headers: {} }
     return send({ ...request, number, body })

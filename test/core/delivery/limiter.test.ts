@@ -1,120 +1,252 @@
-/** The concurrency limiter. */
+/** The concurrency limiter and the windows of webhooks. */
 import fc from 'fast-check'
 import t from 'tap'
-import { createLimiter } from '../../../src/core/delivery/limiter.js'
+import { createLimiter, type Limiter, type Place } from '../../../src/core/delivery/limiter.js'
+import { afterAttempt, FEW, FIRST_WINDOW, type AttemptResult, type Window } from '../../../src/core/delivery/window.js'
 
-/** The window of a webhook without attempts. */
-const FIRST_WINDOW = createLimiter().available('new')
+const MIB = 1024 * 1024
 
-/** Takes slots until there are none. @returns how many there were */
-function fill(limiter: ReturnType<typeof createLimiter>, webhookId: string): number {
-  let taken = 0
-  while (limiter.tryAcquire(webhookId)) taken++
-  return taken
+/** Takes places until there are none. */
+function fill(limiter: Limiter, webhookId: string, bytes = 0, own: number | null = null): Place[] {
+  const places: Place[] = []
+  for (
+    let place = limiter.tryAcquire(webhookId, bytes, own);
+    place;
+    place = limiter.tryAcquire(webhookId, bytes, own)
+  ) {
+    places.push(place)
+  }
+  return places
 }
 
-t.test('a new webhook has 16 slots; successes add slots, an attempt without an answer halves them', async (t) => {
+/** Ends attempts, which took `latencyMs`. */
+function end(limiter: Limiter, webhookId: string, places: Place[], result: AttemptResult, latencyMs = 100): void {
+  for (const place of places) limiter.release(webhookId, place, { result, latencyMs })
+}
+
+/** Has a receiver answer so often, while all its places are taken. @returns how many it had at last */
+function serve(limiter: Limiter, webhookId: string, answers: number, latencyOf: (inFlight: number) => number): number {
+  const places = fill(limiter, webhookId)
+  for (let i = 0; i < answers; i++) {
+    const place = places.shift()!
+    limiter.release(webhookId, place, { result: 'succeeded', latencyMs: latencyOf(place.inFlight) })
+    places.push(...fill(limiter, webhookId))
+  }
+  end(limiter, webhookId, places, 'failed')
+  return places.length
+}
+
+t.test('a new webhook has 16 places; successes add places, attempts without an answer halve them', async (t) => {
   const limiter = createLimiter()
-  t.equal(fill(limiter, 'a'), 16)
-  for (let i = 0; i < 16; i++) limiter.release('a', 'succeeded')
-  t.equal(fill(limiter, 'a'), 32)
-  limiter.release('a', 'unanswered')
-  for (let i = 0; i < 31; i++) limiter.release('a', 'failed')
-  t.equal(fill(limiter, 'a'), 16)
+  const first = fill(limiter, 'a')
+  t.equal(first.length, 16)
+  end(limiter, 'a', first, 'succeeded')
+  const [one, ...others] = fill(limiter, 'a')
+  t.equal(others.length, 31)
+  end(limiter, 'a', [one!], 'unanswered')
+  end(limiter, 'a', others, 'failed')
+  t.equal(fill(limiter, 'a').length, 16)
 })
 
-t.test('waiters get the next free slots, first come, first served', async (t) => {
+t.test('a receiver that takes as long as ever gets more than a thousand places in as many answers', async (t) => {
+  const limiter = createLimiter()
+  t.ok(serve(limiter, 'slow', 1500, () => 400) > 1000)
+  t.equal(fill(limiter, 'another').length, 16)
+})
+
+t.test('one that takes longer the more it has gets no more than it can use', async (t) => {
+  const limiter = createLimiter()
+  // it answers 1,000 requests a second, and queues the others
+  const inFlight = serve(limiter, 'queues', 10_000, (count) => Math.max(100, count))
+  t.ok(inFlight >= 100 && inFlight <= 200, `${inFlight} at once`)
+})
+
+t.test('one that became slower for good gets places again', async (t) => {
+  const limiter = createLimiter()
+  let answers = 0
+  t.ok(serve(limiter, 'a', 12_000, () => (answers++ < 1000 ? 50 : 500)) > 500)
+})
+
+t.test('a receiver that asks for fewer gets half, once for the attempts that were under way together', async (t) => {
+  let nowMs = 1_000_000
+  const limiter = createLimiter({ now: () => nowMs })
+  serve(limiter, 'a', 100, () => 100)
+  const places = fill(limiter, 'a')
+  nowMs += 100
+  end(limiter, 'a', places.slice(10), 'succeeded')
+  const size = 10 + limiter.available('a')
+  end(limiter, 'a', places.slice(0, 10), 'overloaded')
+  t.equal(limiter.available('a'), Math.floor(size / 2))
+})
+
+t.test('its own limit is the bound, above and below what it would get, unless it does not answer', async (t) => {
+  const limiter = createLimiter()
+  end(limiter, 'wide', [limiter.tryAcquire('wide')!], 'succeeded')
+  const wide = fill(limiter, 'wide', 0, 700)
+  t.equal(wide.length, 700)
+  t.equal(fill(limiter, 'narrow', 0, 3).length, 3)
+  t.ok(fill(limiter, 'unknown', 0, 10_000).length < 64, 'those that never answered share their places')
+  end(limiter, 'wide', wide, 'unanswered', 0)
+  t.equal(limiter.available('wide', 700), 1)
+})
+
+t.test('waiters get the next free places, first come, first served', async (t) => {
   const limiter = createLimiter()
   t.ok(await limiter.acquire('a'), 'at once when there is one')
-  fill(limiter, 'a')
+  const [one, two] = fill(limiter, 'a')
   const admitted: number[] = []
   const waiting = [1, 2, 3].map((n) => limiter.acquire('a').then((acquired) => acquired && admitted.push(n)))
-  limiter.release('a', 'failed')
+  end(limiter, 'a', [one!], 'failed')
   await waiting[0]
   t.same(admitted, [1])
-  // A success adds a slot.
-  limiter.release('a', 'succeeded')
+  // A success adds a place.
+  end(limiter, 'a', [two!], 'succeeded')
   await Promise.all(waiting)
   t.same(admitted, [1, 2, 3])
 })
 
 t.test('waiters of a webhook that hangs are refused soon, and other webhooks are not affected', async (t) => {
   const limiter = createLimiter()
-  fill(limiter, 'hangs')
+  const [one] = fill(limiter, 'hangs')
   const waiting = Promise.all([limiter.acquire('hangs'), limiter.acquire('hangs')])
   t.ok(await limiter.acquire('healthy'))
-  t.same(await waiting, [false, false])
+  t.same(await waiting, [undefined, undefined])
   t.equal(limiter.available('hangs'), 0)
-  limiter.release('hangs', 'unanswered')
+  end(limiter, 'hangs', [one!], 'unanswered')
   t.equal(limiter.available('healthy'), 15)
 })
 
-t.test('webhooks that hang, however many, leave room for one that answers', async (t) => {
-  for (const hanging of [100, 500, 5000]) {
-    const limiter = createLimiter()
-    limiter.tryAcquire('answers')
-    limiter.release('answers', 'succeeded')
-    for (let i = 0; i < hanging; i++) fill(limiter, `hangs-${i}`)
-    t.ok(limiter.available('answers') > 0, `${hanging} hang`)
-    t.ok(limiter.tryAcquire('answers'), `${hanging} hang`)
+t.test(
+  'webhooks that hang, however many and however large their bodies, leave room for those that answer',
+  async (t) => {
+    for (const hanging of [100, 500, 5000]) {
+      const limiter = createLimiter()
+      end(limiter, 'answers', [limiter.tryAcquire('answers')!], 'succeeded')
+      for (let i = 0; i < hanging; i++) fill(limiter, `hangs-${i}`, MIB)
+      t.equal(limiter.available('answers'), 17, `${hanging} hang`)
+      t.ok(fill(limiter, 'answers', MIB).length >= 10, `${hanging} hang`)
+    }
+  },
+)
+
+t.test('webhooks that take thousands of places leave some for a new one', async (t) => {
+  const limiter = createLimiter()
+  for (let i = 0; i < 20; i++) serve(limiter, `slow-${i}`, 1000, () => 400)
+  for (let i = 0; i < 20; i++) fill(limiter, `slow-${i}`)
+  t.equal(fill(limiter, 'new').length, 16)
+})
+
+t.test('bodies under way hold a bounded number of bytes, and a body larger than that is sent', async (t) => {
+  const limiter = createLimiter()
+  let bytes = 0
+  for (let i = 0; i < 10; i++) {
+    serve(limiter, `slow-${i}`, 500, () => 400)
+    bytes += fill(limiter, `slow-${i}`, MIB).length * MIB
   }
+  t.ok(bytes > 60 * MIB && bytes <= 96 * MIB, `${bytes / MIB} MiB`)
+  t.ok(createLimiter().tryAcquire('large', 1024 * MIB))
 })
 
 t.test(
-  'a window grows by one with each success up to its limit and is halved by each attempt without an answer, down to one',
+  'without use, a window grows to 64 with successes; attempts without an answer halve it, down to one',
   async (t) => {
     const limiter = createLimiter()
-    t.equal(fill(limiter, 'a'), FIRST_WINDOW)
-    const pass = (result: 'succeeded' | 'failed' | 'unanswered', times: number) => {
+    const pass = (result: AttemptResult, times: number) => {
       for (let i = 0; i < times; i++) {
-        limiter.tryAcquire('b')
-        limiter.release('b', result)
+        end(limiter, 'b', [limiter.tryAcquire('b')!], result, 0)
       }
       return limiter.available('b')
     }
-    t.same(
-      [pass('succeeded', 1), pass('failed', 5), pass('succeeded', 7), pass('succeeded', 1000)],
-      [1, 1, 8, 64 - FIRST_WINDOW].map((more) => FIRST_WINDOW + more),
-    )
+    t.same([pass('succeeded', 1), pass('failed', 5), pass('succeeded', 7), pass('succeeded', 1000)], [17, 17, 24, 64])
     t.same(
       [pass('unanswered', 1), pass('unanswered', 1), pass('unanswered', 3), pass('unanswered', 100)],
       [32, 16, 2, 1],
     )
-    t.equal(fill(limiter, 'b'), 1)
-    limiter.release('b', 'succeeded')
+    const places = fill(limiter, 'b')
+    t.equal(places.length, 1)
+    end(limiter, 'b', places, 'succeeded')
     t.equal(limiter.available('b'), 2)
-    t.equal(limiter.available('a'), 0, 'the window of another webhook is unchanged')
   },
 )
 
-t.test('the number of slots in all is bounded, and no slot is lost or taken twice', async (t) => {
-  const results = fc.constantFrom('succeeded' as const, 'failed' as const, 'unanswered' as const)
-  const action = fc.record({ webhook: fc.nat(30), result: fc.option(results, { nil: undefined }), times: fc.nat(70) })
+const anyResult = fc.constantFrom<AttemptResult>('succeeded', 'failed', 'overloaded', 'unanswered')
+const anyEnd = fc.record({
+  result: anyResult,
+  latencyMs: fc.integer({ min: 0, max: 60_000 }),
+  inFlightBefore: fc.integer({ min: 1, max: 5000 }),
+  inFlight: fc.integer({ min: 1, max: 5000 }),
+  nowMs: fc.integer({ min: 0, max: 1_000_000 }),
+})
+/** A window after any ends of attempts. */
+const anyWindow = fc
+  .array(anyEnd, { maxLength: 200 })
+  .map((ends) => ends.reduce<Window>((window, one) => afterAttempt(window, one), FIRST_WINDOW))
+
+t.test(
+  'a window is at least 1; only a success makes it larger, by one at most, and only if half of it is used',
+  async () => {
+    fc.assert(
+      fc.property(anyWindow, anyEnd, (window, one) => {
+        const { size } = afterAttempt(window, one)
+        const growth = size - window.size
+        if (!(size >= 1)) return false
+        if (growth > 0) {
+          return one.result === 'succeeded' && growth <= 1 && (size <= FEW || one.inFlight * 2 >= window.size)
+        }
+        return one.result !== 'failed' || growth === 0
+      }),
+    )
+  },
+)
+
+t.test('a rising time of answers makes a window smaller, but never smaller than 64', async () => {
+  fc.assert(
+    fc.property(fc.integer({ min: FEW + 1, max: 5000 }), fc.integer({ min: 2, max: 100 }), (size, factor) => {
+      const window = { ...FIRST_WINDOW, size, latencyMs: 100 * factor, ownLatencyMs: 100 }
+      const after = afterAttempt(window, {
+        result: 'succeeded',
+        latencyMs: 100 * factor,
+        nowMs: 0,
+        inFlightBefore: size,
+        inFlight: size,
+      })
+      return after.size < size && after.size >= FEW
+    }),
+  )
+})
+
+t.test('the number of places in all is bounded, and no place is lost or taken twice', async (t) => {
+  const action = fc.record({
+    webhook: fc.nat(30),
+    result: fc.option(anyResult, { nil: undefined }),
+    times: fc.nat(70),
+    bytes: fc.nat(2 * MIB),
+  })
   fc.assert(
     fc.property(fc.array(action, { maxLength: 100 }), (actions) => {
       const limiter = createLimiter()
-      const taken = new Map<string, number>()
-      for (const { webhook, result, times } of actions) {
+      const taken = new Map<string, Place[]>()
+      for (const { webhook, result, times, bytes } of actions) {
         const id = String(webhook)
+        const held = taken.get(id) ?? []
+        taken.set(id, held)
         for (let i = 0; i < times; i++) {
-          const held = taken.get(id) ?? 0
           const room = limiter.available(id)
-          if (room < 0 || held + room > 64) return false
-          if (result === undefined) {
-            if (limiter.tryAcquire(id) !== room > 0) return false
-            if (room > 0) taken.set(id, held + 1)
-          } else if (held > 0) {
-            limiter.release(id, result)
-            taken.set(id, held - 1)
-          }
+          if (room < 0) return false
+          const place = result === undefined ? limiter.tryAcquire(id, bytes) : undefined
+          if (place && room === 0) return false
+          if (place) held.push(place)
+          else if (result !== undefined) end(limiter, id, held.splice(-1), result)
         }
       }
-      for (const [id, held] of taken) for (let i = 0; i < held; i++) limiter.release(id, 'succeeded')
-      return limiter.available('new') === FIRST_WINDOW
+      for (const [id, held] of taken) end(limiter, id, held, 'succeeded')
+      return (
+        limiter.available('new') === 16 && fill(limiter, 'new', MIB).length === fill(createLimiter(), 'new', MIB).length
+      )
     }),
   )
   const limiter = createLimiter()
   let inAll = 0
-  for (let i = 0; i < 5000; i++) inAll += fill(limiter, String(i))
-  t.ok(inAll <= 1024, `${inAll} at once`)
+  for (let i = 0; i < 5000; i++) inAll += fill(limiter, String(i)).length
+  t.ok(inAll <= 512, `${inAll} at once that never answered`)
 })

@@ -32,24 +32,24 @@ t.test('a body is cut as little as its limit asks for, and says so', async (t) =
   const rendered = async (maxBytes: number, cut: 0 | 1 | 2 = 0) => {
     const result = await renderer.render({ format: 'change' }, event, body, {}, { maxBytes, cut })
     if (!result.ok) throw new Error(result.error)
-    return { ...result.outgoing, json: parseJson(result.outgoing.text) as JsonObject }
+    return { ...result.outgoing, json: parseJson(result.outgoing.bytes.toString()) as JsonObject }
   }
   const whole = await rendered(1_000_000)
   t.equal(whole.cut, 0)
   t.notOk('cut' in (whole.json.relay as JsonObject))
 
   const news = await rendered(20_000)
-  t.ok(news.text.length <= 20_000)
+  t.ok(news.bytes.length <= 20_000)
   t.match(news.json, {
     updated_alert: { id: 'a', title: 'T', tables: ['t'], context: {} },
     incoming_rule_matches_context: {},
     context_diff: { related: { ip: held(500, 2500).map(({ value }) => value) } },
     relay: { type: 'alert.updated', cut: true },
   })
-  t.equal(news.text.split('value-2999').length, 2, 'what was new is there once')
+  t.equal(news.bytes.toString().split('value-2999').length, 2, 'what was new is there once')
 
   const counts = await rendered(4096)
-  t.ok(counts.text.length <= 4096)
+  t.ok(counts.bytes.length <= 4096)
   t.match(counts.json, {
     updated_alert: { id: 'a', title: 'T', severity: 'high', match_count: 3, context: {} },
     context_diff: {},
@@ -66,7 +66,7 @@ t.test('a long notification is cut to its beginning', async (t) => {
   const { body } = formatEvent(event, undefined)
   const result = await renderer.render({ format: 'change' }, event, body, {}, { maxBytes: 50_000, cut: 0 })
   if (!result.ok) throw new Error(result.error)
-  const { message, relay } = parseJson(result.outgoing.text) as { message: string; relay: JsonObject }
+  const { message, relay } = parseJson(result.outgoing.bytes.toString()) as { message: string; relay: JsonObject }
   t.equal(message, payload.slice(0, 16_384))
   t.equal(relay.cut, true)
 })

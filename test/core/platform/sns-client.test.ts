@@ -24,7 +24,7 @@ async function setUp(t: Test) {
       number: 1,
       replay: false,
       headers: {},
-      body: { contentType: 'application/json', text },
+      body: { contentType: 'application/json', bytes: Buffer.from(text) },
       ...fields,
     })
   return { endpoint, attempt }
