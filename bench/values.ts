@@ -11,7 +11,7 @@ import { withTeardowns } from './teardowns.js'
 
 const OF_ALERT = 10
 /** Alerts that one statement makes. */
-const CHUNK = 50_000
+const CHUNK = 5_000
 const POPULAR = 'popular'
 const POPULAR_IN = 10_000
 const ROUNDS = 200
