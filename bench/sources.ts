@@ -12,7 +12,7 @@ import { over, type Measurement } from './measurement.js'
 import { percentile } from './statistics.js'
 
 const FIXTURES = join(ROOT, 'test/core/source/fixtures')
-const OPTIONS = { disabled: new Set<string>(), severities: new Map() }
+const OPTIONS = { disabled: new Set<string>(), enabled: new Set<string>(), severities: new Map() }
 
 export async function measureSources({ quick }: { quick: boolean }): Promise<Measurement[]> {
   const texts = await Promise.all(

@@ -20,6 +20,7 @@ import { createDeliver } from './core/delivery/deliver.js'
 import { createLimiter } from './core/delivery/limiter.js'
 import { createDeliveryQueues } from './core/delivery/delivery-queues.js'
 import { createAccept } from './core/event/accept.js'
+import { createAcceptActivity } from './core/event/accept-activity.js'
 import { createAcceptNamed } from './core/event/accept-named.js'
 import { createAcceptMatches } from './core/event/accept-matches.js'
 import { createBodyBudget } from './core/platform/body-budget.js'
@@ -151,9 +152,12 @@ async function compose(config: Config, log: Logger, closers: Closer[], close: Cl
     await ownSources.refresh()
     ownSources.watch(log)
   }
-  const accept = createAccept({ database, queues, audience: registry, sources, ownSources, countEvent })
-  const acceptNamed = createAcceptNamed({ accept, database, sources })
   const acceptMatches = createAcceptMatches({ database, queues, countEvent })
+  const accept = createAcceptActivity({
+    ...{ database, acceptMatches, sources, log },
+    accept: createAccept({ database, queues, audience: registry, sources, ownSources, countEvent }),
+  })
+  const acceptNamed = createAcceptNamed({ accept, database, sources })
   const fingerprintOf = createKeyFingerprint(encryptionKey)
   const access = createAccess({ database, hasFullRights: createKeyCheck(keys), fullRightsActor, fingerprintOf })
   const guard = createGuard({ access, penalties: createPenalties(fingerprintOf), database, metrics })

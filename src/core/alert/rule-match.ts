@@ -7,6 +7,14 @@ import { oneOf, WITHOUT_NUL } from '../platform/schema.js'
 export const SEVERITIES = ['info', 'notice', 'low', 'medium', 'high', 'critical'] as const
 export type Severity = (typeof SEVERITIES)[number]
 
+/** What the validator fills in. */
+export const RULE_MATCH_DEFAULTS = {
+  threshold: 1,
+  deduplication_window_minutes: 60,
+  runbook: '',
+  destinations: [] as string[],
+} as const
+
 const text = (maxLength: number, description: string) =>
   Type.String({ minLength: 1, maxLength, ...WITHOUT_NUL, description })
 
@@ -22,7 +30,7 @@ export const RuleMatch = Type.Object(
       Type.Integer({
         minimum: 1,
         maximum: 10_000,
-        default: 1,
+        default: RULE_MATCH_DEFAULTS.threshold,
         description: 'Matches in the window that make an alert; until it is made, that of the newest match holds.',
       }),
     ),
@@ -30,14 +38,16 @@ export const RuleMatch = Type.Object(
       Type.Integer({
         minimum: 1,
         maximum: 1440,
-        default: 60,
+        default: RULE_MATCH_DEFAULTS.deduplication_window_minutes,
         description:
           'How long matches are one alert, from the first of them; then a new alert begins. Until the threshold is reached, ' +
           'that of the newest match holds.',
       }),
     ),
-    runbook: Type.Optional(Type.String({ maxLength: 20_000, default: '' })),
-    destinations: Type.Optional(Type.Array(text(200, 'A name.'), { maxItems: 100, default: [] })),
+    runbook: Type.Optional(Type.String({ maxLength: 20_000, default: RULE_MATCH_DEFAULTS.runbook })),
+    destinations: Type.Optional(
+      Type.Array(text(200, 'A name.'), { maxItems: 100, default: RULE_MATCH_DEFAULTS.destinations }),
+    ),
     table: Type.Optional(text(200, 'Where the record is from.')),
     context: Type.Unsafe<JsonObject>({ type: 'object', description: 'The record that matched: any ECS document.' }),
   },

@@ -38,6 +38,7 @@ const Environment = Type.Object({
   WEBHOOK_DISABLE_AFTER: Type.String({ default: '5d' }),
   SOURCE_SEVERITY: Type.String({ default: '' }),
   SOURCES_DISABLED: Type.String({ default: '' }),
+  SOURCES_ENABLED: Type.String({ default: '' }),
   LOG_LEVEL: Type.Unsafe<LogLevel>({
     type: 'string',
     enum: ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'],
@@ -80,9 +81,10 @@ export interface Config {
   alertQuietAfterMs: number | undefined
   /** A webhook whose attempts all fail for this long is disabled, in milliseconds. */
   disableAfterMs: number
-  /** The entries of SOURCE_SEVERITY and SOURCES_DISABLED, which source/settings checks. */
+  /** The entries of SOURCE_SEVERITY, SOURCES_DISABLED and SOURCES_ENABLED, which source/settings checks. */
   sourceSeverity: string[]
   sourcesDisabled: string[]
+  sourcesEnabled: string[]
   logLevel: LogLevel
 }
 
@@ -117,6 +119,7 @@ export function loadConfig(environment: Record<string, string | undefined>): Con
     disableAfterMs: disableAfter(env.WEBHOOK_DISABLE_AFTER),
     sourceSeverity: list(env.SOURCE_SEVERITY),
     sourcesDisabled: list(env.SOURCES_DISABLED),
+    sourcesEnabled: list(env.SOURCES_ENABLED),
     logLevel: env.LOG_LEVEL,
   }
   if (config.databaseUrl === undefined) requireOneProcess(config)

@@ -25,6 +25,8 @@ export const SOURCE_NAMES = [
   'falco',
 ] as const
 export type SourceName = (typeof SOURCE_NAMES)[number]
+/** Activity, which is no finding: read where SOURCES_ENABLED names it. */
+export const CLOUDTRAIL = 'cloudtrail'
 
 /** The kinds of findings whose severity an operator can set apart (`health.issue`), by source. */
 export const SEVERITY_KINDS: Readonly<Partial<Record<SourceName, readonly string[]>>> = {

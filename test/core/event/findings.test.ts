@@ -212,7 +212,11 @@ t.test(
     const { database, queues } = workers
     const accept = createAccept({
       ...{ database, queues },
-      sources: { disabled: new Set(['guardduty']), severities: new Map([['config', 'critical' as const]]) },
+      sources: {
+        disabled: new Set(['guardduty']),
+        enabled: new Set<string>(),
+        severities: new Map([['config', 'critical' as const]]),
+      },
     })
     const config = await sendTo(accept, await fixtureMessage('config-direct'))
     t.match(config.event, { type: 'alert.created', severity: 'critical', source: 'config' })

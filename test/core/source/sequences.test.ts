@@ -86,7 +86,7 @@ t.test("an operator's severity is for a kind, else for the source", async (t) =>
     ['health.issue', 'critical' as const],
   ])
   const severityOf = async (name: string) => {
-    const answer = recognise(await fixture(name), { disabled: new Set(), severities })
+    const answer = recognise(await fixture(name), { disabled: new Set(), enabled: new Set<string>(), severities })
     return answer && 'changes' in answer ? answer.changes[0]!.severity : undefined
   }
   t.equal(await severityOf('health-issue'), 'critical')
@@ -100,6 +100,10 @@ t.test('the kinds that have a severity of their own are those that can be set', 
   const severities = new Map(kinds.map((kind) => [kind, 'critical' as const]))
   for (const { name, message } of await readFixtures()) {
     if (!/^(health|access-analyzer)-/.test(name)) continue
-    t.match(recognise(message, { disabled: new Set(), severities }), { changes: [{ severity: 'critical' }] }, name)
+    t.match(
+      recognise(message, { disabled: new Set(), enabled: new Set<string>(), severities }),
+      { changes: [{ severity: 'critical' }] },
+      name,
+    )
   }
 })

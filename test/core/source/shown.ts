@@ -9,7 +9,7 @@ import type { Finding } from '../../../src/core/source/source.js'
 
 const FOLDER = join(ROOT, 'test/core/source/fixtures')
 
-export const NO_OPTIONS: RecogniseOptions = { disabled: new Set(), severities: new Map() }
+export const NO_OPTIONS: RecogniseOptions = { disabled: new Set(), enabled: new Set<string>(), severities: new Map() }
 
 export interface Fixture {
   name: string
