@@ -91,7 +91,9 @@ function addValueCondition({ sql, params }: Conditions, { keys, path }: ValueCon
   params.push(keys)
   const isThere = `value_key = any($${params.length}::bigint[])`
   if (path) params.push(JSON.stringify(path))
-  sql.push(`id in (select alert_id from alert_values where ${isThere}${path ? ` and path = $${params.length}` : ''})`)
+  const andPath = path ? ` and path = $${params.length}` : ''
+  // An array: the planner would walk all alerts by time, to look for each in the list.
+  sql.push(`id = any(array(select alert_id from alert_values where ${isThere}${andPath}))`)
 }
 
 /** The alerts that hold a value, the latest change first. */
