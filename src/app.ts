@@ -153,7 +153,7 @@ async function compose(config: Config, log: Logger, closers: Closer[], close: Cl
   }
   const accept = createAccept({ database, queues, audience: registry, sources, ownSources, countEvent })
   const acceptNamed = createAcceptNamed({ accept, database, sources })
-  const acceptMatches = createAcceptMatches({ database, queues, countEvent })
+  const acceptMatches = createAcceptMatches({ database, queues, audience: registry, countEvent })
   const fingerprintOf = createKeyFingerprint(encryptionKey)
   const access = createAccess({ database, hasFullRights: createKeyCheck(keys), fullRightsActor, fingerprintOf })
   const guard = createGuard({ access, penalties: createPenalties(fingerprintOf), database, metrics })
