@@ -4,12 +4,15 @@
  * A thousand policies of common kinds, each with its own constants, so that a few match and most do not, against the body
  * of the sample change. The bare loop is a thousand closures that compare the same fields by hand. Both must select the
  * same webhooks.
+ *
+ * The worst: the most CPU time that an accepted policy takes for a body of 256 KiB, of many that are made to be slow.
  */
 import { SAMPLE_CHANGE } from '../src/core/event/sample.js'
 import { parseJson, type Json } from '../src/core/platform/json.js'
 import { matchesPolicy } from '../src/core/filter/match.js'
 import { parseFilterPolicy } from '../src/core/filter/policy.js'
-import type { Measurement } from './measurement.js'
+import { createRandom, hostileFilter, type Hostile } from './hostile-filters.js'
+import { alone, type Measurement } from './measurement.js'
 
 const WEBHOOKS = 1000
 
@@ -102,7 +105,31 @@ export async function measureFilters({ quick }: { quick: boolean }): Promise<Mea
       ratio: policyRate / handRate,
       unit: 'webhooks/s',
     },
+    worstOf(quick ? 150 : 1000),
   ]
+}
+
+/** Each is measured with a body that was not looked at before, the slowest of them again. */
+function worstOf(count: number): Measurement {
+  const random = createRandom(1)
+  const found = Array.from({ length: count }, () => {
+    const filter = hostileFilter(random)
+    return { filter, ms: cpuMs(filter) }
+  })
+  const slowest = found.sort((a, b) => b.ms - a.ms).slice(0, 10)
+  const again = slowest.map(({ filter }) => ({
+    filter,
+    ms: Math.min(...Array.from({ length: 3 }, () => cpuMs(filter))),
+  }))
+  const { filter, ms } = again.reduce((worst, one) => (one.ms > worst.ms ? one : worst))
+  return alone(`filters, worst of ${count.toLocaleString('en')}`, ms, 'ms', filter.name)
+}
+
+function cpuMs({ policy, body }: Hostile): number {
+  const parsed = parseJson(body)
+  const before = process.cpuUsage()
+  matchesPolicy(policy, parsed)
+  return process.cpuUsage(before).user / 1000
 }
 
 /** Webhooks matched a second, from a number of passes over all of them. */

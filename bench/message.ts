@@ -15,6 +15,17 @@ export function changeText(index: number, alerts: number): string {
   })
 }
 
+/** A request of one rule match, whose record is the context of that change. */
+export function ruleMatchesText(index: number, alerts: number): string {
+  const { title, context: sample } = SAMPLE_CHANGE.updated_alert
+  const context = { ...sample, source: { ip: [addressOf(index)] } }
+  return JSON.stringify({
+    rule_matches: [
+      { rule: title, dedupe: `alert-${index % alerts}`, severity: 'medium', table: 'aws_cloudtrail', context },
+    ],
+  })
+}
+
 /** The text of a change of an alert that brings one value. */
 export function smallChangeText(alertId: string, value: string): string {
   const context = { related: { ip: [value] } }

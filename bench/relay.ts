@@ -22,7 +22,7 @@ const CLI = process.env.BENCH_CLI ?? join(import.meta.dirname, '../src/cli.js')
 const { scripts } = JSON.parse(await readFile(join(ROOT, 'package.json'), 'utf8')) as { scripts: { start: string } }
 const START_FLAGS = scripts.start.split(' ').filter((word) => word.startsWith('--'))
 const EXTRA_FLAGS = (process.env.BENCH_NODE_FLAGS ?? '').split(' ').filter((flag) => flag !== '')
-const KEY = 'a-key-for-the-benchmark'
+export const KEY = 'a-key-for-the-benchmark'
 const ENCRYPTION_KEY = Buffer.alloc(32, 1).toString('base64')
 const START_TIMEOUT_MS = 20_000
 const STOP_TIMEOUT_MS = 8000

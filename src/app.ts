@@ -152,7 +152,7 @@ async function compose(config: Config, log: Logger, closers: Closer[], close: Cl
     await ownSources.refresh()
     ownSources.watch(log)
   }
-  const acceptMatches = createAcceptMatches({ database, queues, countEvent })
+  const acceptMatches = createAcceptMatches({ database, queues, audience: registry, countEvent })
   const accept = createAcceptActivity({
     ...{ database, acceptMatches, sources, log },
     accept: createAccept({ database, queues, audience: registry, sources, ownSources, countEvent }),

@@ -8,7 +8,7 @@ import { randomUUID } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Pool } from 'undici'
 import { createSnsPublisher } from '../../test/helpers/sns-publisher.js'
-import { alertsFor, changeText, smallChangeText } from '../message.js'
+import { alertsFor, changeText, ruleMatchesText, smallChangeText } from '../message.js'
 import { nowMs, serveCommands } from '../program.js'
 
 /** The messages that an open loop sent, as columns. */
@@ -39,13 +39,24 @@ function messageAt(index: number): string {
 
 /** Sends a message until it is accepted, like SNS but with shorter waits; `refused` counts the 503s. */
 async function post(pool: Pool, body: string): Promise<{ eventId: string; refused: number }> {
+  const { receipt, refused } = await request(pool, { path: '/sns', headers: HEADERS, body })
+  return { eventId: receipt.event_id ?? '', refused }
+}
+
+async function request(pool: Pool, { path, headers, body }: { path: string; headers: typeof HEADERS; body: string }) {
   for (let refused = 0; ; refused++) {
-    const answer = await pool.request({ path: '/sns', method: 'POST', headers: HEADERS, body })
+    const answer = await pool.request({ path, method: 'POST', headers, body })
     const receipt = (await answer.body.json()) as { event_id?: string }
-    if (answer.statusCode === 200) return { eventId: receipt.event_id ?? '', refused }
-    if (answer.statusCode !== 503) throw new Error(`POST /sns: ${answer.statusCode} ${JSON.stringify(receipt)}`)
+    if (answer.statusCode < 300) return { receipt, refused }
+    if (answer.statusCode !== 503) throw new Error(`POST ${path}: ${answer.statusCode} ${JSON.stringify(receipt)}`)
     await sleep(RETRY_MS)
   }
+}
+
+/** Sends one rule match, of the context that the message of this index has. */
+function postMatch(pool: Pool, index: number, { alerts, apiKey }: MatchOptions): ReturnType<typeof request> {
+  const headers = { 'content-type': 'application/json', authorization: `Bearer ${apiKey}` }
+  return request(pool, { path: '/v1/rule-matches', headers, body: ruleMatchesText(index, alerts) })
 }
 
 const commands = {
@@ -63,6 +74,7 @@ const commands = {
     count = Infinity,
     seconds = Infinity,
     again,
+    matches,
   }: ClosedLoopOptions): Promise<ClosedLoopResult> {
     const pool = new Pool(url, { connections, pipelining: 1 })
     const result: ClosedLoopResult = { accepted: 0, refused: 0, seconds: 0, next: from }
@@ -70,7 +82,10 @@ const commands = {
     const sender = async () => {
       while (result.next < from + count && nowMs() < started + seconds * 1000) {
         const index = result.next++
-        result.refused += (await post(pool, messageAt(again ? index % signed.length : index))).refused
+        const sent = matches
+          ? postMatch(pool, index, matches)
+          : post(pool, messageAt(again ? index % signed.length : index))
+        result.refused += (await sent).refused
         result.accepted++
       }
     }
@@ -151,6 +166,14 @@ export interface ClosedLoopOptions {
   seconds?: number
   /** True: sends the prepared messages repeatedly, for a target that stores nothing. */
   again?: boolean
+  /** Sends rule matches instead. */
+  matches?: MatchOptions | undefined
+}
+
+export interface MatchOptions {
+  /** The windows that the matches are spread over in turn. */
+  alerts: number
+  apiKey: string
 }
 
 /** Messages answered 200, answers 503, the time until all were answered 200, and the index of the next message. */

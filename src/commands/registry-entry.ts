@@ -72,7 +72,7 @@ export function readWebhook(source: Json, context: ReadContext): Omit<Desired, '
       ...revealPrivate(fields, undefined),
       ...{ disabled_reason: null, ...healthFields(HEALTHY), created_at: '', updated_at: '' },
     }
-    checkWebhook(webhook, { credentials: true, now: BEFORE_ANY_EXPIRY })
+    checkWebhook(webhook, { credentials: true, filters: true, now: BEFORE_ANY_EXPIRY })
     if (secret !== undefined) secretFor(fields.signing, secret)
     return { name: fields.name, source: source as JsonObject, body: read.body, webhook, secret }
   } catch (error) {

@@ -45,20 +45,25 @@ const FilterTestResult = Type.Object({
   }),
 })
 
+/** As large as the messages of SNS: what is tested is matched on the thread that all requests share. */
+const BODY_LIMIT = 256 * 1024
+
 export const filterRoutes: FastifyPluginAsyncTypebox<FilterRouteOptions> = async (http, { database }) => {
   takeLosslessJson(http)
   http.post(
     '/filters/test',
     {
+      bodyLimit: BODY_LIMIT,
       schema: {
         operationId: 'testFilter',
         tags: ['webhooks'],
         summary: 'Test a filter',
-        description: 'Against an event given here, or a stored one. Nothing is sent and nothing is kept.',
+        description:
+          'Against an event given here, or a stored one. Nothing is sent and nothing is kept. A request has at most 256 KiB.',
         body: FilterTest,
         response: {
           200: answer('Whether the event matches, and where it does not.', FilterTestResult),
-          ...problemResponses(400, 401, 404, 415),
+          ...problemResponses(400, 401, 404, 413, 415),
         },
       },
     },

@@ -108,7 +108,12 @@ export const webhookRoutes: FastifyPluginAsyncTypebox<WebhookRouteOptions> = asy
         created_at: now.toISOString(),
         updated_at: now.toISOString(),
       }
-      checkWebhook(webhook, { credentials: true, now, others: secretErrors(webhook.signing, givenSecret) })
+      checkWebhook(webhook, {
+        credentials: true,
+        filters: true,
+        now,
+        others: secretErrors(webhook.signing, givenSecret),
+      })
       const secret = secretFor(webhook.signing, givenSecret)
       await database.transaction(async (tx) => {
         await audit(tx, request, { action: 'webhook.created', target: webhook.id, after: webhook, shown: toView })
@@ -199,7 +204,8 @@ export const webhookRoutes: FastifyPluginAsyncTypebox<WebhookRouteOptions> = asy
         }
         if (body.status) changed.disabled_reason = disabledReason(body.status)
         const credentials = [body.url, body.headers, body.auth, body.tls].some((field) => field !== undefined)
-        checkWebhook(changed, { credentials, now })
+        const filters = body.filter !== undefined || body.success !== undefined
+        checkWebhook(changed, { credentials, filters, now })
         await audit(tx, request, {
           action: 'webhook.updated',
           target: params.id,

@@ -35,6 +35,9 @@ t.test('an invalid filter, format or name is refused with its path', async (t) =
   await refused({ filter: { a: 'text' } }, '/filter/a', /list/)
   await refused({ filter: { a: [{ nothing: 1 }] } }, '/filter/a/0/nothing', /operator/)
   await refused({ filter: [] }, '/filter', /object/)
+  const costly = { a: Array.from({ length: 60 }, (_, i) => ({ wildcard: `*${i}*` })) }
+  await refused({ filter: costly }, '/filter/a', /more than 50 times/)
+  await refused({ success: { body: costly } }, '/success/body/a', /more than 50 times/)
   await refused({ format: 'xml' }, '/format', /slack/)
   await refused({ format: 'pagerduty' }, '/format_options/routing_key', /required/)
   await refused({ format: 'slack', format_options: { project_key: 'SEC' } }, '/format_options/project_key', /unknown/)
@@ -59,6 +62,15 @@ t.test('an invalid filter, format or name is refused with its path', async (t) =
   await refused({ success: { body_excludes: [] } }, '/success/body_excludes', /fewer than 1/)
   const topic = 'arn:aws:sns:us-east-1:123456789012:t'
   await refused({ url: topic, success: { body_excludes: ['x'] } }, '/success', /SNS topic/)
+})
+
+t.test('a filter is tested with at most 256 KiB', async (t) => {
+  const app = await createTestApp(t)
+  const tested = await app.api('POST', '/v1/filters/test', {
+    filter: { a: ['x'] },
+    event: { a: 'x'.repeat(256 * 1024) },
+  })
+  t.match(JSON.parse(tested.body), { status: 413, type: 'urn:alert-relay:problem:payload_too_large' })
 })
 
 t.test('names of webhooks are unique', async (t) => {

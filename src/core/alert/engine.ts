@@ -48,8 +48,8 @@ export interface RuleWindow {
 /** The effect of a batch on a window. */
 export interface EngineStep {
   window: RuleWindow
-  /** True when the window is new: contexts that wait in the window before it are dropped. */
-  began: boolean
+  /** True when contexts that waited wait no longer: they are in the change, or their window has ended. */
+  settles: boolean
   /** The contexts of this batch, if the threshold is not reached. */
   waiting: JsonObject[]
   /** The alert change to publish, in upstream's format; undefined in the state counting. */
@@ -80,6 +80,7 @@ export function takeBatch(
   newAlertId: string,
 ): EngineStep {
   const known = current.window && withRuleOf(batch, current.window)
+  const wasCounting = known !== undefined && known.updateCount === undefined
   const began = known === undefined || hasEnded(known, now)
   const before = began ? withRuleOf(batch, newWindow(batch[0], now, newAlertId)) : known
   const contexts = batch.map(contextOf)
@@ -89,14 +90,14 @@ export function takeBatch(
     alert: batch.reduce(withMatch, before.alert),
   }
   if (window.updateCount === undefined && window.matchCount < window.threshold) {
-    return { window, began, waiting: contexts, change: undefined, previousSeverity: undefined }
+    return { window, settles: wasCounting && began, waiting: contexts, change: undefined, previousSeverity: undefined }
   }
   window.updateCount = before.updateCount === undefined ? 0 : before.updateCount + 1
   if (window.updateCount === 0) window.alert = { ...window.alert, creation_time: now.toISOString() }
   const isRaised = before.updateCount !== undefined && window.alert.severity !== before.alert.severity
   return {
     window,
-    began,
+    settles: wasCounting,
     waiting: [],
     change: changeOf(window, summarize(began ? contexts : [...current.waiting, ...contexts])),
     previousSeverity: isRaised ? before.alert.severity : undefined,

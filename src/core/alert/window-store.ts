@@ -3,13 +3,14 @@
  *
  * Guarantee: a locked window is read and written by one transaction at a time, also when it does not exist yet.
  */
-import { createHash } from 'node:crypto'
+import { hash } from 'node:crypto'
 import type { Queryable } from '../platform/database.js'
 import { parseJson, stringifyJson, type JsonObject } from '../platform/json.js'
 import type { EngineStep, RuleWindow, WindowAlert } from './engine.js'
 import { dedupeParts, type RuleMatch } from './rule-match.js'
 
 interface WindowRow {
+  key: string
   alert_id: string
   started_at: Date
   ends_at: Date
@@ -19,26 +20,27 @@ interface WindowRow {
   alert: string
 }
 
-/** The key of the window that a match belongs to: a SHA-256 digest, since its parts are long. */
-export function windowKey(match: RuleMatch): Buffer {
-  return createHash('sha256')
-    .update(JSON.stringify(dedupeParts(match)))
-    .digest()
+/** The key of the window that a match belongs to, in hexadecimal: a SHA-256 digest, since its parts are long. */
+export function windowKey(match: RuleMatch): string {
+  return hash('sha256', JSON.stringify(dedupeParts(match)))
 }
 
 /**
- * Locks a window until the transaction ends; undefined when there is none. Lock order: windows are locked in the order
- * of keys.
+ * Locks windows until the transaction ends. Lock order: windows are locked in the order of their keys.
+ * @returns those that exist, by key
  */
-export async function lockWindow(tx: Queryable, key: Buffer): Promise<RuleWindow | undefined> {
+export async function lockWindows(tx: Queryable, keys: readonly string[]): Promise<Map<string, RuleWindow>> {
   const { rows } = await tx.query<WindowRow>(
     `insert into rule_windows as w (key, alert_id, started_at, ends_at, threshold, match_count, alert)
-     values ($1, '', 'epoch', 'epoch', 1, 0, '{}')
-     on conflict (key) do update set match_count = w.match_count returning *`,
-    [key],
+     select decode(key, 'hex'), '', 'epoch', 'epoch', 1, 0, '{}' from unnest($1::text[]) as k (key) order by 1
+     on conflict (key) do update set match_count = w.match_count
+     returning encode(key, 'hex') as key, alert_id, started_at, ends_at, threshold, match_count, update_count, alert`,
+    [keys],
   )
-  const [row] = rows
-  if (!row || row.alert_id === '') return undefined
+  return new Map(rows.flatMap((row) => (row.alert_id === '' ? [] : [[row.key, windowOf(row)]])))
+}
+
+function windowOf(row: WindowRow): RuleWindow {
   return {
     alertId: row.alert_id,
     startedAt: row.started_at,
@@ -50,44 +52,58 @@ export async function lockWindow(tx: Queryable, key: Buffer): Promise<RuleWindow
   }
 }
 
-/** The contexts that wait in a locked window for its threshold, in the order of arrival. */
-export async function listWaiting(tx: Queryable, key: Buffer): Promise<JsonObject[]> {
-  const { rows } = await tx.query<{ context: string }>(
-    'select context from rule_matches where window_key = $1 order by position',
-    [key],
+/** The contexts that wait in locked windows for their thresholds, by key, in the order of arrival. */
+export async function listWaiting(tx: Queryable, keys: readonly string[]): Promise<Map<string, JsonObject[]>> {
+  const waiting = new Map<string, JsonObject[]>(keys.map((key) => [key, []]))
+  if (keys.length === 0) return waiting
+  const { rows } = await tx.query<{ key: string; context: string }>(
+    `select encode(window_key, 'hex') as key, context from rule_matches
+     where window_key in (select decode(key, 'hex') from unnest($1::text[]) as k (key)) order by window_key, position`,
+    [keys],
   )
-  return rows.map(({ context }) => parseJson(context) as JsonObject)
+  for (const { key, context } of rows) waiting.get(key)!.push(parseJson(context) as JsonObject)
+  return waiting
 }
 
-/** Writes the effect of a batch on a locked window. */
-export async function saveStep(
-  tx: Queryable,
-  key: Buffer,
-  { window, began, change, waiting }: EngineStep,
-): Promise<void> {
+/** Writes the effects of a batch on locked windows, by key. */
+export async function saveSteps(tx: Queryable, steps: ReadonlyMap<string, EngineStep>): Promise<void> {
+  const windows = [...steps].map(([key, { window }]) => ({ ...window, key }))
   await tx.query(
-    `update rule_windows set alert_id = $2, started_at = $3, ends_at = $4, threshold = $5, match_count = $6,
-       update_count = $7, alert = $8
-     where key = $1`,
+    `update rule_windows w set alert_id = s.alert_id, started_at = s.started_at, ends_at = s.ends_at,
+       threshold = s.threshold, match_count = s.match_count, update_count = s.update_count, alert = s.alert
+     from unnest($1::text[], $2::text[], $3::timestamptz[], $4::timestamptz[], $5::int[], $6::bigint[], $7::bigint[],
+       $8::text[]) as s (key, alert_id, started_at, ends_at, threshold, match_count, update_count, alert)
+     where w.key = decode(s.key, 'hex')`,
     [
-      key,
-      window.alertId,
-      window.startedAt,
-      window.endsAt,
-      window.threshold,
-      BigInt(window.matchCount),
-      window.updateCount === undefined ? null : BigInt(window.updateCount),
-      JSON.stringify(window.alert),
+      windows.map(({ key }) => key),
+      windows.map(({ alertId }) => alertId),
+      windows.map(({ startedAt }) => startedAt),
+      windows.map(({ endsAt }) => endsAt),
+      windows.map(({ threshold }) => threshold),
+      windows.map(({ matchCount }) => BigInt(matchCount)),
+      windows.map(({ updateCount }) => (updateCount === undefined ? null : BigInt(updateCount))),
+      windows.map(({ alert }) => JSON.stringify(alert)),
     ],
   )
-  if (began || (change && window.updateCount === 0)) {
-    await tx.query('delete from rule_matches where window_key = $1', [key])
+  await saveWaiting(tx, steps)
+}
+
+/** Deletes the contexts that wait no longer, and adds those that wait from now on. */
+async function saveWaiting(tx: Queryable, steps: ReadonlyMap<string, EngineStep>): Promise<void> {
+  const settled = [...steps].filter(([, { settles }]) => settles).map(([key]) => key)
+  const waiting = [...steps].flatMap(([key, step]) => step.waiting.map((context) => ({ key, context })))
+  if (settled.length > 0) {
+    await tx.query(
+      `delete from rule_matches where window_key in (select decode(key, 'hex') from unnest($1::text[]) as k (key))`,
+      [settled],
+    )
   }
   if (waiting.length === 0) return
   await tx.query(
     `insert into rule_matches (window_key, context)
-     select $1, c.context from unnest($2::text[]) with ordinality as c (context, position) order by c.position`,
-    [key, waiting.map(stringifyJson)],
+     select decode(c.key, 'hex'), c.context
+     from unnest($1::text[], $2::text[]) with ordinality as c (key, context, position) order by c.position`,
+    [waiting.map(({ key }) => key), waiting.map(({ context }) => stringifyJson(context))],
   )
 }
 

@@ -1,23 +1,26 @@
 /**
  * Accepting rule matches: the engine makes alert changes from them, for deployments without Matano.
  *
- * Guarantee: a batch is counted and its alert changes are stored in one transaction, as events like those of SNS. No
- * deadlock: windows are locked in the order of their keys.
+ * Guarantee: the matches of a request are counted and their alert changes are stored in one transaction, as events like
+ * those of SNS; requests may share it, and one that fails fails no other. No deadlock: Idempotency-Keys, then windows, then
+ * alerts are locked, each in the order of their keys.
  */
 import { randomUUID } from 'node:crypto'
 import type { FastifyBaseLogger } from 'fastify'
 import { parseAlertChange } from '../alert/change.js'
 import { reachesThreshold, takeBatch, type EngineStep } from '../alert/engine.js'
 import type { RuleMatch } from '../alert/rule-match.js'
-import { listWaiting, lockWindow, saveStep, windowKey } from '../alert/window-store.js'
+import { listWaiting, lockWindows, saveSteps, windowKey } from '../alert/window-store.js'
+import { createBatcher } from '../platform/batcher.js'
 import type { Queryable } from '../platform/database.js'
-import { once, type KeyedRequest } from '../platform/idempotency.js'
-import { stringifyJson, type Json } from '../platform/json.js'
-import { batchOf, leaveToUpkeep } from '../platform/queues.js'
-import { inSpan } from '../platform/tracing.js'
-import { newMessage, type AcceptOptions } from './accept.js'
-import type { EventType } from './event.js'
-import { storeMessages } from './message-store.js'
+import { Refusal } from '../platform/errors.js'
+import { onceEach, storedKey, type KeyedRequest } from '../platform/idempotency.js'
+import { approximateSize, stringifyJson, type Json, type JsonObject } from '../platform/json.js'
+import { leaveToUpkeep } from '../platform/queues.js'
+import { activeTraceparent, inSpan } from '../platform/tracing.js'
+import { batchesOf, newMessage, type AcceptOptions } from './accept.js'
+import type { EventType, StoredEvent } from './event.js'
+import { storeMessages, type NewMessage, type StoredBatch, type StoredMessage } from './message-store.js'
 
 /** The result of a batch for one rule and dedupe text. */
 export interface MatchedAlert {
@@ -37,25 +40,54 @@ export type AcceptMatches = (
   request: { idempotency?: Omit<KeyedRequest, 'body'> | undefined; log: FastifyBaseLogger },
 ) => Promise<MatchedAlert[]>
 
+export type MatchOptions = Omit<AcceptOptions, 'sources'>
+
+/** The matches of one request for one window. */
 type Group = [RuleMatch, ...RuleMatch[]]
 
-export type MatchOptions = Omit<AcceptOptions, 'audience'>
+interface MatchRequest {
+  /** By window, in the order of first appearance. */
+  groups: ReadonlyMap<string, Group>
+  idempotency: KeyedRequest | undefined
+  traceparent: string | null
+  weight: number
+}
+
+/**
+ * Requests that arrive during a commit share the next one, as messages do (accept.ts); a large one is alone, and the
+ * others pass it. Two requests of one window, or with one key, wait for each other.
+ */
+const BATCHES = { maxWeight: 256 * 1024, concurrency: 2 }
+/** The cost of a match beside its bytes, in bytes. */
+const MATCH_WEIGHT = 2048
 
 export function createAcceptMatches(options: MatchOptions): AcceptMatches {
-  const { database, queues, countEvent, now = () => new Date() } = options
+  const { queues, countEvent } = options
+  const store = createBatcher(
+    async (requests: MatchRequest[]) => {
+      const { answers, stored } = await storeRequests(options, requests)
+      for (const { event } of stored) countEvent?.({ type: event.type, source: 'rule_matches' })
+      const queued = queues.addDispatches(batchesOf(stored))
+      return answers.map((answer) => ({ answer, queued }))
+    },
+    {
+      ...BATCHES,
+      weightOf: ({ weight }) => weight,
+      keyOf: ({ groups, idempotency }) => [...groups.keys(), ...(idempotency ? [storedKey(idempotency)] : [])],
+    },
+  )
   return async (matches, { idempotency, log }) => {
-    const at = now()
-    const request = idempotency && { ...idempotency, body: matches as unknown as Json }
-    // stays empty when the answer is that of an earlier request with this key
-    let made: MatchedAlert[] = []
-    const alerts = await inSpan({ name: 'store rule matches' }, () =>
-      database.transaction((tx) =>
-        once(tx, request, at, async () => (made = await applyGroups(tx, groupByWindow(matches), at))),
-      ),
-    )
-    for (const { type } of made) if (type !== null) countEvent?.({ type, source: 'rule_matches' })
-    const ids = alerts.flatMap(({ event_id: id }) => (id === null ? [] : [id]))
-    await leaveToUpkeep(queues.addDispatches(ids.map(batchOf)), log)
+    const { alerts, queued } = await inSpan({ name: 'store rule matches' }, async () => {
+      const { answer, queued } = await store({
+        groups: groupByWindow(matches),
+        idempotency: idempotency && { ...idempotency, body: matches as unknown as Json },
+        traceparent: activeTraceparent(),
+        weight: matches.length * MATCH_WEIGHT + approximateSize(matches as unknown as Json),
+      })
+      if (answer instanceof Refusal) throw answer
+      return { alerts: answer, queued }
+    })
+    await leaveToUpkeep(queued, log)
     return alerts
   }
 }
@@ -64,7 +96,7 @@ export function createAcceptMatches(options: MatchOptions): AcceptMatches {
 function groupByWindow(matches: readonly RuleMatch[]): Map<string, Group> {
   const groups = new Map<string, Group>()
   for (const match of matches) {
-    const key = windowKey(match).toString('hex')
+    const key = windowKey(match)
     const group = groups.get(key)
     if (group) group.push(match)
     else groups.set(key, [match])
@@ -72,36 +104,89 @@ function groupByWindow(matches: readonly RuleMatch[]): Map<string, Group> {
   return groups
 }
 
-async function applyGroups(tx: Queryable, groups: Map<string, Group>, now: Date): Promise<MatchedAlert[]> {
-  const alerts = new Map<string, MatchedAlert>()
-  for (const key of [...groups.keys()].sort()) {
-    const group = groups.get(key)!
-    alerts.set(key, await applyGroup(tx, Buffer.from(key, 'hex'), group, now))
-  }
-  return [...groups.keys()].map((key) => alerts.get(key)!)
+/** @returns the answer to each request, and the changes that were stored */
+async function storeRequests(
+  { database, audience: source, now = () => new Date() }: MatchOptions,
+  requests: readonly MatchRequest[],
+): Promise<{ answers: (MatchedAlert[] | Refusal)[]; stored: StoredMessage[] }> {
+  const at = now()
+  const audience = source?.audience()
+  let batch: StoredBatch = { messages: [], registryVersion: audience?.version }
+  const answers = await database.transaction((tx) =>
+    onceEach(tx, requests, at, async (fresh) => {
+      const steps = await takeSteps(tx, new Map(fresh.flatMap(({ groups }) => [...groups])), at)
+      await saveSteps(tx, steps)
+      const changes = changesOf(fresh, steps, at)
+      if (changes.size > 0) batch = await storeMessages(tx, [...changes.values()], audience)
+      const events = new Map([...changes.keys()].map((key, i) => [key, batch.messages[i]!.event]))
+      return fresh.map(({ groups }) =>
+        [...groups].map(([key, group]) => matchedAlert(group, steps.get(key)!, events.get(key))),
+      )
+    }),
+  )
+  // refreshed for the next batch; while it cannot be read, every event is dispatched
+  if (batch.registryVersion !== audience?.version) source?.current().catch(() => {})
+  return { answers, stored: batch.messages }
 }
 
-async function applyGroup(tx: Queryable, key: Buffer, group: Group, now: Date): Promise<MatchedAlert> {
-  const window = await lockWindow(tx, key)
-  const waiting = reachesThreshold(group, window, now) ? await listWaiting(tx, key) : []
-  const step = takeBatch(group, { window, waiting }, now, randomUUID())
-  await saveStep(tx, key, step)
-  const event = step.change && (await storeChange(tx, step, now))
+/** Locks windows and takes the next step of each. */
+async function takeSteps(
+  tx: Queryable,
+  groups: ReadonlyMap<string, Group>,
+  now: Date,
+): Promise<Map<string, EngineStep>> {
+  const windows = await lockWindows(tx, [...groups.keys()])
+  const reaching = [...groups].filter(([key, group]) => reachesThreshold(group, windows.get(key), now))
+  const waiting = await listWaiting(
+    tx,
+    reaching.map(([key]) => key),
+  )
+  return new Map(
+    [...groups].map(([key, group]) => {
+      const current = { window: windows.get(key), waiting: waiting.get(key) ?? [] }
+      return [key, takeBatch(group, current, now, randomUUID())]
+    }),
+  )
+}
+
+/** The changes of the windows that have one, by the window's key. */
+function changesOf(
+  requests: readonly MatchRequest[],
+  steps: ReadonlyMap<string, EngineStep>,
+  now: Date,
+): Map<string, NewMessage> {
+  const changes = new Map<string, NewMessage>()
+  for (const { groups, traceparent } of requests) {
+    for (const key of groups.keys()) {
+      const { change, previousSeverity } = steps.get(key)!
+      if (change) changes.set(key, messageOf(change, { previousSeverity, traceparent, now }))
+    }
+  }
+  return changes
+}
+
+function messageOf(
+  change: JsonObject,
+  {
+    previousSeverity,
+    traceparent,
+    now,
+  }: Pick<MatchRequest, 'traceparent'> & Pick<EngineStep, 'previousSeverity'> & { now: Date },
+): NewMessage {
+  const message = stringifyJson(change)
+  const incoming = { messageId: null, topicArn: null, subject: undefined, message, sentAt: now, previousSeverity }
+  // The change is not read back from its text: whatever the keys of a record are, it is this alert's.
+  const made = newMessage(incoming, now, { payload: message, change: parseAlertChange(change), unread: undefined })
+  return { ...made, event: { ...made.event, traceparent } }
+}
+
+function matchedAlert(group: Group, { window }: EngineStep, event: StoredEvent | undefined): MatchedAlert {
   return {
     rule: group[0].rule,
     matches: group.length,
-    match_count: step.window.matchCount,
-    alert_id: event ? step.window.alertId : null,
+    match_count: window.matchCount,
+    alert_id: event ? window.alertId : null,
     event_id: event?.id ?? null,
     type: event?.type ?? null,
   }
-}
-
-async function storeChange(tx: Queryable, { change, previousSeverity }: EngineStep, now: Date) {
-  const message = stringifyJson(change!)
-  const incoming = { messageId: null, topicArn: null, subject: undefined, message, sentAt: now, previousSeverity }
-  // The change is not read back from its text: whatever the keys of a record are, it is this alert's.
-  const content = { payload: message, change: parseAlertChange(change!), unread: undefined }
-  const { messages } = await storeMessages(tx, [newMessage(incoming, now, content)])
-  return messages[0]!.event
 }

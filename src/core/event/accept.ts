@@ -157,7 +157,7 @@ async function storeBatch(
 }
 
 /** The batches of undispatched events: the new one, and those of messages that were stored before. */
-function batchesOf(stored: readonly StoredMessage[]): Batch[] {
+export function batchesOf(stored: readonly StoredMessage[]): Batch[] {
   const sizes = new Map<string, number>()
   for (const { event } of stored) {
     if (event.dispatchedAt === null) sizes.set(event.batchId, (sizes.get(event.batchId) ?? 0) + 1)

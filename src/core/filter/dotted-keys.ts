@@ -2,27 +2,15 @@
  * Fields by their names joined with dots, as SNS and EventBridge compare them: `{"a.b": 1}`, `{"a": {"b": 1}}` and a
  * policy's `"a.b"` are all the field `a` then `b`. Pure.
  *
- * Guarantee: time and memory are at most proportional to the size of the body for each level that policies look into.
+ * Guarantee: a body is joined once, in time and memory proportional to its size.
  */
 import { emptyObject, isJsonObject, type Json, type JsonObject } from '../platform/json.js'
-
-/** The value of a field by the next of its names; undefined when there is none. */
-export type MemberOf = (value: Json | undefined, name: string) => Json | undefined
 
 /** A key of more names is one name, in policies and bodies, so that neither makes matching deep. */
 const MAX_NAMES = 32
 
-/** Whether a body has a dotted key at any depth: it is asked once for each webhook. */
-const dotted = new WeakMap<JsonObject, boolean>()
-
-/** The dotted keys of an object by their first name, and the members that were looked up. */
-interface Index {
-  keys: Map<string, string[]>
-  members: Map<string, Json>
-}
-
-/** Null for an object without dotted keys. */
-const indexes = new WeakMap<JsonObject, Index | null>()
+/** Bodies as policies look at them: they are looked at once for each webhook. */
+const joinedBodies = new WeakMap<JsonObject, JsonObject>()
 
 /** The names in a key of a policy, one or more; empty ones count. */
 export function namesOf(key: string): string[] {
@@ -31,33 +19,18 @@ export function namesOf(key: string): string[] {
 }
 
 /**
- * How to look into a body: most bodies have no dotted key, and need no index.
- * @param body is not changed afterwards: what was found in it is kept for the next policy
+ * The body with an object for each name of its dotted keys; most bodies have none, and are returned as they are.
+ * @param body is not changed, now or afterwards
  */
-export function lookupFor(body: JsonObject): MemberOf {
-  let isDotted = dotted.get(body)
-  if (isDotted === undefined) dotted.set(body, (isDotted = hasDottedKey(body)))
-  return isDotted ? joinedMemberOf : memberOf
+export function joinKeys(body: JsonObject): JsonObject {
+  let joined = joinedBodies.get(body)
+  if (!joined) joinedBodies.set(body, (joined = hasDottedKey(body) ? joinObject(body) : body))
+  return joined
 }
 
 /** The value of an object's own key; undefined for inherited ones, so that keys such as `__proto__` are data. */
-function memberOf(value: Json | undefined, name: string): Json | undefined {
+export function memberOf(value: Json | undefined, name: string): Json | undefined {
   return isJsonObject(value) && Object.hasOwn(value, name) ? value[name] : undefined
-}
-
-function joinedMemberOf(value: Json | undefined, name: string): Json | undefined {
-  if (!isJsonObject(value)) return undefined
-  let index = indexes.get(value)
-  if (index === undefined) indexes.set(value, (index = indexOf(value)))
-  const keys = index?.keys.get(name)
-  if (!index || !keys) return memberOf(value, name)
-  let member = index.members.get(name)
-  if (member === undefined) {
-    const rest = emptyObject()
-    for (const key of keys) rest[key.slice(name.length + 1)] = value[key]!
-    index.members.set(name, (member = merge(memberOf(value, name), rest)))
-  }
-  return member
 }
 
 function hasDottedKey(value: Json): boolean {
@@ -67,25 +40,73 @@ function hasDottedKey(value: Json): boolean {
   return false
 }
 
-/** By one name alone: the rest of each key stays joined until a policy looks there. */
-function indexOf(object: JsonObject): Index | null {
-  const keys = new Map<string, string[]>()
-  for (const key in object) {
-    const name = firstNameOf(key)
-    if (name === undefined) continue
-    const others = keys.get(name)
-    if (others) others.push(key)
-    else keys.set(name, [key])
+/** The value itself where nothing in it is joined: most of a body is not copied. */
+function join(value: Json): Json {
+  if (typeof value !== 'object' || value === null) return value
+  if (Array.isArray(value)) {
+    let copy: Json[] | undefined
+    for (const [index, element] of value.entries()) {
+      const joined = join(element)
+      if (joined !== element) (copy ??= [...value])[index] = joined
+    }
+    return copy ?? value
   }
-  return keys.size === 0 ? null : { keys, members: new Map() }
+  return isJsonObject(value) ? joinObject(value) : value
 }
 
-/** Undefined for a key that is one name. */
-function firstNameOf(key: string): string | undefined {
+function joinObject(object: JsonObject): JsonObject {
+  const keys = Object.keys(object)
+  if (keys.some((key) => key.includes('.'))) {
+    return joinMembers(keys.map((key) => ({ key, dot: firstDotOf(key), value: object[key]! })))
+  }
+  let copy: JsonObject | undefined
+  for (const key of keys) {
+    const joined = join(object[key]!)
+    if (joined !== object[key]) (copy ??= Object.assign(emptyObject(), object))[key] = joined
+  }
+  return copy ?? object
+}
+
+interface Member {
+  key: string
+  /** Where its first name ends; -1 for a key that is one name. */
+  dot: number
+  value: Json
+}
+
+function joinMembers(members: readonly Member[]): JsonObject {
+  if (members.length === 1) {
+    const { key, dot, value } = members[0]!
+    return nested(dot < 0 ? [key] : key.split('.'), join(value))
+  }
+  const joined = emptyObject()
+  const rests = new Map<string, Member[]>()
+  for (const { key, dot, value } of members) {
+    if (dot < 0) {
+      joined[key] = join(value)
+      continue
+    }
+    const name = key.slice(0, dot)
+    const rest = key.slice(dot + 1)
+    const member = { key: rest, dot: rest.indexOf('.'), value }
+    const others = rests.get(name)
+    if (others) others.push(member)
+    else rests.set(name, [member])
+  }
+  for (const [name, rest] of rests) joined[name] = merge(joined[name], joinMembers(rest))
+  return joined
+}
+
+function nested(names: readonly string[], value: Json): JsonObject {
+  return names.reduceRight<Json>((inner, name) => ({ [name]: inner }), value) as JsonObject
+}
+
+/** -1 for a key that is one name. */
+function firstDotOf(key: string): number {
   const first = key.indexOf('.')
   let names = 1
-  for (let dot = first; dot >= 0; dot = key.indexOf('.', dot + 1)) if (++names > MAX_NAMES) return undefined
-  return first < 0 ? undefined : key.slice(0, first)
+  for (let dot = first; dot >= 0; dot = key.indexOf('.', dot + 1)) if (++names > MAX_NAMES) return -1
+  return first
 }
 
 /**

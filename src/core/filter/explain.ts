@@ -5,7 +5,7 @@
  */
 import { isJsonObject, stringifyJson, type Json } from '../platform/json.js'
 import { memberPath } from '../platform/json-pointer.js'
-import { lookupFor, type MemberOf } from './dotted-keys.js'
+import { joinKeys, memberOf } from './dotted-keys.js'
 import { FAILS, hasValue, outcomeOf, outcomeOfAlternatives, outcomeOfField } from './match.js'
 import type { Leaf } from './operators.js'
 import type { Field, FilterPolicy } from './policy.js'
@@ -33,42 +33,32 @@ const MAX_QUOTED = 5
 export function explainMismatch(policy: FilterPolicy, body: Json): Mismatch[] {
   if (!isJsonObject(body)) return [{ path: '', reason: 'the body is no JSON object' }]
   const first: Mismatch[] = []
-  for (const { path, reason } of mismatches(policy, body, '', lookupFor(body))) {
+  for (const { path, reason } of mismatches(policy, joinKeys(body), '')) {
     if (first.push({ path: shorten(path, PATH_LENGTH), reason }) === MAX_MISMATCHES) break
   }
   return first
 }
 
-function* mismatches(
-  policy: FilterPolicy,
-  value: Json | undefined,
-  path: string,
-  memberOf: MemberOf,
-): Generator<Mismatch> {
+function* mismatches(policy: FilterPolicy, value: Json | undefined, path: string): Generator<Mismatch> {
   if (Array.isArray(value) && value.length > 0) {
-    if (outcomeOf(policy, value, memberOf) === FAILS) yield* mismatchesInList(policy, value, path, memberOf)
+    if (outcomeOf(policy, value) === FAILS) yield* mismatchesInList(policy, value, path)
     return
   }
   for (const field of policy.fields) {
     const member = memberOf(value, field.key)
     const inner = memberPath(path, field.key)
-    if ('policy' in field) yield* mismatches(field.policy, member, inner, memberOf)
+    if ('policy' in field) yield* mismatches(field.policy, member, inner)
     else if (outcomeOfField(field, member) === FAILS) yield { path: inner, reason: reasonFor(field, member) }
   }
   for (const alternatives of policy.choices) {
-    if (outcomeOfAlternatives(alternatives, value, memberOf) !== FAILS) continue
+    if (outcomeOfAlternatives(alternatives, value) !== FAILS) continue
     yield { path, reason: `none of the ${alternatives.length} alternatives of $or matches` }
-    for (const alternative of alternatives) yield* mismatches(alternative, value, path, memberOf)
+    for (const alternative of alternatives) yield* mismatches(alternative, value, path)
   }
 }
 
-function* mismatchesInList(
-  policy: FilterPolicy,
-  elements: Json[],
-  path: string,
-  memberOf: MemberOf,
-): Generator<Mismatch> {
-  if (elements.length === 1) return yield* mismatches(policy, elements[0], memberPath(path, 0), memberOf)
+function* mismatchesInList(policy: FilterPolicy, elements: Json[], path: string): Generator<Mismatch> {
+  if (elements.length === 1) return yield* mismatches(policy, elements[0], memberPath(path, 0))
   yield { path, reason: `none of its ${elements.length} elements matches all conditions on one element` }
 }
 

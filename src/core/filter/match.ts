@@ -4,7 +4,9 @@
  * Guarantee: matching takes time at most proportional to the length of the policy times that of the body, for any input.
  */
 import { isJsonObject, type Json } from '../platform/json.js'
-import { lookupFor, type MemberOf } from './dotted-keys.js'
+import { joinKeys, memberOf } from './dotted-keys.js'
+import { contentOf, MIN_KEPT_LENGTH, type ListContent } from './list-content.js'
+import type { Leaf, Test } from './operators.js'
 import type { Field, FilterPolicy } from './policy.js'
 
 /**
@@ -18,35 +20,41 @@ export type Outcome = typeof FAILS | typeof HOLDS_MISSING | typeof HOLDS
 
 /** True when the policy matches the body; a body that is not an object matches no policy, as with SNS. */
 export function matchesPolicy(policy: FilterPolicy, body: Json): boolean {
-  return isJsonObject(body) && outcomeOf(policy, body, lookupFor(body)) !== FAILS
+  return isJsonObject(body) && outcomeOf(policy, joinKeys(body)) !== FAILS
 }
 
+/** The outcomes where there is nothing, which is the usual case for most of a policy. */
+const ofNothing = new WeakMap<FilterPolicy, Outcome>()
+
 /** The outcome of an object of the policy for the value at its path. */
-export function outcomeOf(policy: FilterPolicy, value: Json | undefined, memberOf: MemberOf): Outcome {
-  if (Array.isArray(value) && value.length > 0) return outcomeInList(policy, value, memberOf)
+export function outcomeOf(policy: FilterPolicy, value: Json | undefined): Outcome {
+  if (value !== undefined) return outcomeOfMembers(policy, value)
+  let outcome = ofNothing.get(policy)
+  if (outcome === undefined) ofNothing.set(policy, (outcome = outcomeOfMembers(policy, value)))
+  return outcome
+}
+
+function outcomeOfMembers(policy: FilterPolicy, value: Json | undefined): Outcome {
+  if (Array.isArray(value) && value.length > 0) return outcomeInList(policy, value)
   let outcome: Outcome = HOLDS_MISSING
   for (const field of policy.fields) {
     const member = memberOf(value, field.key)
-    const one = 'policy' in field ? outcomeOf(field.policy, member, memberOf) : outcomeOfField(field, member)
+    const one = 'policy' in field ? outcomeOf(field.policy, member) : outcomeOfField(field, member)
     if (one === FAILS) return FAILS
     if (one === HOLDS) outcome = HOLDS
   }
   for (const alternatives of policy.choices) {
-    const one = outcomeOfAlternatives(alternatives, value, memberOf)
+    const one = outcomeOfAlternatives(alternatives, value)
     if (one === FAILS) return FAILS
     if (one === HOLDS) outcome = HOLDS
   }
   return outcome
 }
 
-export function outcomeOfAlternatives(
-  alternatives: readonly FilterPolicy[],
-  value: Json | undefined,
-  memberOf: MemberOf,
-): Outcome {
+export function outcomeOfAlternatives(alternatives: readonly FilterPolicy[], value: Json | undefined): Outcome {
   let best: Outcome = FAILS
   for (const alternative of alternatives) {
-    const one = outcomeOf(alternative, value, memberOf)
+    const one = outcomeOf(alternative, value)
     if (one === HOLDS) return HOLDS
     if (one > best) best = one
   }
@@ -66,22 +74,32 @@ export function hasValue(value: Json): boolean {
   return false
 }
 
-function outcomeInList(policy: FilterPolicy, elements: Json[], memberOf: MemberOf): Outcome {
+function outcomeInList(policy: FilterPolicy, elements: readonly Json[]): Outcome {
   let outcome: Outcome = HOLDS_MISSING
-  for (const element of elements) {
-    const one = outcomeOf(policy, element, memberOf)
-    if (one === HOLDS) return HOLDS
-    if (one === FAILS) outcome = FAILS
+  let objects = elements
+  if (elements.length >= MIN_KEPT_LENGTH) {
+    const content = contentOf(elements)
+    objects = content.objects
+    // what has no members is alike
+    if (content.leaves.length > 0 || content.hasEmptyObject || content.hasEmptyList) {
+      outcome = outcomeOf(policy, undefined)
+    }
+  }
+  for (let i = 0; i < objects.length && outcome !== HOLDS; i++) {
+    const one = outcomeOf(policy, objects[i]!)
+    if (one !== HOLDS_MISSING) outcome = one
   }
   return outcome
 }
 
 /** HOLDS_MISSING when there is no value. */
 function outcomeOfValues(field: Field, value: Json): Outcome {
+  if (typeof value !== 'object' || value === null) return passes(field.tests, value) ? HOLDS : FAILS
   if (!Array.isArray(value)) {
     if (isJsonObject(value)) return outcomeOfObject(field, value)
-    return field.tests.some((test) => test(value)) ? HOLDS : FAILS
+    return passes(field.tests, value) ? HOLDS : FAILS
   }
+  if (value.length >= MIN_KEPT_LENGTH) return outcomeOfContent(field, contentOf(value))
   let outcome: Outcome = HOLDS_MISSING
   for (const element of value) {
     const one = outcomeOfValues(field, element)
@@ -89,6 +107,23 @@ function outcomeOfValues(field: Field, value: Json): Outcome {
     if (one === FAILS) outcome = FAILS
   }
   return outcome
+}
+
+/** The same for a long list. */
+function outcomeOfContent({ tests, mayBeObject, mayBeMissing }: Field, content: ListContent): Outcome {
+  const { leaves, objects, hasEmptyObject } = content
+  for (const leaf of leaves) if (passes(tests, leaf)) return HOLDS
+  if (mayBeObject || mayBeMissing) {
+    const hasFullObject = (content.hasFullObject ??= objects.some(hasValue))
+    if (hasFullObject) return mayBeObject ? HOLDS : FAILS
+    return leaves.length > 0 ? FAILS : HOLDS_MISSING
+  }
+  return leaves.length > 0 || objects.length > 0 || hasEmptyObject ? FAILS : HOLDS_MISSING
+}
+
+function passes(tests: readonly Test[], value: Leaf): boolean {
+  for (const test of tests) if (test(value)) return true
+  return false
 }
 
 function outcomeOfObject({ mayBeObject, mayBeMissing }: Field, object: Json): Outcome {

@@ -33,6 +33,12 @@ export function compareNumbers(a: JsonNumber, b: JsonNumber): number {
   return left.digits > right.digits ? left.sign : -left.sign
 }
 
+/** One text for equal numbers. */
+export function decimalKey(number: JsonNumber): string {
+  const { sign, digits, point } = decimalOf(number)
+  return `${sign} ${digits} ${point}`
+}
+
 function decimalOf(number: JsonNumber): Decimal {
   if (typeof number === 'number') return parseDecimal(String(number))
   let decimal = decimals.get(number)

@@ -33,12 +33,12 @@
  * ("JSON Array Matching") and JsonRuleCompiler of aws/event-ruler, which EventBridge runs and whose errors SNS returns.
  * Where we differ from them is in the README, with the reason; test/core/filter/aws-cases.test.ts runs their cases.
  */
-import type { FieldError } from '../platform/errors.js'
 import { isJsonObject, type Json, type JsonObject } from '../platform/json.js'
 import { namesOf } from './dotted-keys.js'
 import { FilterPolicyError } from './policy-error.js'
 import { assertWithinLimits } from './limits.js'
-import { equalityTest, isOperatorName, onlyMember, operatorTest, type Leaf, type Test } from './operators.js'
+import { createConditions, isOperatorName, type Test } from './operators.js'
+import { onlyMember } from './text-tests.js'
 import { memberPath } from '../platform/json-pointer.js'
 
 /** A compiled policy, or an object in it: all fields must match, and one policy of each choice. */
@@ -51,10 +51,14 @@ export interface FilterPolicy {
 /** A field with conditions. */
 export interface Field {
   readonly key: string
+  /** Where its conditions are, a JSON pointer into the policy. */
+  readonly path: string
   /** The conditions as written. */
   readonly conditions: Json[]
   /** A value must pass one of these. */
   readonly tests: readonly Test[]
+  /** What it takes to compare a value with them, beside looking at it (see complexity.ts). */
+  readonly cost: number
   /** True when an object with values satisfies the field. */
   readonly mayBeObject: boolean
   /** True when the field may be missing. */
@@ -77,17 +81,6 @@ export function parseFilterPolicy(policy: unknown): FilterPolicy {
   assertWithinLimits(policy)
   if (isJsonObject(policy)) return joinNames(parsePolicy(policy, ''))
   throw new FilterPolicyError('', 'a filter is an object such as {"updated_alert": {"severity": ["high"]}}')
-}
-
-/** What is wrong with the filter in a field of a request, whose JSON pointer is given; null is no filter. */
-export function filterErrors(filter: JsonObject | null, field: string): FieldError[] {
-  try {
-    if (filter !== null) parseFilterPolicy(filter)
-    return []
-  } catch (error) {
-    if (!(error instanceof FilterPolicyError)) throw error
-    return [{ path: field + error.path, detail: error.reason }]
-  }
 }
 
 function parsePolicy(object: JsonObject, path: string): FilterPolicy {
@@ -137,27 +130,25 @@ function parseAlternatives(list: Json[], path: string): FilterPolicy[] {
 
 function parseField(key: string, conditions: Json[], path: string): Field {
   if (conditions.length === 0) throw new FilterPolicyError(path, 'an empty list matches nothing: name a value')
-  const constants: Leaf[] = []
-  const tests: Test[] = []
+  const accepted = createConditions()
   let mayBeObject = false
   let mayBeMissing = false
   for (const [index, condition] of conditions.entries()) {
     const at = memberPath(path, index)
     if (Array.isArray(condition)) throw new FilterPolicyError(at, 'a list of conditions holds no further list')
     if (!isJsonObject(condition)) {
-      constants.push(condition)
+      accepted.addConstant(condition)
       continue
     }
     const [name, operand] = onlyMember(condition, at)
     const inner = memberPath(at, name)
-    if (name !== 'exists') tests.push(operatorTest(name, operand, inner))
+    if (name !== 'exists') accepted.addOperator(name, operand, inner)
     else if (operand === true) mayBeObject = true
     else if (operand === false) mayBeMissing = true
     else throw new FilterPolicyError(inner, 'must be true or false')
   }
-  if (mayBeObject) tests.push(() => true)
-  if (constants.length > 0) tests.unshift(equalityTest(constants))
-  return { key, conditions, tests, mayBeObject, mayBeMissing }
+  const tests = [...(mayBeObject ? [() => true] : []), ...accepted.tests()]
+  return { key, path, conditions, tests, cost: accepted.cost(), mayBeObject, mayBeMissing }
 }
 
 /**

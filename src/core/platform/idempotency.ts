@@ -25,43 +25,129 @@ export interface KeyedRequest {
   body: Json
 }
 
+/** A request that may have a key: undefined when it has none, and its work is always done. */
+export interface MaybeKeyed {
+  idempotency: KeyedRequest | undefined
+}
+
 /**
- * Runs the work, or returns the stored answer if the key was used before.
+ * Does the work of requests that share a transaction, but for those whose key was used before.
  * @param tx the transaction that the work writes in
- * @param request undefined: the request has no key, and the work always runs
- * @throws Refusal 'idempotency_mismatch' when the key was used with other content
+ * @param requests of which no two have the same key
+ * @param work gets the requests that are to be done, at least one, and returns their answers in this order
+ * @returns the answer to each request; a Refusal 'idempotency_mismatch' where its key was used with other content
  */
+export async function onceEach<Request extends MaybeKeyed, Answer>(
+  tx: Queryable,
+  requests: readonly Request[],
+  now: Date,
+  work: (fresh: Request[]) => Promise<Answer[]>,
+): Promise<(Answer | Refusal)[]> {
+  const claims = await claimKeys<Answer>(
+    tx,
+    requests.flatMap(({ idempotency }) => idempotency ?? []),
+    now,
+  )
+  const claimOf = ({ idempotency }: Request) => idempotency && claims.get(idempotency)
+  const fresh = requests.filter((request) => claimOf(request)?.first === undefined)
+  const made = fresh.length > 0 ? await work(fresh) : []
+  const madeFor = new Map(fresh.map((request, i) => [request, made[i]!]))
+  const answers = requests.map((request) => claimOf(request)?.first ?? madeFor.get(request)!)
+  await saveAnswers(
+    tx,
+    requests.flatMap((request, i) => {
+      const claim = claimOf(request)
+      return claim?.isNew ? [{ key: claim.key, answer: answers[i]! }] : []
+    }),
+  )
+  return answers
+}
+
+/** The same for one request. @throws Refusal 'idempotency_mismatch' */
 export async function once<Answer>(
   tx: Queryable,
-  request: KeyedRequest | undefined,
+  idempotency: KeyedRequest | undefined,
   now: Date,
   work: () => Promise<Answer>,
 ): Promise<Answer> {
-  if (request === undefined) return work()
-  // The text has a space, so it is never equal to a key as earlier versions stored it.
-  const key = JSON.stringify([request.caller, request.route, request.key])
-  const digest = sha256(canonicalJson(request.body))
-  const inserted = await tx.query(
-    `insert into idempotency_keys (key, request_digest, created_at) values ($1, $2, $3) on conflict (key) do nothing`,
-    [key, digest, now],
-  )
-  const first = await findFirst<Answer>(tx, inserted.rowCount === 0 ? key : request.key)
-  if (inserted.rowCount === 0) {
-    if (first?.digest.equals(digest)) return first.answer
-    throw new Refusal('idempotency_mismatch', 'This Idempotency-Key was used with another body: use a new key.')
-  }
-  const answer = first?.digest.equals(earlierDigest(request.body)) ? first.answer : await work()
-  await tx.query('update idempotency_keys set answer = $2 where key = $1', [key, JSON.stringify(answer)])
-  return answer
+  const [answer] = await onceEach(tx, [{ idempotency }], now, async () => [await work()])
+  if (answer instanceof Refusal) throw answer
+  return answer!
 }
 
-async function findFirst<Answer>(tx: Queryable, key: string): Promise<{ digest: Buffer; answer: Answer } | undefined> {
-  const { rows } = await tx.query<{ request_digest: Buffer; answer: string }>(
-    'select request_digest, answer from idempotency_keys where key = $1',
-    [key],
+/** What is known of a request with a key. */
+interface Claim<Answer> {
+  /** As it is stored. */
+  key: string
+  /** The key was not stored before. */
+  isNew: boolean
+  /** The first answer, or the refusal of a key that was used with other content; undefined: the work is to be done. */
+  first: Answer | Refusal | undefined
+}
+
+/** Stores the keys that are new. Lock order: keys come before what the work locks, in their own order. */
+async function claimKeys<Answer>(
+  tx: Queryable,
+  requests: readonly KeyedRequest[],
+  now: Date,
+): Promise<Map<KeyedRequest, Claim<Answer>>> {
+  if (requests.length === 0) return new Map()
+  const given = requests
+    .map((request) => ({ request, key: storedKey(request), digest: sha256(canonicalJson(request.body)) }))
+    .sort((a, b) => (a.key < b.key ? -1 : 1))
+  const { rows } = await tx.query<{ key: string }>(
+    `insert into idempotency_keys (key, request_digest, created_at)
+     select key, digest, $3
+     from unnest($1::text[], $2::bytea[]) with ordinality as g (key, digest, position) order by position
+     on conflict (key) do nothing returning key`,
+    [given.map(({ key }) => key), given.map(({ digest }) => digest), now],
   )
-  const [row] = rows
-  return row && { digest: row.request_digest, answer: JSON.parse(row.answer) as Answer }
+  const added = new Set(rows.map(({ key }) => key))
+  const stored = await findAnswers<Answer>(
+    tx,
+    given.map(({ request, key }) => (added.has(key) ? request.key : key)),
+  )
+  return new Map(
+    given.map(({ request, key, digest }): [KeyedRequest, Claim<Answer>] => {
+      const isNew = added.has(key)
+      const earlier = stored.get(isNew ? request.key : key)
+      if (earlier?.digest.equals(isNew ? earlierDigest(request.body) : digest)) {
+        return [request, { key, isNew, first: earlier.answer }]
+      }
+      return [request, { key, isNew, first: isNew ? undefined : mismatch() }]
+    }),
+  )
+}
+
+/** The key as it is stored, one for each caller and route. The text is never equal to a key as earlier versions stored it. */
+export function storedKey({ caller, route, key }: KeyedRequest): string {
+  return JSON.stringify([caller, route, key])
+}
+
+function mismatch(): Refusal {
+  return new Refusal('idempotency_mismatch', 'This Idempotency-Key was used with another body: use a new key.')
+}
+
+async function findAnswers<Answer>(
+  tx: Queryable,
+  keys: readonly string[],
+): Promise<Map<string, { digest: Buffer; answer: Answer }>> {
+  const { rows } = await tx.query<{ key: string; request_digest: Buffer; answer: string }>(
+    'select key, request_digest, answer from idempotency_keys where key = any($1::text[])',
+    [keys],
+  )
+  return new Map(
+    rows.map(({ key, request_digest: digest, answer }) => [key, { digest, answer: JSON.parse(answer) as Answer }]),
+  )
+}
+
+async function saveAnswers(tx: Queryable, answers: readonly { key: string; answer: unknown }[]): Promise<void> {
+  if (answers.length === 0) return
+  await tx.query(
+    `update idempotency_keys k set answer = a.answer
+     from unnest($1::text[], $2::text[]) as a (key, answer) where k.key = a.key`,
+    [answers.map(({ key }) => key), answers.map(({ answer }) => JSON.stringify(answer))],
+  )
 }
 
 /**

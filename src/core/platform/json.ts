@@ -92,6 +92,16 @@ function canonicalNumber(text: string): string {
   return `${sign}${significant}e${power}`
 }
 
+/** About how many characters the JSON text of a value has. */
+export function approximateSize(value: Json): number {
+  if (typeof value === 'string') return value.length
+  if (Array.isArray(value)) return value.reduce<number>((sum, element) => sum + approximateSize(element), 2)
+  if (!isJsonObject(value)) return 8
+  let size = 2
+  for (const key in value) size += key.length + approximateSize(value[key]!)
+  return size
+}
+
 /** True for a JSON object: not null, an array or a `LosslessNumber`. */
 export function isJsonObject(value: unknown): value is JsonObject {
   return typeof value === 'object' && value !== null && !Array.isArray(value) && !isLosslessNumber(value)

@@ -3,7 +3,7 @@
  * Pure.
  */
 import { Type, type Static } from 'typebox'
-import { filterErrors } from '../filter/policy.js'
+import { filterErrors } from '../filter/complexity.js'
 import { refuseFields, type FieldError } from '../platform/errors.js'
 import { idPattern } from '../platform/id.js'
 import type { JsonObject } from '../platform/json.js'

@@ -9,7 +9,8 @@ import type { JsonObject } from '../platform/json.js'
 import { parseTopicArn, topicErrors } from '../platform/topic-pattern.js'
 import { checkCredentials } from './credentials-check.js'
 import { maskCredentials, unmask } from './credentials-mask.js'
-import { filterErrors, parseFilterPolicy, type FilterPolicy } from '../filter/policy.js'
+import { filterErrors } from '../filter/complexity.js'
+import { parseFilterPolicy, type FilterPolicy } from '../filter/policy.js'
 import { checkFormat, hideSecrets, keepsIssues, revealSecrets, withoutSecrets } from '../format/options.js'
 import { areOfOneOrigin, webUrlProblem } from './web-url.js'
 import {
@@ -61,23 +62,27 @@ export function toView<T extends Webhook>(webhook: T): Omit<T, keyof PrivateFiel
   return { ...webhook, ...maskCredentials(webhook), format_options: hideSecrets(webhook.format_options) }
 }
 
+interface CheckOptions {
+  /** Whether they or the URL have changed: a certificate that has expired since must not block other changes. */
+  credentials: boolean
+  /** Whether they have changed: one that was stored before a bound on its cost must not block them either. */
+  filters: boolean
+  now: Date
+  /** Other errors, named in the same answer. */
+  others?: FieldError[]
+}
+
 /**
  * Checks what the schema of a webhook cannot express.
- * @param options.credentials true when they or the URL have changed: a certificate that has expired since must not block
- *   other changes
- * @param options.others other errors, named in the same answer
  * @throws Refusal 'invalid_request' naming every wrong field
  */
-export function checkWebhook(
-  webhook: Webhook,
-  { credentials, now, others = [] }: { credentials: boolean; now: Date; others?: FieldError[] },
-): void {
+export function checkWebhook(webhook: Webhook, { credentials, filters, now, others = [] }: CheckOptions): void {
   const { url, topics, filter, format, format_options: options } = webhook
   refuseFields([
     ...urlErrors(url),
     ...topicErrors(topics),
-    ...filterErrors(filter, '/filter'),
-    ...successErrors(webhook),
+    ...filterErrors(filter, '/filter', filters),
+    ...successErrors(webhook, filters),
     ...checkFormat(format, options).map(under('/format_options')),
     ...issueErrors(webhook),
     ...(credentials ? checkCredentials({ ...webhook, now }) : []),
@@ -104,10 +109,10 @@ function issueErrors({ url, format, format_options: options, order, success }: W
   return errors
 }
 
-function successErrors({ url, success }: Webhook): FieldError[] {
+function successErrors({ url, success }: Webhook, isChanged: boolean): FieldError[] {
   if (success === null) return []
   if (isTopicUrl(url)) return [{ path: '/success', detail: "has no place at an SNS topic, whose answers are AWS's" }]
-  return filterErrors(success.body ?? null, '/success/body')
+  return filterErrors(success.body ?? null, '/success/body', isChanged)
 }
 
 /**

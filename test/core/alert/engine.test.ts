@@ -17,7 +17,7 @@ function run(batches: { at: number; matches: RuleMatch[] }[]) {
     const batch = matches as unknown as Batch
     const reaches = reachesThreshold(batch, window, after(at))
     const step = takeBatch(batch, { window, waiting: reaches ? waiting : [] }, after(at), `alert-${i}`)
-    waiting = step.change ? [] : [...(step.began ? [] : waiting), ...step.waiting]
+    waiting = [...(step.settles ? [] : waiting), ...step.waiting]
     window = step.window
     return step
   })

@@ -53,6 +53,28 @@ t.test('a batch has at most maxWeight, or one call that is heavier', async (t) =
   t.same(batches, [['aaaaaaaaa'], ['bbb', 'cc'], ['dddd', 'e']])
 })
 
+t.test('a call waits for the calls under way that have a key of it; others pass it', async (t) => {
+  const keyOf = (input: string) => [...input]
+  const { batches, call, endAll } = recordingBatcher({ maxWeight: 9, concurrency: 2, keyOf })
+  const first = call('a')
+  await new Promise(setImmediate)
+  const rest = ['ab', 'b', 'c'].map(call)
+  await new Promise(setImmediate)
+  t.same(batches, [['a'], ['c']])
+  await endAll([first, ...rest])
+  t.same(batches, [['a'], ['c'], ['ab'], ['b']])
+})
+
+t.test('while a call runs that is heavier than maxWeight, others like it wait, and lighter ones do not', async (t) => {
+  const weightOf = (input: string) => input.length
+  const { batches, call, endAll } = recordingBatcher({ maxWeight: 2, concurrency: 2, weightOf })
+  const calls = ['heavy', 'heavier', 'a', 'bb'].map(call)
+  await new Promise(setImmediate)
+  t.same(batches, [['heavy'], ['a']])
+  await endAll(calls)
+  t.same(batches, [['heavy'], ['a'], ['heavier'], ['bb']])
+})
+
 t.test('a call that fails does not fail the others, unless the error is undecided', async (t) => {
   const call = createBatcher(
     async (inputs: string[]) => {
