@@ -156,7 +156,12 @@ export const deliveryRoutes: FastifyPluginAsyncTypebox<DeliveryRouteOptions> = a
       const now = new Date()
       const webhook = await database.transaction(async (tx) => {
         const webhook = await restartDelivery(tx, params.id, now)
-        if (!webhook) throw new Refusal('conflict', 'This delivery is dropped: its webhook was deleted.')
+        if (!webhook) {
+          throw new Refusal(
+            'conflict',
+            'This delivery is dropped, its `reason` says why: a replay of its event sends it.',
+          )
+        }
         await audit(tx, request, { action: 'delivery.retried', target: params.id, after: { webhook_id: webhook } })
         return webhook
       })

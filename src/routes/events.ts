@@ -19,7 +19,7 @@ import { parseStoredJson, stringifyJson, type Json } from '../core/platform/json
 import { PageOf, PageQuery } from '../core/platform/page.js'
 import { refTo } from '../core/platform/schema.js'
 import type { Queues } from '../core/platform/queues.js'
-import { wantsBody, wantsEvent } from '../core/webhook/selection.js'
+import { isSpared, wantsBody, wantsEvent } from '../core/webhook/selection.js'
 import type { Registry } from '../core/webhook/registry.js'
 import { audit } from './access.js'
 import { answer } from './answers.js'
@@ -160,7 +160,9 @@ async function replayTargets(
   const { enabled: targets } = await registry.current()
   if (!chosen) {
     const content = await loadContent(database, event)
-    const wanted = targets.filter((target) => wantsEvent(target, event) && wantsBody(target, content))
+    const wanted = targets.filter(
+      (target) => wantsEvent(target, event) && wantsBody(target, content) && !isSpared(target, event, content),
+    )
     return wanted.map((target) => target.id)
   }
   const enabled = new Set(targets.map((target) => target.id))

@@ -24,6 +24,7 @@ export const CREATED_WEBHOOK = {
   max_body_bytes: 1_048_576,
   order: 'none',
   coalesce: false,
+  only_new: false,
   disabled_reason: null,
   health: 'healthy',
   failing_since: null,

@@ -18,7 +18,13 @@ const MAX_VALUES = 2000
 /** The most characters of an unknown field's name in an answer. */
 const MAX_NAME_LENGTH = 128
 
-const options: AjvOptions = { useDefaults: true, removeAdditional: false, strict: 'log', verbose: true }
+const options: AjvOptions = {
+  useDefaults: true,
+  removeAdditional: false,
+  strict: 'log',
+  allowUnionTypes: true,
+  verbose: true,
+}
 /** Values of a body have their JSON types and are not converted. */
 const bodies = createAjvs({ ...options, coerceTypes: false })
 /** Parameters arrive as text and are converted to numbers and lists. */

@@ -15,6 +15,7 @@ import { logAttempt, reportDeaths, type LoggedAttempt } from '../core/delivery/a
 import { outcomeFor, withoutMessage, type Deliver, type Delivered } from '../core/delivery/deliver.js'
 import type { Recorder } from '../core/delivery/attempt-recorder.js'
 import { recordDispatches } from '../core/delivery/delivery-store.js'
+import { recordSpared, type SparedChange } from '../core/delivery/webhook-alert-store.js'
 import type { Limiter } from '../core/delivery/limiter.js'
 import type { DeliveryQueues } from '../core/delivery/delivery-queues.js'
 import { createBatcher } from '../core/platform/batcher.js'
@@ -24,7 +25,7 @@ import { createDeadline, type Deadline } from '../core/platform/deadline.js'
 import { retryWhileUnavailable } from '../core/platform/retry.js'
 import { batchOf, leaveToUpkeep, type Batch, type Queues } from '../core/platform/queues.js'
 import { inSpan } from '../core/platform/tracing.js'
-import { wantsBody } from '../core/webhook/selection.js'
+import { isSpared, wantsBody } from '../core/webhook/selection.js'
 import { formatEvent } from '../core/format/body.js'
 import type { CircuitTransitions } from '../core/circuit/transitions.js'
 import type { Registry } from '../core/webhook/registry.js'
@@ -113,6 +114,9 @@ export function createDispatcher(options: DispatchOptions): Dispatcher {
       event,
       results: dispatches.map((one) => recordOf(one, now)),
     }))
+    const spared = done.flatMap(({ spared }) => spared)
+    // first: an event counts as dispatched once all its deliveries are recorded
+    if (spared.length > 0) await retryWhileUnavailable(() => recordSpared(database, spared, now))
     await retryWhileUnavailable(() => recordDispatches(database, records, now))
     reportDeaths({ log, metrics }, ended)
     for (const { event } of done) metrics.observeDispatch((Date.now() - event.receivedAt.getTime()) / 1000)
@@ -146,13 +150,18 @@ export function createDispatcher(options: DispatchOptions): Dispatcher {
       },
       onEnd: () => stepDeadline.extend(),
     }
+    const spared: SparedChange[] = []
     try {
       const dispatches = await inSpan({ name: 'dispatch event', parent: event.traceparent, attributes }, async () => {
         if (wanted.length === 0) return []
         const content = formatEvent(event, work.memory)
         // It may be large and is not needed while the attempts are in flight.
         work.memory = undefined
-        const targets = wanted.filter((target) => wantsBody(target, content))
+        const matching = wanted.filter((target) => wantsBody(target, content))
+        const targets = matching.filter((target) => !isSpared(target, event, content))
+        for (const { id: webhookId } of matching.filter((target) => !targets.includes(target))) {
+          spared.push({ event, webhookId })
+        }
         const results = await Promise.all(
           targets.map((target) => dispatchToTarget(options, { target, event, content }, hooks)),
         )
@@ -161,7 +170,7 @@ export function createDispatcher(options: DispatchOptions): Dispatcher {
         await answers.race(Promise.all(quick.map(({ attempt }) => attempt)))
         return dispatches
       })
-      return { event, dispatches }
+      return { event, dispatches, spared }
     } catch (error) {
       await leaveUndispatched(options, event, error)
       return undefined

@@ -12,6 +12,7 @@ import type { StoredEvent } from '../core/event/event.js'
 import type { EventContent } from '../core/format/body.js'
 import type { Database } from '../core/platform/database.js'
 import { newId } from '../core/platform/id.js'
+import { sealsLate } from '../core/webhook/alert-changes.js'
 import { rateOf, type Target } from '../core/webhook/webhook.js'
 
 /** After its timeout and this long, an attempt is taken for lost with its process. */
@@ -67,7 +68,7 @@ export async function dispatchToTarget(
 /** True for a webhook that any process may send to at any time, since no limit, order, hold or circuit applies to it. */
 function isFree(target: Target): boolean {
   const isLimited = target.max_in_flight !== null || rateOf(target) !== null
-  return !isLimited && target.order === 'none' && !target.coalesce && isUnrestricted(target.state)
+  return !isLimited && target.order === 'none' && !sealsLate(target) && isUnrestricted(target.state)
 }
 
 /** What is recorded of a dispatch while its attempt has ended, is in flight, or waits. */
@@ -76,6 +77,6 @@ export function recordOf({ target, deliveryId, attempt, delivered }: TargetDispa
   if (delivered) return { ...ids, ...delivered, sealed: true }
   const dueInMs = attempt ? target.timeout_ms + MARGIN_MS : 0
   const state = { status: 'pending' as const, nextAttemptAt: new Date(now.getTime() + dueInMs), reason: null }
-  // A delivery that waits may still be coalesced, if its webhook asks for that.
-  return { ...ids, state, attempt: undefined, sealed: attempt !== undefined || !target.coalesce }
+  // what a delivery that waits carries or counts is not final yet, if its webhook asks for that
+  return { ...ids, state, attempt: undefined, sealed: attempt !== undefined || !sealsLate(target) }
 }

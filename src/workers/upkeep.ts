@@ -11,6 +11,7 @@ import { AUDIT_KEPT_MS, deleteOldAuditEntries } from '../core/access/audit-store
 import { keyOldValues } from '../core/alert/value-keying-store.js'
 import { deleteEndedWindows } from '../core/alert/window-store.js'
 import { reportDead } from '../core/delivery/dead-report.js'
+import { deleteOldSends } from '../core/delivery/webhook-alert-store.js'
 import { bringForward } from '../core/delivery/delivery-store.js'
 import { findDueQueues, repairQueues } from '../core/delivery/delivery-queue-store.js'
 import { stepRecovery } from '../core/delivery/recovery-store.js'
@@ -171,6 +172,7 @@ function createSweep({ database, registry, retentionDays }: UpkeepOptions): (now
     position = events.next ?? start
     let deleted = await deleteEndedWindows(database, ago(DAY_MS), BATCH)
     deleted += await deleteOldKeys(database, ago(IDEMPOTENCY_KEPT_MS), BATCH)
+    deleted += await deleteOldSends(database, ago(DAY_MS), BATCH)
     deleted += await deleteOldAuditEntries(database, ago(AUDIT_KEPT_MS), BATCH)
     const { enabled } = await registry.current()
     for (const webhook of enabled) deleted += await deleteFreeIndicators(database, webhook, now, BATCH)

@@ -281,7 +281,8 @@ t.test('applying an export changes nothing', async () => {
       ),
       format: fc.constantFrom('change', 'slack', 'ocsf'),
       retry_schedule_s: fc.array(fc.integer({ min: 1, max: 99 }), { minLength: 1, maxLength: 4 }),
-      coalesce: fc.boolean(),
+      coalesce: fc.constantFrom(true, false, { every: '5m' }, { every: '1h' }),
+      only_new: fc.boolean(),
     },
     { requiredKeys: [] },
   )

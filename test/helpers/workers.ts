@@ -137,6 +137,7 @@ export async function createTestWorkers(t: Test, settings: { disableAfterMs?: nu
       max_body_bytes: DEFAULT_MAX_BODY_BYTES,
       order: 'none',
       coalesce: false,
+      only_new: false,
       ...healthFields(HEALTHY),
       created_at: now,
       updated_at: now,

@@ -62,6 +62,9 @@ t.test('an invalid filter, format or name is refused with its path', async (t) =
   await refused({ success: { body_excludes: [] } }, '/success/body_excludes', /fewer than 1/)
   const topic = 'arn:aws:sns:us-east-1:123456789012:t'
   await refused({ url: topic, success: { body_excludes: ['x'] } }, '/success', /SNS topic/)
+  await refused({ coalesce: { every: '2d' } }, '/coalesce/every', /at most 1d/)
+  await refused({ coalesce: { every: '5' } }, '/coalesce/every', /a duration such as/)
+  await refused({ coalesce: {} }, '/coalesce/every', /required/)
 })
 
 t.test('a filter is tested with at most 256 KiB', async (t) => {
@@ -233,6 +236,30 @@ t.test('only events that match the filter are delivered, recovered and replayed'
   await app.upkeep()!.runOnce()
   await of('high').waitFor(2)
   t.equal(of('high').received[1]!.id, low, 'what its filter kept out before is missed now')
+})
+
+t.test('a webhook with only_new is told no change without news; its delivery says why', async (t) => {
+  const settings = { only_new: true, coalesce: { every: '5m' } }
+  const { app, ids, of } = await relayTo(t, { all: {}, news: settings })
+  const url = `/v1/webhooks/${ids.get('news')}`
+  t.match((await app.api('GET', url)).json(), settings)
+  const created = await makeEvent(app)
+  const repeated = await makeEvent(app)
+  await of('all').waitFor(2)
+  const [news] = await of('news').waitFor(1)
+  t.equal(news!.id, created)
+  const listed = await app.api('GET', `/v1/events/${repeated}/deliveries?status=dropped`)
+  const [dropped] = listed.json<{ data: { id: string; webhook_id: string; reason: string }[] }>().data
+  t.match(dropped, { webhook_id: ids.get('news'), reason: /^nothing new in it/ })
+  t.match((await app.api('POST', `/v1/deliveries/${dropped!.id}/retry`)).json(), { status: 409, detail: /replay/ })
+  t.match((await app.api('POST', `${url}/preview`, { event_id: repeated })).json(), { wanted: false })
+  const replayed = (await app.api('POST', `/v1/events/${repeated}/replay`, {})).json<{ deliveries: string[] }>()
+  t.equal(replayed.deliveries.length, 1, 'a replay goes to those who want it')
+  t.match((await app.api('PATCH', url, { coalesce: true, only_new: false })).json(), {
+    coalesce: true,
+    only_new: false,
+  })
+  t.match((await app.api('PATCH', url, { coalesce: false })).json(), { coalesce: false })
 })
 
 t.test('every format is delivered signed, with its content type', async (t) => {

@@ -74,6 +74,12 @@ export function titleOf(match: RuleMatch): string {
   return match.title ?? match.rule
 }
 
+/** The place of a severity in `SEVERITIES`; undefined for another word. */
+export function rankOf(severity: string): number | undefined {
+  const rank = SEVERITIES.findIndex((one) => one === severity)
+  return rank < 0 ? undefined : rank
+}
+
 /** The higher of two severities. */
 export function higherSeverity(a: Severity, b: Severity): Severity {
   return SEVERITIES.indexOf(b) > SEVERITIES.indexOf(a) ? b : a

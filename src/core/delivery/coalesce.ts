@@ -8,6 +8,10 @@
  * answer was lost, or a process died with an attempt under way. So attempts are counted before they start
  * (`unrefused_attempts`), and those that were refused are subtracted when they are recorded. All this is committed before
  * anything is sent.
+ *
+ * With an interval a delivery that was never attempted waits until the interval is over since the last attempt at one of its
+ * alert, also while the webhook is healthy; what has come by then goes with it. A delivery that was attempted has its own
+ * schedule, and if it was refused for certain, what waits goes with it.
  */
 import { flattenContext, uniqueValues, type ContextValue } from '../alert/context.js'
 import { eventOf, type EventRow } from '../event/event-store.js'
@@ -16,9 +20,11 @@ import type { Database, Queryable } from '../platform/database.js'
 import { isJsonObject } from '../platform/json.js'
 import type { Coalesced } from '../format/body.js'
 import type { HealthState } from '../circuit/health.js'
+import { intervalMsOf, sealsLate } from '../webhook/alert-changes.js'
 import type { Webhook } from '../webhook/webhook.js'
 import { listDue, type DueDelivery, type DuePosition } from './delivery-queue-store.js'
 import { findProbe, markProbed } from './probe-store.js'
+import { holdBack, markSent, TAKE_SPARED, unmarkSent } from './webhook-alert-store.js'
 
 /** Changes of one delivery, its own included. */
 const MAX_CHANGES = 1000
@@ -32,6 +38,7 @@ interface PendingRow {
   event_id: string
   sequence: bigint
   sealed: boolean
+  next_attempt_at: Date
   /** How many changes are coalesced into it. */
   carried: bigint
   /** Of the values that it and these changes brought. */
@@ -48,9 +55,9 @@ export interface TakeOptions {
 }
 
 /**
- * The deliveries that are due at a webhook, for attempts that start now. While a webhook with `coalesce` is not healthy,
- * its pending changes are coalesced first. With `coalesce`, the deliveries that are returned are sealed, and an attempt at each
- * is counted as started: `uncountAttempts` takes back those that are not started after all.
+ * The deliveries that are due at a webhook, for attempts that start now. Of a webhook with `coalesce` that is not healthy or has
+ * an interval, pending changes are coalesced first. With `coalesce` or `only_new`, the deliveries that are returned are sealed,
+ * and an attempt at each is counted as started: `uncountAttempts` takes back those that are not started after all.
  * @param options.state the webhook's health
  * @param options.isProbe true: one delivery, another than the last probe where there is one (probe-store.ts)
  * @param options.skip ids of deliveries in flight
@@ -58,51 +65,89 @@ export interface TakeOptions {
  */
 export async function takeDue(
   database: Database,
-  {
-    id: webhookId,
-    order,
-    coalesce,
-    max_body_bytes: maxBodyBytes,
-  }: Pick<Webhook, 'id' | 'order' | 'coalesce' | 'max_body_bytes'>,
+  webhook: Pick<Webhook, 'id' | 'order' | 'coalesce' | 'only_new' | 'max_body_bytes'>,
   { state, isProbe, skip, limit, now, after }: TakeOptions,
 ): Promise<DueDelivery[]> {
-  const inOrder = order === 'alert'
+  const { id: webhookId, coalesce, max_body_bytes: maxBodyBytes } = webhook
+  const inOrder = webhook.order === 'alert'
+  const everyMs = intervalMsOf(webhook)
   const list = async () => {
     if (!isProbe) return listDue(database, webhookId, { now, skip, limit, inOrder, after })
     const only = await findProbe(database, webhookId, { now, skip, inOrder })
     return only === undefined ? [] : listDue(database, webhookId, { now, skip, limit, inOrder, only })
   }
   let due = await list()
-  if (coalesce && state !== 'healthy' && due.length > 0) {
-    const alerts = new Set(due.flatMap(({ event: { alertId } }) => (alertId === null ? [] : [alertId])))
-    let isChanged = false
-    for (const alertId of alerts) {
-      const options = { skip, inOrder, maxBodyBytes, now }
-      if (await coalesceWaiting(database, { webhookId, alertId }, options)) isChanged = true
-    }
-    if (isChanged) due = await list()
+  if (everyMs !== undefined) {
+    while ((await holdBack(database, webhookId, idsOf(due), { everyMs, now })) > 0) due = await list()
   }
-  const ids = due.map(({ id }) => id)
+  if (coalesce && (everyMs !== undefined || state !== 'healthy') && due.length > 0) {
+    const carriers = await coalesceAlerts(database, webhookId, due, { skip, inOrder, maxBodyBytes, now })
+    const seen = new Set([...idsOf(due), ...carriers])
+    if (carriers.length > 0) due = await list()
+    if (everyMs !== undefined) due = inInterval(due, seen)
+  }
+  const ids = idsOf(due)
   if (isProbe && ids[0] !== undefined) await markProbed(database, webhookId, ids[0])
-  if (coalesce && ids.length > 0) await countAttempts(database, ids)
-  return due
+  if (!sealsLate(webhook) || ids.length === 0) return due
+  const spared = await countAttempts(database, ids, webhook)
+  if (everyMs !== undefined) await markSent(database, ids, now)
+  return due.map((one) => ({ ...one, spared: spared.get(one.id) ?? one.spared }))
 }
 
 /**
- * Coalesces the pending changes of one alert at one webhook.
- * @param options.skip ids of deliveries in flight
- * @param options.inOrder true: only changes before the first that is not dispatched yet
- * @param options.maxBodyBytes of the webhook: values that do not fit into one body stay in several deliveries
- * @returns true when deliveries were coalesced
+ * Of what is due at a webhook with an interval, what may be sent now. What was dispatched after the first look, and what has not
+ * been attempted while another of its alert is retried, is held back in the next round.
+ */
+function inInterval(due: readonly DueDelivery[], seen: ReadonlySet<string>): DueDelivery[] {
+  const retried = new Set(due.flatMap(({ sealed, event }) => (sealed ? (event.alertId ?? []) : [])))
+  return due.filter(({ id, sealed, event: { alertId } }) => sealed || (seen.has(id) && !retried.has(alertId ?? '')))
+}
+
+function idsOf(due: readonly DueDelivery[]): string[] {
+  return due.map(({ id }) => id)
+}
+
+/** Coalesces the pending changes of every alert that has a delivery due. @returns the ids of those that carry others now */
+async function coalesceAlerts(
+  database: Database,
+  webhookId: string,
+  due: readonly DueDelivery[],
+  options: CoalesceOptions,
+): Promise<string[]> {
+  const alertIds = new Set(due.flatMap(({ event }) => event.alertId ?? []))
+  const carriers: string[] = []
+  for (const alertId of alertIds) {
+    for (;;) {
+      const carrier = await coalesceWaiting(database, { webhookId, alertId }, options)
+      if (carrier === undefined) break
+      carriers.push(carrier)
+    }
+  }
+  return carriers
+}
+
+interface CoalesceOptions {
+  /** Ids of deliveries in flight. */
+  skip: readonly string[]
+  /** True: only changes before the first that is not dispatched yet. */
+  inOrder: boolean
+  /** Of the webhook: values that do not fit into one body stay in several deliveries. */
+  maxBodyBytes: number
+  now: Date
+}
+
+/**
+ * Coalesces the pending changes of one alert at one webhook, if one of them is due.
+ * @returns the id of the delivery that carries others now; undefined when none were coalesced
  */
 export async function coalesceWaiting(
   database: Database,
   { webhookId, alertId }: { webhookId: string; alertId: string },
-  { skip, inOrder, maxBodyBytes, now }: { skip: readonly string[]; inOrder: boolean; maxBodyBytes: number; now: Date },
-): Promise<boolean> {
+  { skip, inOrder, maxBodyBytes, now }: CoalesceOptions,
+): Promise<string | undefined> {
   return database.transaction(async (tx) => {
     const { rows } = await tx.query<PendingRow>(
-      `select d.id, d.event_id, d.sequence, d.sealed,
+      `select d.id, d.event_id, d.sequence, d.sealed, d.next_attempt_at,
          (select count(*) from deliveries f where f.folded_into = d.id) as carried,
          (select coalesce(sum(octet_length(v.path) + octet_length(v.value)), 0)::bigint
           from (select d.sequence union all select f.sequence from deliveries f where f.folded_into = d.id) c
@@ -115,12 +160,14 @@ export async function coalesceWaiting(
        order by d.sequence limit ${MAX_CHANGES} for update of d`,
       [webhookId, alertId, skip, inOrder],
     )
+    if (rows.every(({ next_attempt_at: at }) => at > now)) return undefined
     const carrier = rows.findLast(({ sealed }) => !sealed)
     const maxBytes = maxBodyBytes * VALUES_SHARE
     const others = carrier ? fitting(carrier, rows.slice(0, rows.indexOf(carrier)), maxBytes) : []
-    if (!carrier || others.length === 0) return false
+    if (!carrier || others.length === 0) return undefined
     await merge(tx, { webhookId, carrier, others }, now)
-    return true
+    if (others.some(({ sealed }) => sealed)) await unmarkSent(tx, webhookId, alertId)
+    return carrier.id
   })
 }
 
@@ -136,7 +183,10 @@ function fitting(carrier: PendingRow, rows: readonly PendingRow[], maxBytes: num
   return rows.slice(first + 1)
 }
 
-/** Marks the others, and what they carry, as carried by the carrier, makes it due, and gives it their indicators. */
+/**
+ * Marks the others, and what they carry, as carried by the carrier, makes it due in the place of the longest due, and gives it
+ * their indicators and the changes that they count.
+ */
 async function merge(
   tx: Queryable,
   { webhookId, carrier, others }: { webhookId: string; carrier: PendingRow; others: readonly PendingRow[] },
@@ -149,7 +199,13 @@ async function merge(
      where id = any($1) or folded_into = any($1)`,
     [ids, carrier.id, now],
   )
-  await tx.query('update deliveries set next_attempt_at = $2, updated_at = $2 where id = $1', [carrier.id, now])
+  const dueAt = Math.min(...[carrier, ...others].map(({ next_attempt_at: at }) => at.getTime()), now.getTime())
+  await tx.query(
+    `update deliveries set next_attempt_at = $2, updated_at = $3,
+       spared = nullif(coalesce(spared, 0) + (select coalesce(sum(spared), 0) from deliveries where id = any($4)), 0)
+     where id = $1`,
+    [carrier.id, new Date(dueAt), now, ids],
+  )
   await tx.query('update indicators set event_id = $3 where webhook_id = $1 and event_id = any($2)', [
     webhookId,
     others.map(({ event_id: eventId }) => eventId),
@@ -157,13 +213,25 @@ async function merge(
   ])
 }
 
-/** Counts an attempt at each of these as started: what they carry is final. */
-async function countAttempts(db: Queryable, ids: readonly string[]): Promise<void> {
-  await db.query(
-    `update deliveries set sealed = true, unrefused_attempts = case when sealed then unrefused_attempts + 1 else 1 end
-     where id = any($1)`,
+/**
+ * Counts an attempt at each of these as started: what they carry is final. A webhook with `only_new` has the first of an alert
+ * count the changes that it was spared.
+ * @returns how many spared changes each counts, where they are counted now
+ */
+async function countAttempts(
+  db: Queryable,
+  ids: readonly string[],
+  { only_new: onlyNew }: Pick<Webhook, 'only_new'>,
+): Promise<Map<string, number>> {
+  const { rows } = await db.query<{ id: string; spared: number | null }>(
+    `${onlyNew ? `with ${TAKE_SPARED}` : ''}
+     update deliveries d set sealed = true,
+       unrefused_attempts = case when d.sealed then d.unrefused_attempts + 1 else 1 end
+       ${onlyNew ? ', spared = nullif(coalesce(d.spared, 0) + coalesce((select spared from taken where id = d.id), 0), 0)' : ''}
+     where d.id = any($1) ${onlyNew ? 'returning d.id, d.spared' : ''}`,
     [ids],
   )
+  return new Map(rows.flatMap(({ id, spared }) => (spared === null ? [] : [[id, spared]])))
 }
 
 /** Takes back the attempts that were counted and not started. */

@@ -37,6 +37,8 @@ export function createRecall(db: Queryable): Recall {
 export interface LoadOptions {
   reader?: Reader
   coalesced?: Coalesced
+  /** How many changes without news it counts besides. */
+  spared?: number
   recall?: Recall
 }
 
@@ -44,12 +46,12 @@ export interface LoadOptions {
 export async function loadContent(
   db: Queryable,
   event: StoredEvent,
-  { reader = DEFAULT_READER, coalesced, recall = (change) => recallContext(db, change) }: LoadOptions = {},
+  { reader = DEFAULT_READER, coalesced, spared, recall = (change) => recallContext(db, change) }: LoadOptions = {},
 ): Promise<EventContent> {
   const whole = needsWhole(reader, event)
   const change = changeOf(event, whole)
   const memory = change && (await recall({ ...change, earlier: coalesced?.sequences }, whole ? event.heldBytes : 0))
-  return formatEvent(event, memory, coalesced)
+  return formatEvent(event, memory, coalesced, spared)
 }
 
 /** About how many bytes the body of an event holds while its attempt is under way. */

@@ -104,8 +104,12 @@ export interface DueDelivery {
   attemptCount: number
   scheduleStart: number
   replay: boolean
+  /** True when an attempt was made, or when it takes up no more changes for another reason. */
+  sealed: boolean
   /** True when other changes are coalesced into it. */
   carries: boolean
+  /** How many changes without news it counts. */
+  spared: number
   /** How much of the body is left out at least. */
   cut: Cut
   dueAt: Date
@@ -141,12 +145,14 @@ export async function listDue(
       attempt_count: number
       schedule_start: number
       replay: boolean
+      sealed: boolean
       carries: boolean
+      spared: number | null
       cut: Cut
       next_attempt_at: Date
     }
   >(
-    `select e.*, d.id as delivery_id, d.attempt_count, d.schedule_start, d.replay, d.cut, d.next_attempt_at,
+    `select e.*, d.id as delivery_id, d.attempt_count, d.schedule_start, d.replay, d.sealed, d.spared, d.cut, d.next_attempt_at,
        exists (select from deliveries f where f.folded_into = d.id) as carries
      from deliveries d join events e on e.id = d.event_id
      where d.webhook_id = $1 and d.status = 'pending' and d.next_attempt_at <= $2 and d.id <> all($3)
@@ -160,7 +166,9 @@ export async function listDue(
     attemptCount: row.attempt_count,
     scheduleStart: row.schedule_start,
     replay: row.replay,
+    sealed: row.sealed,
     carries: row.carries,
+    spared: row.spared ?? 0,
     cut: row.cut,
     dueAt: row.next_attempt_at,
     event: eventOf(row),

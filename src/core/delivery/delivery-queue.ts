@@ -18,6 +18,7 @@ import { outsideTraces } from '../platform/tracing.js'
 import { afterDrain, allowanceOf, isUnrestricted, type Allowance } from '../circuit/health.js'
 import type { CircuitTransitions } from '../circuit/transitions.js'
 import type { Registry } from '../webhook/registry.js'
+import { sealsLate } from '../webhook/alert-changes.js'
 import { rateOf, type Target } from '../webhook/webhook.js'
 import { reportDeaths } from './attempt-log.js'
 import type { Recorder } from './attempt-recorder.js'
@@ -30,6 +31,7 @@ import type { Limiter } from './limiter.js'
 import { deleteQueue, nextDueAt, postponeBlocked, releaseNext } from './delivery-queue-store.js'
 import { createPacer, type Pacer } from './pacer.js'
 import { createQueueAttempts, type QueueAttempts } from './queue-attempts.js'
+import { forgetWebhook } from './webhook-alert-store.js'
 import { takeQueueLease, type QueueLease } from './queue-lease.js'
 
 export interface QueueWorkerOptions {
@@ -158,7 +160,7 @@ class QueueWorker {
       const rest = due.slice(i)
       this.due.putBack(rest)
       const ids = rest.map(({ id }) => id)
-      if (target.coalesce) await uncountAttempts(database, ids)
+      if (sealsLate(target)) await uncountAttempts(database, ids)
       return 'limit'
     }
     return 'nothing due'
@@ -235,6 +237,7 @@ class QueueWorker {
     await this.attempts.allEnded()
     this.attempts.takeEnded()
     if ((await dropDeliveries(database, this.webhookId, new Date(), BATCH)) === BATCH) return true
+    await forgetWebhook(database, this.webhookId)
     await deleteQueue(database, this.webhookId)
     return false
   }

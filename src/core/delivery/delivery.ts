@@ -11,8 +11,8 @@ export const Delivery = Type.Object(
     webhook_id: Type.String({ pattern: idPattern('wh') }),
     status: oneOf(DELIVERY_STATUSES, {
       description:
-        'pending: an attempt is ahead; dead: the schedule ran out, or no attempt can succeed; dropped: its webhook was deleted; folded: its change is ' +
-        'sent with a later one.',
+        'pending: an attempt is ahead; dead: the schedule ran out, or no attempt can succeed; dropped: nothing is sent, `reason` ' +
+        'says why; folded: its change is sent with a later one.',
     }),
     reason: nullableText('Why it is dead, dropped or folded, or what it waits for.'),
     attempt_count: Type.Integer({ minimum: 0 }),

@@ -2,9 +2,10 @@
  * Reads what is due at one webhook, ahead of the attempts where nothing but the number of attempts decides what is next.
  *
  * Guarantee: no delivery is returned twice unless it was put back. What was read ahead is read again after a second, and
- * when the webhook is not healthy, or has an order, coalescing or a rate.
+ * when the webhook is not healthy, or has an order, coalescing, `only_new` or a rate.
  */
 import type { Database } from '../platform/database.js'
+import { sealsLate } from '../webhook/alert-changes.js'
 import { rateOf, type Target } from '../webhook/webhook.js'
 import { takeDue, type TakeOptions } from './coalesce.js'
 import type { DueDelivery, DuePosition } from './delivery-queue-store.js'
@@ -79,6 +80,6 @@ export function createDueReader(database: Database, now = () => performance.now(
 }
 
 function mayReadAhead(target: Target, { state, isProbe }: TakeOptions): boolean {
-  const isFree = target.order === 'none' && !target.coalesce && rateOf(target) === null
+  const isFree = target.order === 'none' && !sealsLate(target) && rateOf(target) === null
   return isFree && state === 'healthy' && !isProbe
 }

@@ -15,7 +15,7 @@
  *              restart the schedule. Left by the outcome of an attempt, by coalescing, or by the deletion of the webhook.
  *   succeeded  The receiver answered 2xx. It may have done so before, in an answer that was lost: delivery is at least once.
  *   dead       The schedule is used up, the receiver answered 410, or SNS can never take the message. Kept and listed; only an API request restarts it.
- *   dropped    The webhook was deleted while the delivery was pending.
+ *   dropped    The webhook was deleted while the delivery was pending, or it asks for news alone and the event has none.
  *   folded     Its change is sent with a later one of the same alert (coalesce.ts); that delivery's outcome counts for both.
  *
  *   pending ── 2xx ──────────────▶ succeeded      succeeded ─┐

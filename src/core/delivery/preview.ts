@@ -2,7 +2,7 @@
 import { findEvent } from '../event/event-store.js'
 import type { Queryable } from '../platform/database.js'
 import { MASK } from '../webhook/credentials-mask.js'
-import { wantsBody, wantsEvent } from '../webhook/selection.js'
+import { isSpared, wantsBody, wantsEvent } from '../webhook/selection.js'
 import { withIndicators } from '../format/body.js'
 import { indicatorOf, selectIndicators } from '../indicator/once.js'
 import type { Renderer } from '../format/render.js'
@@ -36,7 +36,8 @@ export async function previewDelivery(
   const body = once
     ? withIndicators(content.body, selectIndicators(content.carried, once).map(indicatorOf))
     : content.body
-  const wanted = (eventId === undefined || wantsEvent(target, event)) && wantsBody(target, content)
+  const isSelected = eventId === undefined || (wantsEvent(target, event) && !isSpared(target, event, content))
+  const wanted = isSelected && wantsBody(target, content)
   const limits = { maxBytes: maxBodyBytes(target, event), cut: 0 as const }
   const rendered = await renderer.render(target, event, body, toView(target).format_options, limits)
   if (!rendered.ok) return { wanted, headers: {}, body: null, error: rendered.error }

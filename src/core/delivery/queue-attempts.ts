@@ -127,11 +127,11 @@ async function attempt(
 async function prepare(
   { database, recall, pacer }: QueueAttemptsOptions,
   target: Target,
-  { id, event, carries }: DueDelivery,
+  { id, event, carries, spared }: DueDelivery,
   ratePerSecond: number | null,
 ) {
   const coalesced = carries ? await loadCoalesced(database, id) : undefined
-  const content = await loadContent(database, event, { reader: target, coalesced, recall })
+  const content = await loadContent(database, event, { reader: target, coalesced, spared, recall })
   const body = await bodyFor(database, target, event, content, new Date())
   if (body) await pacer.waitForSlot(ratePerSecond)
   else await dropDelivery(database, id, 'its indicators were sent with other events', new Date())

@@ -6,6 +6,7 @@
  */
 import type { Health } from '../circuit/health.js'
 import type { Queryable } from '../platform/database.js'
+import { sealsLate } from '../webhook/alert-changes.js'
 import { rateOf, type Target } from '../webhook/webhook.js'
 import { acquireLease, releaseLease, renewLease } from './delivery-queue-store.js'
 
@@ -76,6 +77,6 @@ export async function takeQueueLease(
 function leaseMsFor(target: Target | undefined): number {
   if (!target) return LEASE_MS
   const isLimited = target.max_in_flight !== null || rateOf(target) !== null
-  const isExclusive = isLimited || target.order === 'alert' || target.coalesce
+  const isExclusive = isLimited || target.order === 'alert' || sealsLate(target)
   return isExclusive ? LEASE_MS + target.timeout_ms + ATTEMPT_MARGIN_MS : LEASE_MS
 }

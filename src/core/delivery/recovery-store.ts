@@ -9,7 +9,7 @@ import { TEST_EVENT_TYPE } from '../event/event.js'
 import type { Database, Queryable } from '../platform/database.js'
 import { newId } from '../platform/id.js'
 import { conditionsOf, idAfter, queryPage, type Page, type PageRequest } from '../platform/page.js'
-import { wantsBody, wantsEvent } from '../webhook/selection.js'
+import { isSpared, wantsBody, wantsEvent } from '../webhook/selection.js'
 import type { Registry } from '../webhook/registry.js'
 import type { Recovery } from './recovery.js'
 import { loadContent } from './content.js'
@@ -98,7 +98,10 @@ export async function stepRecovery(
     const missed = events.filter(({ event, covered }) => !covered && wantsEvent(target, event))
     let queued = 0
     for (const { event } of missed) {
-      if (target.policy && !wantsBody(target, await loadContent(tx, event, { reader: target }))) continue
+      if (target.policy || target.only_new) {
+        const content = await loadContent(tx, event, { reader: target })
+        if (!wantsBody(target, content) || isSpared(target, event, content)) continue
+      }
       await replayDeliveries(tx, event, [webhookId], now)
       queued++
     }

@@ -9,6 +9,7 @@
  */
 import { keyOfIdentity, type ContextValues } from '../alert/context.js'
 import type { AlertChange, Unread } from '../alert/change.js'
+import { rankOf } from '../alert/rule-match.js'
 import { valueKey } from '../alert/value-key.js'
 import type { Queryable } from '../platform/database.js'
 import { stringifyJson } from '../platform/json.js'
@@ -183,7 +184,7 @@ async function insertMessages(
     changes.map(({ finding }) => finding !== undefined && finding.state === undefined),
     changes.map(({ finding }) => finding?.updatedAt),
     changes.map(({ finding }) => (finding?.reason === undefined ? null : labelOf(finding.reason))),
-    changes.map(({ finding }) => finding?.rank),
+    changes.map(({ finding, severity }) => finding?.rank ?? rankOf(severity)),
     values.map(valueKey),
   ])
   return new Map(rows.map((row) => [row.event_id, row]))

@@ -114,9 +114,16 @@ export const AlertChange = Type.Object({
       Type.String({ description: 'The severity before, where it rose with this change.' }),
     ),
     changes: Type.Optional(
-      Type.Integer({ minimum: 2, description: 'With `coalesce`: how many changes this delivery carries.' }),
+      Type.Integer({
+        minimum: 2,
+        description:
+          'How many changes this delivery stands for: with `coalesce` those that it carries, with `only_new` also those without ' +
+          'news since the last.',
+      }),
     ),
-    first_sequence: Type.Optional(Type.Integer({ minimum: 1, description: 'With `changes`: the first of them.' })),
+    first_sequence: Type.Optional(
+      Type.Integer({ minimum: 1, description: 'With `coalesce`: the first change that this delivery carries.' }),
+    ),
     upstream_context_diff: Type.Optional(
       Type.Unknown({
         description: 'The `context_diff` of the message itself; left out for a change that the relay made.',

@@ -50,8 +50,14 @@ export interface Coalesced {
  * was read from under `message`; for any other message `{ message, subject, relay }`.
  * @param memory the alert's values as of this event, with the new ones of coalesced changes; undefined when the event is
  *   not an alert change
+ * @param spared how many changes without news it counts (`only_new`)
  */
-export function formatEvent(event: StoredEvent, memory: AlertMemory | undefined, coalesced?: Coalesced): EventContent {
+export function formatEvent(
+  event: StoredEvent,
+  memory: AlertMemory | undefined,
+  coalesced?: Coalesced,
+  spared = 0,
+): EventContent {
   if (event.webhookId !== null) {
     const notice = parseStoredJson(event.payload)
     const isWhole = event.type === DEAD_NOTICE_TYPE && isJsonObject(notice)
@@ -81,7 +87,7 @@ export function formatEvent(event: StoredEvent, memory: AlertMemory | undefined,
     relay: {
       ...relayOf(event, hopsOf(document)),
       ...(event.type === TEST_EVENT_TYPE ? {} : { new_values: memory.diff.length }),
-      ...coalescedOf(event, coalesced),
+      ...changesOf(event, coalesced, spared),
       ...upstream,
     },
   }
@@ -195,16 +201,16 @@ function typeOf({ type, state }: StoredEvent, { isCreated, turn }: Coalesced): E
   return state === 'resolved' ? 'alert.resolved' : 'alert.created'
 }
 
-/** The fields of `relay` for a delivery of several changes. */
-function coalescedOf(event: StoredEvent, coalesced: Coalesced | undefined): JsonObject {
-  if (!coalesced) return {}
+/** The fields of `relay` for a delivery that stands for several changes. */
+function changesOf(event: StoredEvent, coalesced: Coalesced | undefined, spared: number): JsonObject {
+  if (!coalesced) return spared === 0 ? {} : { changes: 1 + spared }
   const { sequences, previousSeverity } = coalesced
   const type = typeOf(event, coalesced)
   return {
     type,
     ...(type === 'alert.resolved' ? { reason: 'upstream' } : {}),
     ...(previousSeverity === null ? {} : { previous_severity: previousSeverity }),
-    changes: sequences.length + 1,
+    changes: sequences.length + 1 + spared,
     first_sequence: Number(sequences[0]),
   }
 }

@@ -3,6 +3,7 @@ import { NOTICE_TYPES, type StoredEvent } from '../event/event.js'
 import { matchesTopic } from '../platform/topic-pattern.js'
 import { matchesPolicy } from '../filter/match.js'
 import type { EventContent } from '../format/body.js'
+import { isJsonObject } from '../platform/json.js'
 import type { Target, Webhook } from './webhook.js'
 
 /**
@@ -26,4 +27,17 @@ export function wantsEvent(
 /** True when the webhook has no filter, or its filter matches the body in the format `change`, which it may not itself receive. */
 export function wantsBody({ policy }: Pick<Target, 'policy'>, { body }: Pick<EventContent, 'body'>): boolean {
   return policy === undefined || matchesPolicy(policy, body)
+}
+
+/**
+ * True for a change that a webhook with `only_new` is not sent: it brought no value that its alert did not hold, raised no
+ * severity and changed no state.
+ */
+export function isSpared(
+  { only_new: onlyNew }: Pick<Target, 'only_new'>,
+  { type, previousSeverity }: Pick<StoredEvent, 'type' | 'previousSeverity'>,
+  { body: { relay } }: Pick<EventContent, 'body'>,
+): boolean {
+  const isUpdate = onlyNew && type === 'alert.updated' && previousSeverity === null
+  return isUpdate && isJsonObject(relay) && relay.new_values === 0
 }

@@ -7,6 +7,7 @@
 import { refuseFields, type FieldError } from '../platform/errors.js'
 import type { JsonObject } from '../platform/json.js'
 import { parseTopicArn, topicErrors } from '../platform/topic-pattern.js'
+import { intervalProblem } from './alert-changes.js'
 import { checkCredentials } from './credentials-check.js'
 import { maskCredentials, unmask } from './credentials-mask.js'
 import { filterErrors } from '../filter/complexity.js'
@@ -83,6 +84,7 @@ export function checkWebhook(webhook: Webhook, { credentials, filters, now, othe
     ...topicErrors(topics),
     ...filterErrors(filter, '/filter', filters),
     ...successErrors(webhook, filters),
+    ...intervalErrors(webhook),
     ...checkFormat(format, options).map(under('/format_options')),
     ...issueErrors(webhook),
     ...(credentials ? checkCredentials({ ...webhook, now }) : []),
@@ -113,6 +115,11 @@ function successErrors({ url, success }: Webhook, isChanged: boolean): FieldErro
   if (success === null) return []
   if (isTopicUrl(url)) return [{ path: '/success', detail: "has no place at an SNS topic, whose answers are AWS's" }]
   return filterErrors(success.body ?? null, '/success/body', isChanged)
+}
+
+function intervalErrors(webhook: Webhook): FieldError[] {
+  const problem = intervalProblem(webhook)
+  return problem === undefined ? [] : [{ path: '/coalesce/every', detail: problem }]
 }
 
 /**

@@ -34,6 +34,8 @@ export interface WebhookRow extends HealthRow {
   max_body_bytes: number
   order: Webhook['order']
   coalesce: boolean
+  coalesce_every: string | null
+  only_new: boolean
   created_at: Date
   updated_at: Date
 }
@@ -63,6 +65,8 @@ export const FIELDS = [
   'max_body_bytes',
   '"order"',
   '"coalesce"',
+  'coalesce_every',
+  'only_new',
   'created_at',
   'updated_at',
 ]
@@ -90,7 +94,9 @@ export function valuesOf(sealer: Sealer, webhook: Webhook): unknown[] {
     webhook.rate_per_second,
     webhook.max_body_bytes,
     webhook.order,
-    webhook.coalesce,
+    webhook.coalesce !== false,
+    typeof webhook.coalesce === 'object' ? webhook.coalesce.every : null,
+    webhook.only_new,
     new Date(webhook.created_at),
     new Date(webhook.updated_at),
   ]
@@ -118,7 +124,8 @@ export function webhookOf(sealer: Sealer, row: WebhookRow): Webhook {
     rate_per_second: row.rate_per_second,
     max_body_bytes: row.max_body_bytes,
     order: row.order,
-    coalesce: row.coalesce,
+    coalesce: row.coalesce && row.coalesce_every !== null ? { every: row.coalesce_every } : row.coalesce,
+    only_new: row.only_new,
     ...healthFields(healthOf(row)),
     created_at: row.created_at.toISOString(),
     updated_at: row.updated_at.toISOString(),

@@ -10,6 +10,7 @@ import { idPattern } from '../platform/id.js'
 import type { JsonObject } from '../platform/json.js'
 import { oneOf, Time } from '../platform/schema.js'
 import { TopicPatterns } from '../platform/topic-pattern.js'
+import { Coalesce, OnlyNew } from './alert-changes.js'
 import { Auth, Headers, Tls, type Credentials } from './credentials.js'
 import type { FilterPolicy } from '../filter/policy.js'
 import { FORMATS } from '../format/format-names.js'
@@ -90,13 +91,6 @@ const order = oneOf(['none', 'alert'], {
     'With "alert" the changes of one alert arrive one at a time, in sequence: each waits until the one before it succeeded ' +
     'or is dead.',
 })
-const coalesce = Type.Boolean({
-  description:
-    'While it is down, the changes of one alert that wait become one delivery: the latest state, everything that was new ' +
-    'in any of them, and how many they are (`relay.changes`). A change that the receiver may have taken, since its answer ' +
-    'was lost, is sent on its own.',
-})
-
 /** The request that makes a webhook. */
 export const WebhookCreate = Type.Object(
   {
@@ -127,7 +121,8 @@ export const WebhookCreate = Type.Object(
     rate_per_second: Type.Optional({ ...ratePerSecond, default: null }),
     max_body_bytes: Type.Optional({ ...maxBodyBytes, default: DEFAULT_MAX_BODY_BYTES }),
     order: Type.Optional({ ...order, default: 'none' }),
-    coalesce: Type.Optional({ ...coalesce, default: false }),
+    coalesce: Type.Optional({ ...Coalesce, default: false }),
+    only_new: Type.Optional({ ...OnlyNew, default: false }),
   },
   {
     additionalProperties: false,
@@ -159,7 +154,8 @@ export const WebhookPatch = Type.Object(
     rate_per_second: Type.Optional(ratePerSecond),
     max_body_bytes: Type.Optional(maxBodyBytes),
     order: Type.Optional(order),
-    coalesce: Type.Optional(coalesce),
+    coalesce: Type.Optional(Coalesce),
+    only_new: Type.Optional(OnlyNew),
   },
   { additionalProperties: false, minProperties: 1, examples: [{ status: 'disabled' }] },
 )
@@ -191,7 +187,8 @@ export const WebhookView = Type.Object(
     rate_per_second: ratePerSecond,
     max_body_bytes: maxBodyBytes,
     order,
-    coalesce,
+    coalesce: Coalesce,
+    only_new: OnlyNew,
     health: HealthReport.properties.health,
     failing_since: HealthReport.properties.failing_since,
     last_failure: HealthReport.properties.last_failure,
