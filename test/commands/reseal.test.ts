@@ -208,7 +208,7 @@ t.test('reseal covers every sealed column', async (t) => {
      where table_schema = 'public' and data_type = 'bytea' order by 1`,
   )
   const digests = ['alert_values.key', 'api_keys.digest', 'idempotency_keys.request_digest', 'indicators.key']
-  const keys = ['rule_matches.window_key', 'rule_windows.key']
+  const keys = ['rule_matches.window_key', 'rule_windows.key', 'value_keying.key']
   const sealed = ['webhooks.private', 'webhooks.secrets']
   t.same(
     rows.map(({ name }) => name),

@@ -24,9 +24,9 @@ t.test('a key', async (t) => {
   })
 })
 
-t.test('each scope includes those before it, and no other', async (t) => {
+t.test('a scope includes others, and bringing in is not reading', async (t) => {
   t.same(
     SCOPES.map((scope) => SCOPES.filter((needed) => allows(scope, needed))),
-    [['read'], ['read', 'write'], ['read', 'write', 'admin']],
+    [['ingest'], ['read'], ['ingest', 'read', 'write'], ['ingest', 'read', 'write', 'admin']],
   )
 })
