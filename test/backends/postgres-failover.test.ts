@@ -112,7 +112,7 @@ t.test('a primary is demoted while sessions live: none of them is used for long'
     ({ rows }) => (rows[0] as Record<string, unknown>).default_transaction_read_only === 'on',
   )
   noneFailed(t, await shop.ask())
-  t.match(await shop.readiness(), { status: 503, body: { status: 'not_ready', database: /read-only/, queue: 'ok' } })
+  t.match(await shop.readiness(), { status: 503, body: { status: 'not_ready', database: 'failed', queue: 'ok' } })
   await until(
     () => client.query('select from pg_stat_replication where replay_lsn = pg_current_wal_lsn()'),
     ({ rowCount }) => rowCount === 1,
@@ -133,7 +133,7 @@ for (const queue of ['Redis', 'PostgreSQL'] as const) {
       noneFailed(t, answers)
       proxy.point(standby.url)
       noneFailed(t, await shop.ask())
-      t.match(await shop.readiness(), { status: 503, body: { database: /read-only/ } }, 'it is a standby still')
+      t.match(await shop.readiness(), { status: 503, body: { database: 'failed' } }, 'it is a standby still')
       await standby.promote()
       await recovers(t, shop)
     },
@@ -169,7 +169,7 @@ t.test('the server has no connection left', async (t) => {
     )
   }
   noneFailed(t, await shop.ask())
-  t.match(await shop.readiness(), { status: 503, body: { database: /too many clients|reserved/ } })
+  t.match(await shop.readiness(), { status: 503, body: { database: 'failed' } })
   await Promise.all(taken.map((other) => other.end()))
   await recovers(t, shop)
 })
@@ -189,7 +189,7 @@ t.test('the disk is full', { skip: !disk && 'a small disk cannot be mounted here
   const answers = await shop.ask()
   noneFailed(t, answers)
   t.notMatch(answers.messages, { 200: MANY })
-  t.match(await shop.readiness(), { status: 503, body: { database: /No space left/ } })
+  t.match(await shop.readiness(), { status: 503, body: { database: 'failed' } })
   await disk!.free()
   await recovers(t, shop)
 })
