@@ -13,9 +13,28 @@ import { fieldKind, normalForm, type FieldKind, type NormalForm } from './normal
 /** What a field may say of a value that is looked for at every path. */
 const FIELD_KINDS: readonly FieldKind[] = [undefined, 'hash', 'host', 'name']
 
+/** What was worked out lately: most values and nearly all paths come again, in the same alert or in others. */
+const MAX_KNOWN = 20_000
+const MAX_KNOWN_LENGTH = 200
+const knownKinds = new Map<string, FieldKind>()
+const knownKeys = new Map<string, bigint>()
+
 /** The key of a text or a number; null for all else, which nobody looks for. */
 export function valueKey({ path, value }: ContextValue): bigint | null {
-  return isSearchable(value) ? keyOf(normalForm(fieldKind(path), value)) : null
+  if (!isSearchable(value)) return null
+  const field = known(knownKinds, path.join('\n'), () => fieldKind(path))
+  const find = () => keyOf(normalForm(field, value))
+  return typeof value === 'string' ? known(knownKeys, `${field ?? ''}\n${value}`, find) : find()
+}
+
+function known<T>(values: Map<string, T>, name: string, find: () => T): T {
+  if (name.length > MAX_KNOWN_LENGTH) return find()
+  let value = values.get(name)
+  if (value !== undefined || values.has(name)) return value as T
+  value = find()
+  if (values.size >= MAX_KNOWN) values.clear()
+  values.set(name, value)
+  return value
 }
 
 /** What a text may stand for: its normal forms. @param path where it is looked for; undefined: everywhere */
