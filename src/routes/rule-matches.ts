@@ -8,6 +8,8 @@ import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { Type } from 'typebox'
 import { RuleMatch } from '../core/alert/rule-match.js'
 import type { AcceptMatches, MatchedAlert } from '../core/event/accept-matches.js'
+import { Refusal } from '../core/platform/errors.js'
+import { isJsonObject, type Json } from '../core/platform/json.js'
 import { nullableText } from '../core/platform/schema.js'
 import { answer } from './answers.js'
 import { IdempotencyHeaders, idempotencyOf } from './idempotency.js'
@@ -20,6 +22,8 @@ export interface RuleMatchRouteOptions {
 
 const BODY_LIMIT = 4 * 1024 * 1024
 const MAX_MATCHES = 1000
+/** A statement that stores many more takes longer than a query may. */
+const MAX_VALUES = 50_000
 
 const RuleMatches = Type.Object(
   { rule_matches: Type.Array(RuleMatch, { minItems: 1, maxItems: MAX_MATCHES }) },
@@ -77,7 +81,7 @@ export const ruleMatchRoutes: FastifyPluginAsyncTypebox<RuleMatchRouteOptions> =
         description:
           'Matches of one rule with the same dedupe text are one alert, from the first of them until its window ends. The ' +
           'matches of one request make one change of each alert. An Idempotency-Key makes a repeat harmless for a day: ' +
-          'a key belongs to one API key and route, and a repeat has the same JSON, in any order of members.',
+          'a key belongs to one API key and route, and a repeat has the same JSON, in any order of members. The contexts of a request hold at most 50,000 values.',
         headers: IdempotencyHeaders,
         body: RuleMatches,
         response: {
@@ -89,8 +93,28 @@ export const ruleMatchRoutes: FastifyPluginAsyncTypebox<RuleMatchRouteOptions> =
     async (request, reply) => {
       const { body, log } = request
       const matches = body.rule_matches as RuleMatch[] // the validator has filled in the schema's defaults
+      refuseTooManyValues(matches)
       const alerts = await acceptMatches(matches, { idempotency: idempotencyOf(request), log })
       return reply.code(202).send({ alerts })
     },
   )
+}
+
+/** @throws Refusal 'invalid_request' that names the match with which there are too many */
+function refuseTooManyValues(matches: readonly RuleMatch[]): void {
+  let count = 0
+  for (const [i, { context }] of matches.entries()) {
+    count += countValues(context)
+    if (count <= MAX_VALUES) continue
+    const detail = `with it there are more than ${MAX_VALUES} values in the contexts: send fewer matches a request`
+    throw new Refusal('invalid_request', `rule_matches[${i}] is too much: ${detail}`, {
+      errors: [{ path: `/rule_matches/${i}/context`, detail }],
+    })
+  }
+}
+
+function countValues(value: Json): number {
+  if (Array.isArray(value)) return value.reduce<number>((sum, element) => sum + countValues(element), 0)
+  if (!isJsonObject(value)) return 1
+  return Object.values(value).reduce<number>((sum, element) => sum + countValues(element), 0)
 }

@@ -95,6 +95,11 @@ t.test('an invalid rule match is refused with its field, and an Idempotency-Key 
       /<= 1440/,
     ],
     [{ rule_matches: [{ ...good, dedup: 'typo' }] }, '/rule_matches/0/dedup', /not a known field/],
+    [
+      { rule_matches: [good, { ...good, context: { a: Array.from({ length: 50_001 }, (_, i) => i) } }] },
+      '/rule_matches/1/context',
+      /more than 50000 values/,
+    ],
   ] as const) {
     const answer = await app.api('POST', '/v1/rule-matches', body)
     t.equal(answer.statusCode, 400, path)

@@ -75,7 +75,7 @@ export function parseAlertChange(document: Json): AlertChange | undefined {
     tables: textsOf(alert.tables).slice(0, MAX_TABLES),
     matchCount: integerOf(alert.match_count),
     updateCount: integerOf(alert.update_count),
-    values: byIdentity([...flattenContext(contextOf(alert)), ...flattenContext(incoming)]),
+    values: byIdentity(contextsOf(alert, incoming).flatMap(flattenContext)),
   }
 }
 
@@ -132,8 +132,9 @@ function mustBeObject(value: Json | undefined): string {
   return `must be an object, and is ${value === null ? 'null' : Array.isArray(value) ? 'a list' : `a ${typeof value}`}`
 }
 
-function contextOf(alert: JsonObject): JsonObject {
-  return isJsonObject(alert.context) ? alert.context : {}
+/** The alert's context, and that of the incoming matches unless it is the very same. */
+function contextsOf({ context }: JsonObject, incoming: JsonObject): JsonObject[] {
+  return isJsonObject(context) && context !== incoming ? [context, incoming] : [incoming]
 }
 
 function textsOf(value: Json | undefined): string[] {

@@ -48,7 +48,12 @@ interface Branch {
  */
 export function buildContext(values: readonly ContextValue[]): JsonObject {
   const root: Branch = { values: [], children: new Map() }
-  for (const { path, value } of values) branchAt(root, path).values.push(value)
+  let [path, branch]: [readonly string[], Branch] = [[], root]
+  for (const entry of values) {
+    // the values of a list share their path
+    if (entry.path !== path) [path, branch] = [entry.path, branchAt(root, entry.path)]
+    branch.values.push(entry.value)
+  }
   return objectOf(root)
 }
 
@@ -75,8 +80,11 @@ function objectOf(branch: Branch): JsonObject {
 /** The values by identity, without repeats, in first-seen order. */
 export function byIdentity(values: readonly ContextValue[]): ContextValues {
   const unique = new Map<string, ContextValue>()
+  let [path, pathText]: [readonly string[] | undefined, string] = [undefined, '']
   for (const entry of values) {
-    const identity = identityOf(entry)
+    // the values of a list share their path
+    if (entry.path !== path) [path, pathText] = [entry.path, JSON.stringify(entry.path)]
+    const identity = `${pathText}\n${canonicalJson(entry.value)}`
     if (!unique.has(identity)) unique.set(identity, entry)
   }
   return unique

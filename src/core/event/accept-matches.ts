@@ -17,6 +17,7 @@ import { Refusal } from '../platform/errors.js'
 import { onceEach, storedKey, type KeyedRequest } from '../platform/idempotency.js'
 import { approximateSize, stringifyJson, type Json, type JsonObject } from '../platform/json.js'
 import { leaveToUpkeep } from '../platform/queues.js'
+import { otherTurns } from '../platform/slices.js'
 import { activeTraceparent, inSpan } from '../platform/tracing.js'
 import { batchesOf, newMessage, type AcceptOptions } from './accept.js'
 import type { EventType, StoredEvent } from './event.js'
@@ -58,6 +59,8 @@ interface MatchRequest {
  * others pass it. Two requests of one window, or with one key, wait for each other.
  */
 const BATCHES = { maxWeight: 256 * 1024, concurrency: 2 }
+/** Matches of more bytes than this are worked on in turns. */
+const LARGE = 16 * 1024
 /** The cost of a match beside its bytes, in bytes. */
 const MATCH_WEIGHT = 2048
 
@@ -116,7 +119,7 @@ async function storeRequests(
     onceEach(tx, requests, at, async (fresh) => {
       const steps = await takeSteps(tx, new Map(fresh.flatMap(({ groups }) => [...groups])), at)
       await saveSteps(tx, steps)
-      const changes = changesOf(fresh, steps, at)
+      const changes = await changesOf(fresh, steps, at)
       if (changes.size > 0) batch = await storeMessages(tx, [...changes.values()], audience)
       const events = new Map([...changes.keys()].map((key, i) => [key, batch.messages[i]!.event]))
       return fresh.map(({ groups }) =>
@@ -141,28 +144,36 @@ async function takeSteps(
     tx,
     reaching.map(([key]) => key),
   )
-  return new Map(
-    [...groups].map(([key, group]) => {
-      const current = { window: windows.get(key), waiting: waiting.get(key) ?? [] }
-      return [key, takeBatch(group, current, now, randomUUID())]
-    }),
-  )
+  const steps = new Map<string, EngineStep>()
+  for (const [key, group] of groups) {
+    await turnAfter(group)
+    const current = { window: windows.get(key), waiting: waiting.get(key) ?? [] }
+    steps.set(key, takeBatch(group, current, now, randomUUID()))
+  }
+  return steps
 }
 
 /** The changes of the windows that have one, by the window's key. */
-function changesOf(
+async function changesOf(
   requests: readonly MatchRequest[],
   steps: ReadonlyMap<string, EngineStep>,
   now: Date,
-): Map<string, NewMessage> {
+): Promise<Map<string, NewMessage>> {
   const changes = new Map<string, NewMessage>()
   for (const { groups, traceparent } of requests) {
-    for (const key of groups.keys()) {
+    for (const [key, group] of groups) {
       const { change, previousSeverity } = steps.get(key)!
+      if (change) await turnAfter(group)
       if (change) changes.set(key, messageOf(change, { previousSeverity, traceparent, now }))
     }
   }
   return changes
+}
+
+/** Lets others pass before work on many values is done. */
+async function turnAfter(group: Group): Promise<void> {
+  const size = group.reduce((sum, { context }) => sum + approximateSize(context), 0)
+  if (size > LARGE) await otherTurns()
 }
 
 function messageOf(

@@ -7,17 +7,16 @@
  * commit. An event is stored as dispatched only if `audience` has the registry's current version; otherwise it is
  * stored as undispatched.
  */
-import { keyOfIdentity, type ContextValues } from '../alert/context.js'
+import type { ContextValues } from '../alert/context.js'
 import type { AlertChange, Unread } from '../alert/change.js'
 import { rankOf } from '../alert/rule-match.js'
-import { valueKey } from '../alert/value-key.js'
 import type { Queryable } from '../platform/database.js'
-import { stringifyJson } from '../platform/json.js'
 import { labelOf } from '../platform/text.js'
 import type { Audience } from './audience.js'
 import type { EventType, StoredEvent } from './event.js'
 import { findRepeated } from './event-store.js'
 import { STORE } from './store-statement.js'
+import { valueColumns } from './value-columns.js'
 
 /** An event to be stored, and the change in it; the statement sets the type, sequence and counts of an alert change. */
 export interface NewMessage {
@@ -138,9 +137,7 @@ async function insertMessages(
   const changes = messages
     .flatMap(({ change, event: { id } }) => (change ? [{ ...change, eventId: id }] : []))
     .sort((a, b) => (a.alertId < b.alertId ? -1 : 1))
-  const values = changes.flatMap(({ alertId, values }) =>
-    [...values].map(([identity, { path, value }], i) => ({ alertId, ordinal: i + 1, identity, path, value })),
-  )
+  const columns = await valueColumns(changes)
   const events = messages.map(({ event }) => event)
   const { rows } = await db.query<StoredRow>(STORE, [
     events[0]!.receivedAt,
@@ -150,11 +147,11 @@ async function insertMessages(
     changes.map(({ matchCount }) => matchCount ?? null),
     changes.map(({ updateCount }) => updateCount ?? null),
     changes.map(({ tables }) => JSON.stringify(tables.map(labelOf))),
-    values.map(({ alertId }) => alertId),
-    values.map(({ ordinal }) => ordinal),
-    values.map(({ identity }) => keyOfIdentity(identity)),
-    values.map(({ path }) => JSON.stringify(path)),
-    values.map(({ value }) => stringifyJson(value)),
+    columns.alertIds,
+    columns.ordinals,
+    columns.keys,
+    columns.paths,
+    columns.values,
     events.map(({ id }) => id),
     events.map(({ type }) => type),
     events.map(({ messageId }) => messageId),
@@ -185,7 +182,7 @@ async function insertMessages(
     changes.map(({ finding }) => finding?.updatedAt),
     changes.map(({ finding }) => (finding?.reason === undefined ? null : labelOf(finding.reason))),
     changes.map(({ finding, severity }) => finding?.rank ?? rankOf(severity)),
-    values.map(valueKey),
+    columns.valueKeys,
   ])
   return new Map(rows.map((row) => [row.event_id, row]))
 }
@@ -196,7 +193,7 @@ export async function addValues(
   { alertId, sequence }: { alertId: string; sequence: bigint },
   values: ContextValues,
 ): Promise<void> {
-  const entries = [...values.values()]
+  const { keys, paths, values: texts, valueKeys } = await valueColumns([{ alertId, values }])
   await db.query(
     `with added as (
        insert into alert_values (alert_id, sequence, ordinal, key, path, value, value_key)
@@ -210,13 +207,6 @@ export async function addValues(
      select $1, count(*), sum(bytes) from added having count(*) > 0
      on conflict (alert_id) do update set
        value_count = s.value_count + excluded.value_count, value_bytes = s.value_bytes + excluded.value_bytes`,
-    [
-      alertId,
-      sequence,
-      [...values.keys()].map(keyOfIdentity),
-      entries.map(({ path }) => JSON.stringify(path)),
-      entries.map(({ value }) => stringifyJson(value)),
-      entries.map(valueKey),
-    ],
+    [alertId, sequence, keys, paths, texts, valueKeys],
   )
 }
