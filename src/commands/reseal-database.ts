@@ -34,7 +34,7 @@ export async function reseal(database: Database, from: Buffer, to: Buffer): Prom
   })
 }
 
-/** The sealed columns and their contexts must be those of core/webhook/webhook-store.ts. */
+/** The sealed columns and their contexts must be those of core/webhook/webhook-row.ts. */
 async function resealWebhooks(tx: Queryable, from: Sealer, to: Sealer): Promise<number> {
   let sealed = 0
   const again = (value: Buffer, context: string) => {
@@ -47,15 +47,16 @@ async function resealWebhooks(tx: Queryable, from: Sealer, to: Sealer): Promise<
   }
   const { rows } = await tx.query<{ id: string }>('select id from webhooks order by id')
   for (const { id } of rows) {
-    const found = await tx.query<{ secrets: Buffer; private: Buffer | null }>(
-      'select secrets, private from webhooks where id = $1',
+    const found = await tx.query<{ secrets: Buffer; private: Buffer | null; sealed_url: Buffer | null }>(
+      'select secrets, private, sealed_url from webhooks where id = $1',
       [id],
     )
-    const { secrets, private: fields } = found.rows[0]!
-    await tx.query('update webhooks set secrets = $2, private = $3 where id = $1', [
+    const { secrets, private: fields, sealed_url: url } = found.rows[0]!
+    await tx.query('update webhooks set secrets = $2, private = $3, sealed_url = $4 where id = $1', [
       id,
       again(secrets, id),
       fields && again(fields, `${id}:private`),
+      url && again(url, `${id}:url`),
     ])
   }
   return sealed

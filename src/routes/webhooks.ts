@@ -1,8 +1,8 @@
 /**
  * /v1/webhooks: creates, lists, shows, changes, deletes and tests webhooks.
  *
- * Guarantee: a webhook is read and changed under one lock, so no concurrent change is lost. These routes never
- * answer with its credentials, and with its signing secret only when it is created.
+ * Guarantee: a webhook is read and changed under one lock, so no concurrent change is lost. These routes never answer with its
+ * credentials, and with its signing secret and its whole URL only when it is created.
  */
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { Type } from 'typebox'
@@ -20,10 +20,11 @@ import { PageOf, PageQuery } from '../core/platform/page.js'
 import type { Queues } from '../core/platform/queues.js'
 import { refTo } from '../core/platform/schema.js'
 import type { Sealer } from '../core/platform/secrets.js'
+import { isMaskedUrl } from '../core/platform/url-mask.js'
 import { DISABLED_BY_OPERATOR, HEALTHY, recoveringFrom } from '../core/circuit/health.js'
 import { writeHealth } from '../core/circuit/health-store.js'
 import { NOTHING_PRIVATE, WebhookView, type Webhook, WebhookCreate, WebhookPatch } from '../core/webhook/webhook.js'
-import { checkWebhook, keptUnder, revealPrivate, toView } from '../core/webhook/webhook-check.js'
+import { checkWebhook, keptUnder, revealPrivate, revealUrl, toView } from '../core/webhook/webhook-check.js'
 import {
   deleteWebhook,
   findTarget,
@@ -80,11 +81,11 @@ export const webhookRoutes: FastifyPluginAsyncTypebox<WebhookRouteOptions> = asy
         tags,
         summary: 'Register a webhook',
         description:
-          'Only `url` is required. The answer holds the signing secret; it is shown here and at /secret only.',
+          'Only `url` is required. The answer holds the signing secret and the whole URL; they are shown here and at /secret only.',
         body: WebhookCreate,
         response: {
           201: answer(
-            'It is registered. `location` is its path, and the signing secret is in this answer.',
+            'It is registered. `location` is its path; the signing secret and the whole URL are in this answer.',
             refTo(WebhookWithSecret),
             CREATED_WEBHOOK,
           ),
@@ -103,6 +104,7 @@ export const webhookRoutes: FastifyPluginAsyncTypebox<WebhookRouteOptions> = asy
         ...body,
         ...NOTHING_PRIVATE,
         ...revealPrivate(body, undefined),
+        url: revealUrl(body.url, undefined),
         disabled_reason: disabledReason(body.status),
         ...healthFields(HEALTHY),
         created_at: now.toISOString(),
@@ -122,7 +124,7 @@ export const webhookRoutes: FastifyPluginAsyncTypebox<WebhookRouteOptions> = asy
       return reply
         .code(201)
         .header('location', `/v1/webhooks/${webhook.id}`)
-        .send({ ...toView(webhook), ...toldOf(secret) })
+        .send({ ...toView(webhook), url: webhook.url, ...toldOf(secret) })
     },
   )
 
@@ -187,10 +189,11 @@ export const webhookRoutes: FastifyPluginAsyncTypebox<WebhookRouteOptions> = asy
       },
     },
     async (request) => {
-      const { params, body, log } = request
+      const { params, log } = request
       const now = new Date()
       const { webhook, dropped } = await database.transaction(async (tx) => {
         const webhook = found(await lockWebhook(tx, sealer, params.id), 'webhook')
+        const body = withWholeUrl(request.body, webhook.url)
         const isEnabling = webhook.status === 'disabled' && body.status === 'enabled'
         const health = isEnabling ? recoveringFrom(now) : undefined
         if (health) await writeHealth(tx, params.id, health)
@@ -278,6 +281,12 @@ export const webhookRoutes: FastifyPluginAsyncTypebox<WebhookRouteOptions> = asy
     async ({ params, log }) =>
       sendTest({ ...options, log }, found(await findTarget(database, sealer, params.id), 'webhook')),
   )
+}
+
+/** A masked URL is left out: it stands for the one that the webhook has. */
+function withWholeUrl({ url, ...body }: WebhookPatch, current: string): WebhookPatch {
+  if (url === undefined) return body
+  return isMaskedUrl(url) && revealUrl(url, current) === current ? body : { ...body, url }
 }
 
 function disabledReason(status: Webhook['status']): string | null {
