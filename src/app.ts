@@ -113,7 +113,7 @@ async function compose(config: Config, log: Logger, closers: Closer[], close: Cl
   closers.push(() => queues.close())
   const client = createHttpClient(config)
   closers.push(() => client.close())
-  const sns = createSnsClient()
+  const sns = createSnsClient(config.snsPublishTopics)
   closers.push(async () => sns.close())
   const metrics = createMetrics(() => readBacklog(database, queues, new Date()))
   for (const reason of UNREAD_REASONS) metrics.countUnread(reason, 0) // so that increase() sees the first one
@@ -168,6 +168,7 @@ async function compose(config: Config, log: Logger, closers: Closer[], close: Cl
     ...{ database, queues, sealer, registry, deliver, renderer, metrics, log, countEvent },
     ...{ subscriptions, verifier, accept, acceptNamed, acceptMatches, access, guard, sources, ownSources },
     ...{ bodies: createBodyBudget(MAX_BODY_BYTES), trustProxy: config.trustProxy, metricsPublic: config.metricsPublic },
+    snsPublishTopics: config.snsPublishTopics,
   }
   const hasIntake = config.intake !== undefined && role !== 'worker'
   const http = await (role === 'worker' ? createWorkerHttp(parts) : createHttp({ ...parts, hasIntake }))

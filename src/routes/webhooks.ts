@@ -20,11 +20,18 @@ import { PageOf, PageQuery } from '../core/platform/page.js'
 import type { Queues } from '../core/platform/queues.js'
 import { refTo } from '../core/platform/schema.js'
 import type { Sealer } from '../core/platform/secrets.js'
-import { isMaskedUrl } from '../core/platform/url-mask.js'
 import { DISABLED_BY_OPERATOR, HEALTHY, recoveringFrom } from '../core/circuit/health.js'
 import { writeHealth } from '../core/circuit/health-store.js'
+import { publishErrors } from '../core/webhook/publish-topics.js'
 import { NOTHING_PRIVATE, WebhookView, type Webhook, WebhookCreate, WebhookPatch } from '../core/webhook/webhook.js'
-import { checkWebhook, keptUnder, revealPrivate, revealUrl, toView } from '../core/webhook/webhook-check.js'
+import {
+  checkWebhook,
+  keptUnder,
+  revealPrivate,
+  revealUrl,
+  toView,
+  withWholeUrl,
+} from '../core/webhook/webhook-check.js'
 import {
   deleteWebhook,
   findTarget,
@@ -46,6 +53,8 @@ export interface WebhookRouteOptions {
   queues: Queues
   sealer: Sealer
   deliver: Deliver
+  /** Patterns of the topics that webhooks may publish to. */
+  snsPublishTopics: readonly string[]
   countEvent?: CountEvent
 }
 
@@ -68,7 +77,7 @@ const DROPPED_AT_ONCE = 1000
 const tags = ['webhooks']
 
 export const webhookRoutes: FastifyPluginAsyncTypebox<WebhookRouteOptions> = async (http, options) => {
-  const { database, queues, sealer } = options
+  const { database, queues, sealer, snsPublishTopics } = options
   takeLosslessJson(http)
   // keeps every digit of the numbers in a filter; Fastify's own serializer rounds large ones
   http.setSerializerCompiler(() => (answer) => stringifyJson(answer as Json))
@@ -114,7 +123,7 @@ export const webhookRoutes: FastifyPluginAsyncTypebox<WebhookRouteOptions> = asy
         credentials: true,
         filters: true,
         now,
-        others: secretErrors(webhook.signing, givenSecret),
+        others: [...publishErrors(snsPublishTopics, body.url), ...secretErrors(webhook.signing, givenSecret)],
       })
       const secret = secretFor(webhook.signing, givenSecret)
       await database.transaction(async (tx) => {
@@ -208,7 +217,12 @@ export const webhookRoutes: FastifyPluginAsyncTypebox<WebhookRouteOptions> = asy
         if (body.status) changed.disabled_reason = disabledReason(body.status)
         const credentials = [body.url, body.headers, body.auth, body.tls].some((field) => field !== undefined)
         const filters = body.filter !== undefined || body.success !== undefined
-        checkWebhook(changed, { credentials, filters, now })
+        checkWebhook(changed, {
+          credentials,
+          filters,
+          now,
+          others: publishErrors(snsPublishTopics, body.url, webhook.url),
+        })
         await audit(tx, request, {
           action: 'webhook.updated',
           target: params.id,
@@ -281,12 +295,6 @@ export const webhookRoutes: FastifyPluginAsyncTypebox<WebhookRouteOptions> = asy
     async ({ params, log }) =>
       sendTest({ ...options, log }, found(await findTarget(database, sealer, params.id), 'webhook')),
   )
-}
-
-/** A masked URL is left out: it stands for the one that the webhook has. */
-function withWholeUrl({ url, ...body }: WebhookPatch, current: string): WebhookPatch {
-  if (url === undefined) return body
-  return isMaskedUrl(url) && revealUrl(url, current) === current ? body : { ...body, url }
 }
 
 function disabledReason(status: Webhook['status']): string | null {

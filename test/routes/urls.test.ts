@@ -133,3 +133,24 @@ t.test('nothing that the process emits has the path or the query of a webhook', 
     t.notMatch(text, /planted-(path|token)|x9a1b2/)
   }
 })
+
+t.test(
+  'a webhook for a topic that SNS_PUBLISH_TOPICS does not list is refused; one that is there can be changed',
+  async (t) => {
+    const { call, database } = await openTestApi(t)
+    const allowed = 'arn:aws:sns:us-east-1:123456789012:out'
+    const refusal = {
+      status: 400,
+      errors: [{ path: '/url', detail: /^is a topic that SNS_PUBLISH_TOPICS does not list: add it/ }],
+    }
+    const other = 'arn:aws:sns:us-east-1:123456789012:other'
+    t.match((await call(FULL_KEY, 'POST', '/v1/webhooks', { url: other })).json(), refusal)
+    const made = await call(FULL_KEY, 'POST', '/v1/webhooks', { url: allowed })
+    t.match(made.json(), { url: allowed })
+    const { id } = made.json<{ id: string }>()
+    t.match((await call(FULL_KEY, 'PATCH', `/v1/webhooks/${id}`, { url: other })).json(), refusal)
+    await database.query('update webhooks set url = $2, sealed_url = null where id = $1', [id, other])
+    const kept = await call(FULL_KEY, 'PATCH', `/v1/webhooks/${id}`, { url: other, description: 'kept' })
+    t.match(kept.json(), { url: other, description: 'kept' })
+  },
+)

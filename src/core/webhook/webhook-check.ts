@@ -52,6 +52,12 @@ export function revealUrl(url: string, current: string | undefined): string {
   return url
 }
 
+/** A patch without a masked URL, which stands for the one that the webhook has. @throws as `revealUrl` */
+export function withWholeUrl({ url, ...patch }: WebhookPatch, current: string): WebhookPatch {
+  if (url === undefined) return patch
+  return isMaskedUrl(url) && revealUrl(url, current) === current ? patch : { ...patch, url }
+}
+
 /**
  * The private fields that a webhook keeps under another URL. A secret is kept only for the origin that it was given for:
  * otherwise whoever may change the URL could have it sent to himself.
