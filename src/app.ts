@@ -49,6 +49,7 @@ import { createSubscriptions } from './core/sns/subscriptions.js'
 import { createVerifier } from './core/sns/verify.js'
 import { createCircuitTransitions } from './core/circuit/transitions.js'
 import { createRegistry } from './core/webhook/registry.js'
+import { sealUrls } from './core/webhook/url-sealing.js'
 import { createRenderer } from './core/format/render.js'
 import { createHttp, createIntake, createWorkerHttp } from './http.js'
 import { createGuard } from './routes/guard.js'
@@ -102,6 +103,8 @@ async function compose(config: Config, log: Logger, closers: Closer[], close: Cl
   const encryptionKey = await loadEncryptionKey(config)
   await checkEncryptionKey(database, encryptionKey)
   const sealer = createSealer(encryptionKey)
+  const sealed = await sealUrls(database, sealer)
+  if (sealed > 0) log.info({ webhooks: sealed }, 'the URLs of webhooks are sealed now')
   const { keys, file: keyFile } = await loadApiKeys(config)
   const fullRightsActor = config.apiKeys.length > 0 ? 'API_KEYS' : 'first key'
 
@@ -110,7 +113,7 @@ async function compose(config: Config, log: Logger, closers: Closer[], close: Cl
   closers.push(() => queues.close())
   const client = createHttpClient(config)
   closers.push(() => client.close())
-  const sns = createSnsClient()
+  const sns = createSnsClient(config.snsPublishTopics)
   closers.push(async () => sns.close())
   const metrics = createMetrics(() => readBacklog(database, queues, new Date()))
   for (const reason of UNREAD_REASONS) metrics.countUnread(reason, 0) // so that increase() sees the first one
@@ -165,6 +168,7 @@ async function compose(config: Config, log: Logger, closers: Closer[], close: Cl
     ...{ database, queues, sealer, registry, deliver, renderer, metrics, log, countEvent },
     ...{ subscriptions, verifier, accept, acceptNamed, acceptMatches, access, guard, sources, ownSources },
     ...{ bodies: createBodyBudget(MAX_BODY_BYTES), trustProxy: config.trustProxy, metricsPublic: config.metricsPublic },
+    snsPublishTopics: config.snsPublishTopics,
   }
   const hasIntake = config.intake !== undefined && role !== 'worker'
   const http = await (role === 'worker' ? createWorkerHttp(parts) : createHttp({ ...parts, hasIntake }))

@@ -7,14 +7,24 @@
 import { readFile } from 'node:fs/promises'
 import { parseArgs } from 'node:util'
 import { messageOf } from '../core/platform/errors.js'
+import { isMaskedUrl, maskUrl } from '../core/platform/url-mask.js'
 import type { OwnSource } from '../core/source/own-source.js'
 import type { WebhookView } from '../core/webhook/webhook.js'
 import { carryOut, secretPath } from './apply-changes.js'
-import { CLIENT_OPTIONS, openClient, type Client } from './client.js'
+import { CLIENT_OPTIONS, openClient, RefusedRequest, type Client } from './client.js'
 import { CommandError, printable, UsageError, type Command, type CommandIo } from './command.js'
-import { describe, joinPlans, planChanges, planSources, type Change, type Current, type Plan } from './plan.js'
+import {
+  describe,
+  joinPlans,
+  maskedUrlProblems,
+  planChanges,
+  planSources,
+  type Change,
+  type Current,
+  type Plan,
+} from './plan.js'
 import type { Desired } from './registry-entry.js'
-import { readRegistryFile, type RegistryFile } from './registry-file.js'
+import { readRegistryFile, type Problem, type RegistryFile } from './registry-file.js'
 
 const USAGE = `
   alert-relay apply -f webhooks.yaml [--dry-run | --check] [--prune] [--force-secrets] [--show-secrets] [--url URL]
@@ -27,7 +37,8 @@ const USAGE = `
   --check          the same, and exits with 2 when something would; a wrong command line is 2 too, with nothing on stdout
   --prune          deletes webhooks that the file does not name, and sources, if it has a list of them; webhooks without a
                    name are never touched
-  --force-secrets  sends every secret again: the relay hides what it has, so those that it has count as the file's
+  --force-secrets  sends every secret again: the relay hides what it has, so those that it has count as the file's. The path
+                   of a URL is one; a key of scope admin has it compared. A masked URL, as export prints it, is as it is
   --show-secrets   prints the signing secrets of new webhooks
 `
 
@@ -44,6 +55,14 @@ const OPTIONS = {
   'show-secrets': { type: 'boolean', default: false },
 } as const
 
+/** What `secretPath` answers; `url` since the version that masks URLs. */
+interface SecretAnswer {
+  secret: string | null
+  url?: string
+}
+
+const FORBIDDEN = 403
+
 /** The exit code of --check when something would change. */
 const WOULD_CHANGE = 2
 
@@ -55,7 +74,7 @@ export const applyCommand: Command = {
     if (file === undefined) throw new UsageError('apply needs -f FILE')
     const desired = await readDesired(file, io)
     const client = await openClient({ url, env: io.env })
-    const plan = await planFile(desired, client, { prune, forceSecrets: values['force-secrets'] })
+    const plan = await planFile(desired, client, { file, io, prune, forceSecrets: values['force-secrets'] })
     for (const change of plan.changes) describe(change).forEach((line) => io.print(line))
     printNotes(plan, io)
     const isDry = values['dry-run'] || values.check
@@ -69,10 +88,15 @@ export const applyCommand: Command = {
 async function planFile(
   { webhooks, sources }: RegistryFile,
   client: Client,
-  options: { prune: boolean; forceSecrets: boolean },
+  { file, io, ...options }: { file: string; io: CommandIo; prune: boolean; forceSecrets: boolean },
 ): Promise<Plan> {
   const plans: Plan[] = []
-  if (webhooks) plans.push(planChanges(webhooks, await readCurrent(client, webhooks), options))
+  if (webhooks) {
+    const current = await readCurrent(client, webhooks)
+    const problems = maskedUrlProblems(webhooks, current)
+    if (problems.length > 0) refuseFile(file, problems, io)
+    plans.push(planChanges(webhooks, current, options))
+  }
   if (sources) {
     const current: OwnSource[] = []
     for await (const source of client.list<OwnSource>('/v1/sources')) current.push(source)
@@ -81,11 +105,14 @@ async function planFile(
   return joinPlans(plans)
 }
 
-async function readDesired(file: string, { env, note }: CommandIo): Promise<RegistryFile> {
-  const read = readRegistryFile(await readText(file), env)
-  if (!('problems' in read)) return read
-  for (const { line, text } of read.problems) note(printable(`${file}:${line}: ${text}`))
-  const { length } = read.problems
+async function readDesired(file: string, io: CommandIo): Promise<RegistryFile> {
+  const read = readRegistryFile(await readText(file), io.env)
+  return 'problems' in read ? refuseFile(file, read.problems, io) : read
+}
+
+function refuseFile(file: string, problems: readonly Problem[], { note }: CommandIo): never {
+  for (const { line, text } of problems) note(printable(`${file}:${line}: ${text}`))
+  const { length } = problems
   throw new CommandError(`${file} is not applied: ${length === 1 ? 'a problem' : `${length} problems`}`)
 }
 
@@ -101,17 +128,33 @@ async function readText(file: string): Promise<string> {
   }
 }
 
-/** Reads the relay's webhooks, and the signing secrets of those for which the file sets one. */
+/**
+ * Reads the relay's webhooks; the signing secrets of those for which the file sets one; and the whole URLs of those that the file
+ * may have another path for, if the key may read them.
+ */
 async function readCurrent(client: Client, desired: Desired[]): Promise<Current[]> {
-  const withSecret = new Set(desired.filter(({ secret }) => secret !== undefined).map(({ name }) => name))
+  const wanted = new Map(desired.map((one) => [one.name, one]))
   const current: Current[] = []
+  let mayRead = true
   for await (const webhook of client.list<WebhookView>('/v1/webhooks')) {
-    const isCompared = webhook.name !== null && withSecret.has(webhook.name)
-    const path = secretPath(webhook.id)
-    const signing = isCompared ? await client.request<{ secret: string | null }>('GET', path) : {}
-    current.push({ ...webhook, ...signing })
+    const one = webhook.name === null ? undefined : wanted.get(webhook.name)
+    const needsSecret = one?.secret !== undefined
+    if (!one || !(needsSecret || (mayRead && needsUrl(one, webhook)))) {
+      current.push(webhook)
+      continue
+    }
+    const answer = await client.request<SecretAnswer>('GET', secretPath(webhook.id)).catch((error: unknown) => {
+      if (needsSecret || !(error instanceof RefusedRequest && error.status === FORBIDDEN)) throw error
+      mayRead = false
+    })
+    current.push({ ...webhook, ...(answer && { secret: answer.secret, wholeUrl: answer.url }) })
   }
   return current
+}
+
+/** True where the URL of the file is shown as the relay's is, and may differ in what is not shown. */
+function needsUrl({ webhook: { url } }: Desired, current: WebhookView): boolean {
+  return !isMaskedUrl(url) && isMaskedUrl(current.url) && maskUrl(url) === current.url
 }
 
 function printNotes({ unlisted, unnamed, hidden }: Plan, { note }: CommandIo): void {

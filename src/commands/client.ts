@@ -40,6 +40,16 @@ export async function openClient({ url, env }: { url: string | undefined; env: C
   return createClient({ url: url ?? `http://127.0.0.1:${port}`, key })
 }
 
+/** The relay refused a request. */
+export class RefusedRequest extends CommandError {
+  constructor(
+    message: string,
+    readonly status: number,
+  ) {
+    super(message)
+  }
+}
+
 export function createClient({ url, key }: { url: string; key: string }): Client {
   const origin = originOf(url)
 
@@ -56,7 +66,7 @@ export function createClient({ url, key }: { url: string; key: string }): Client
         throw new CommandError(`no relay answers at ${origin}: ${messageOf(cause)}`, { cause: error })
       },
     )
-    if (!ok) throw new CommandError(problemOf(text) ?? `${origin} answered ${status}`)
+    if (!ok) throw new RefusedRequest(problemOf(text) ?? `${origin} answered ${status}`, status)
     return (text === '' ? undefined : answerOf(text, origin)) as Answer
   }
 

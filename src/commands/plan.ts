@@ -5,6 +5,7 @@
  * that the file does not have. The printed plan contains no secret.
  */
 import type { Json, JsonObject } from '../core/platform/json.js'
+import { isMaskedUrl, maskUrl } from '../core/platform/url-mask.js'
 import { MASK } from '../core/webhook/credentials-mask.js'
 import { WebhookPatch, type WebhookView } from '../core/webhook/webhook.js'
 import { areOfOneOrigin } from '../core/webhook/web-url.js'
@@ -13,9 +14,10 @@ import { SourcePatch, type OwnSource } from '../core/source/own-source.js'
 import { printable } from './command.js'
 import { differencesAt, isEqual, printed, short, type Difference } from './differences.js'
 import type { Desired, DesiredSource, Entry } from './registry-entry.js'
+import type { Problem } from './registry-file.js'
 
-/** A webhook of the relay, with its signing secret when the file sets one. */
-export type Current = WebhookView & { secret?: string | null }
+/** A webhook of the relay, with its signing secret when the file sets one, and its whole URL when it was read. */
+export type Current = WebhookView & { secret?: string | null; wholeUrl?: string | undefined }
 
 /** What a change is of. */
 export type Kind = 'webhook' | 'source'
@@ -167,15 +169,16 @@ function updateOf(
   current: Current,
   forceSecrets: boolean,
 ): { change: Change | undefined; hidden: number } {
-  const view = viewOf(desired)
-  const now = current as unknown as JsonObject
+  const urls = urlsOf(desired, current)
+  const view: JsonObject = { ...viewOf(desired), url: urls.after }
+  const now: JsonObject = { ...(current as unknown as JsonObject), url: urls.before }
   const patch: JsonObject = {}
   const differences: Difference[] = []
   let hidden = 0
   // the relay keeps them for the origin that they were given for alone
   const sendsSecrets = forceSecrets || !areOfOneOrigin(desired.webhook.url, current.url)
   for (const field of COMPARED) {
-    const masks = MASKED_FIELDS.includes(field) ? countMasks(view[field]) : 0
+    const masks = MASKED_FIELDS.includes(field) ? countMasks(view[field]) : field === 'url' ? urls.hidden : 0
     const isSame = isEqual(view[field], now[field])
     if (isSame && !(sendsSecrets && masks > 0)) {
       // the fingerprint of the certificate is compared, and it determines the private key
@@ -184,6 +187,7 @@ function updateOf(
     }
     patch[field] = (desired.webhook as unknown as JsonObject)[field]!
     if (isSame) differences.push({ path: field, before: MASK, after: `${MASK} (sent again)` })
+    else if (field === 'url') differences.push(urlDifference(urls, desired.source.url))
     else differences.push(...differencesAt(field, now[field], view[field], desired.source[field]))
   }
   const rotation = rotationOf(desired, current)
@@ -197,6 +201,37 @@ function updateOf(
     patch: Object.keys(patch).length > 0 ? patch : undefined,
   }
   return { change, hidden }
+}
+
+interface Urls {
+  before: string
+  after: string
+  /** 1 where only their masked forms are compared. */
+  hidden: number
+}
+
+/** The URLs to compare: whole, if that of the relay is known and that of the file is not a masked one. */
+function urlsOf({ webhook: { url } }: Desired, { url: shown, wholeUrl = shown }: Current): Urls {
+  if (isMaskedUrl(url)) return { before: maskUrl(wholeUrl), after: url, hidden: 0 }
+  if (!isMaskedUrl(wholeUrl)) return { before: wholeUrl, after: url, hidden: 0 }
+  return { before: wholeUrl, after: maskUrl(url), hidden: 1 }
+}
+
+function urlDifference({ before, after }: Urls, source: Json | undefined): Difference {
+  const [difference] = differencesAt('url', maskUrl(before), maskUrl(after), source)
+  const isShown = maskUrl(before) !== maskUrl(after)
+  return isShown ? difference! : { ...difference!, after: `${difference!.after} (another path)` }
+}
+
+/** Masked URLs of the file that the relay cannot make whole: it does not have the webhook, or has it with another URL. */
+export function maskedUrlProblems(desired: readonly Desired[], current: readonly Current[]): Problem[] {
+  const known = new Map(current.map(({ name, url }) => [name, maskUrl(url)]))
+  return desired
+    .filter(({ name, webhook: { url } }) => isMaskedUrl(url) && known.get(name) !== url)
+    .map(({ name, lineOf }) => ({
+      line: lineOf('/url'),
+      text: `${name}: url is masked, and is not that of a webhook ${name} of the relay: write the whole URL`,
+    }))
 }
 
 function rotationOf({ webhook: { signing }, secret }: Desired, current: Current): JsonObject | undefined {

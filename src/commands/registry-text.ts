@@ -1,18 +1,16 @@
 /**
  * Writes the webhooks and sources of a relay as a file that registry-file.ts reads. Pure.
  *
- * Guarantee: the file contains no masked secret. With its variables set, applying it to the same relay changes nothing.
+ * Guarantee: the file contains no secret, and no masked one but URLs. With its variables set, applying it to the same relay
+ * changes nothing.
  */
 import { stringify } from 'yaml'
 import { isJsonObject, type Json, type JsonObject } from '../core/platform/json.js'
 import { MASK } from '../core/webhook/credentials-mask.js'
-import type { FormatName } from '../core/format/format-names.js'
 import { SourceCreate, type OwnSource } from '../core/source/own-source.js'
 import { WebhookCreate, type WebhookView } from '../core/webhook/webhook.js'
 import { escapeReferences, referenceTo } from './references.js'
 
-/** The URLs of these formats are secrets, although the API shows them: the URL alone permits to post. */
-const SECRET_URLS: readonly FormatName[] = ['slack', 'teams', 'discord']
 /** The API shows summaries of these, from which the certificates cannot be restored. */
 const CERTIFICATES = ['client_cert', 'ca']
 
@@ -99,9 +97,7 @@ function withEscapes(value: Json): Json {
 function itemOf(webhook: WebhookView, variables: Set<string>): JsonObject {
   const prefix = webhook.name ?? webhook.id
   return fieldsOf(webhook as unknown as JsonObject, WebhookCreate.properties, (field, value) => {
-    const path = [prefix, field]
-    const isSecret = field === 'url' && SECRET_URLS.includes(webhook.format)
-    return isSecret ? placeholder(path, variables) : writable(value, path, variables)
+    return writable(value, [prefix, field], variables)
   })
 }
 

@@ -41,22 +41,23 @@ interface Reseal {
   to: Sealer
 }
 
-/** The sealed columns and their contexts must be those of core/webhook/webhook-store.ts. */
+/** The sealed columns and their contexts must be those of core/webhook/webhook-row.ts. */
 async function resealWebhooks(tx: Queryable, reseal: Reseal): Promise<number> {
   let sealed = 0
   const { rows } = await tx.query<{ id: string }>('select id from webhooks order by id')
   for (const { id } of rows) {
-    const found = await tx.query<{ secrets: Buffer; private: Buffer | null }>(
-      'select secrets, private from webhooks where id = $1',
+    const found = await tx.query<{ secrets: Buffer; private: Buffer | null; sealed_url: Buffer | null }>(
+      'select secrets, private, sealed_url from webhooks where id = $1',
       [id],
     )
-    const { secrets, private: fields } = found.rows[0]!
-    await tx.query('update webhooks set secrets = $2, private = $3 where id = $1', [
+    const { secrets, private: fields, sealed_url: url } = found.rows[0]!
+    await tx.query('update webhooks set secrets = $2, private = $3, sealed_url = $4 where id = $1', [
       id,
       again(reseal, secrets, id),
       fields && again(reseal, fields, `${id}:private`),
+      url && again(reseal, url, `${id}:url`),
     ])
-    sealed += fields ? 2 : 1
+    sealed += 1 + (fields ? 1 : 0) + (url ? 1 : 0)
   }
   return sealed
 }

@@ -1,7 +1,7 @@
 /**
- * /v1/webhooks/{id}/secret and /public-key: shows and rotates the signing secret of a webhook.
+ * /v1/webhooks/{id}/secret and /public-key: shows and rotates the signing secret of a webhook, and shows its whole URL.
  *
- * Guarantee: a shared secret is only in the answer that creates it and at /secret. A private key is never in an answer; its
+ * Guarantee: a shared secret and a whole URL are only in the answer that creates them and at /secret. A private key is never in an answer; its
  * public key is. During a rotation every delivery has both signatures, so a receiver can verify with the old or the new
  * secret.
  */
@@ -41,6 +41,10 @@ export const SigningAnswer = Type.Object({
   }),
 })
 type SigningAnswer = Static<typeof SigningAnswer>
+const SecretAnswer = Type.Object({
+  ...SigningAnswer.properties,
+  url: Type.String({ description: 'The whole URL, with its path and query.' }),
+})
 
 const Rotation = Type.Object(
   {
@@ -61,8 +65,8 @@ export const signingRoutes: FastifyPluginAsyncTypebox<SigningRouteOptions> = asy
   const { database, sealer } = options
   const once = createOnce(options)
   const currentSecret = async (id: string) => {
-    const { secrets } = found(await findTarget(database, sealer, id), 'webhook')
-    return liveSecrets(secrets, new Date())[0]!
+    const { secrets, url } = found(await findTarget(database, sealer, id), 'webhook')
+    return { secret: liveSecrets(secrets, new Date())[0]!, url }
   }
 
   http.get(
@@ -71,19 +75,19 @@ export const signingRoutes: FastifyPluginAsyncTypebox<SigningRouteOptions> = asy
       schema: {
         operationId: 'getWebhookSecret',
         tags,
-        summary: 'Show the signing secret',
+        summary: 'Show the signing secret and the whole URL',
         params: Params,
         response: {
-          200: answer('What its receiver verifies with.', SigningAnswer),
+          200: answer('What its receiver verifies with, and where its changes go.', SecretAnswer),
           ...problemResponses(400, 401, 404),
         },
       },
     },
     async (request) => {
       const { id } = request.params
-      const secret = await currentSecret(id)
+      const { secret, url } = await currentSecret(id)
       await audit(database, request, { action: 'webhook.secret_read', target: id })
-      return toldOf(secret)
+      return { ...toldOf(secret), url }
     },
   )
 
@@ -106,7 +110,8 @@ export const signingRoutes: FastifyPluginAsyncTypebox<SigningRouteOptions> = asy
       },
     },
     async ({ params }) => {
-      const { public_key: publicKey } = toldOf(await currentSecret(params.id))
+      const { secret } = await currentSecret(params.id)
+      const { public_key: publicKey } = toldOf(secret)
       return { public_key: found(publicKey ?? undefined, 'public key: this webhook signs with a shared secret') }
     },
   )

@@ -1,8 +1,8 @@
 /**
  * /v1/webhooks: creates, lists, shows, changes, deletes and tests webhooks.
  *
- * Guarantee: a webhook is read and changed under one lock, so no concurrent change is lost. These routes never
- * answer with its credentials, and with its signing secret only when it is created.
+ * Guarantee: a webhook is read and changed under one lock, so no concurrent change is lost. These routes never answer with its
+ * credentials, and with its signing secret and its whole URL only when it is created.
  */
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { Type } from 'typebox'
@@ -24,6 +24,7 @@ import { refTo } from '../core/platform/schema.js'
 import type { Sealer } from '../core/platform/secrets.js'
 import { DISABLED_BY_OPERATOR, HEALTHY, recoveringFrom } from '../core/circuit/health.js'
 import { writeHealth } from '../core/circuit/health-store.js'
+import { publishErrors } from '../core/webhook/publish-topics.js'
 import {
   NOTHING_PRIVATE,
   WebhookView,
@@ -32,7 +33,14 @@ import {
   WebhookCreate,
   WebhookPatch,
 } from '../core/webhook/webhook.js'
-import { checkWebhook, keptUnder, revealPrivate, toView } from '../core/webhook/webhook-check.js'
+import {
+  checkWebhook,
+  keptUnder,
+  revealPrivate,
+  revealUrl,
+  toView,
+  withWholeUrl,
+} from '../core/webhook/webhook-check.js'
 import {
   deleteWebhook,
   findTarget,
@@ -55,6 +63,8 @@ export interface WebhookRouteOptions {
   queues: Queues
   sealer: Sealer
   deliver: Deliver
+  /** Patterns of the topics that webhooks may publish to. */
+  snsPublishTopics: readonly string[]
   countEvent?: CountEvent
 }
 
@@ -77,7 +87,7 @@ const DROPPED_AT_ONCE = 1000
 const tags = ['webhooks']
 
 export const webhookRoutes: FastifyPluginAsyncTypebox<WebhookRouteOptions> = async (http, options) => {
-  const { database, queues, sealer } = options
+  const { database, queues, sealer, snsPublishTopics } = options
   const once = createOnce(options)
   takeLosslessJson(http)
   // keeps every digit of the numbers in a filter; Fastify's own serializer rounds large ones
@@ -91,12 +101,12 @@ export const webhookRoutes: FastifyPluginAsyncTypebox<WebhookRouteOptions> = asy
         tags,
         summary: 'Register a webhook',
         description:
-          'Only `url` is required. The answer holds the signing secret; it is shown here and at /secret only.',
+          'Only `url` is required. The answer holds the signing secret and the whole URL; they are shown here and at /secret only.',
         headers: IdempotencyHeaders,
         body: WebhookCreate,
         response: {
           201: answer(
-            'It is registered. `location` is its path, and the signing secret is in this answer.',
+            'It is registered. `location` is its path; the signing secret and the whole URL are in this answer.',
             refTo(WebhookWithSecret),
             CREATED_WEBHOOK,
           ),
@@ -116,6 +126,7 @@ export const webhookRoutes: FastifyPluginAsyncTypebox<WebhookRouteOptions> = asy
           ...body,
           ...NOTHING_PRIVATE,
           ...revealPrivate(body, undefined),
+          url: revealUrl(body.url, undefined),
           disabled_reason: disabledReason(body.status),
           ...healthFields(HEALTHY),
           created_at: now.toISOString(),
@@ -125,12 +136,12 @@ export const webhookRoutes: FastifyPluginAsyncTypebox<WebhookRouteOptions> = asy
           credentials: true,
           filters: true,
           now,
-          others: secretErrors(webhook.signing, givenSecret),
+          others: [...publishErrors(snsPublishTopics, body.url), ...secretErrors(webhook.signing, givenSecret)],
         })
         const secret = secretFor(webhook.signing, givenSecret)
         await audit(tx, request, { action: 'webhook.created', target: webhook.id, after: webhook, shown: toView })
         await insertWebhook(tx, sealer, webhook, [{ secret, expiresAt: null }])
-        return { ...toView(webhook), ...toldOf(secret) }
+        return { ...toView(webhook), url: webhook.url, ...toldOf(secret) }
       })
       return reply.code(201).header('location', `/v1/webhooks/${made.id}`).send(made)
     },
@@ -197,10 +208,11 @@ export const webhookRoutes: FastifyPluginAsyncTypebox<WebhookRouteOptions> = asy
       },
     },
     async (request) => {
-      const { params, body, log } = request
+      const { params, log } = request
       const now = new Date()
       const { webhook, dropped } = await database.transaction(async (tx) => {
         const webhook = found(await lockWebhook(tx, sealer, params.id), 'webhook')
+        const body = withWholeUrl(request.body, webhook.url)
         const isEnabling = webhook.status === 'disabled' && body.status === 'enabled'
         const health = isEnabling ? recoveringFrom(now) : undefined
         if (health) await writeHealth(tx, params.id, health)
@@ -215,7 +227,12 @@ export const webhookRoutes: FastifyPluginAsyncTypebox<WebhookRouteOptions> = asy
         if (body.status) changed.disabled_reason = disabledReason(body.status)
         const credentials = [body.url, body.headers, body.auth, body.tls].some((field) => field !== undefined)
         const filters = body.filter !== undefined || body.success !== undefined
-        checkWebhook(changed, { credentials, filters, now })
+        checkWebhook(changed, {
+          credentials,
+          filters,
+          now,
+          others: publishErrors(snsPublishTopics, body.url, webhook.url),
+        })
         await audit(tx, request, {
           action: 'webhook.updated',
           target: params.id,

@@ -36,11 +36,11 @@ t.test('apply makes the webhooks match the file, and a second run changes nothin
   t.match(dry, { code: 0, notes: ['without a name, left alone: 1'] })
   t.same(dry.printed, [
     '+ soar',
-    `    url: "${HOOK}"`,
+    '    url: "https://example.com/..."',
     '    filter: {"updated_alert":{"severity":["high"]}}',
     `    auth: {"type":"bearer","token":"\${env:TOKEN}"}`,
     '+ pager',
-    `    url: "${HOOK}"`,
+    '    url: "https://example.com/..."',
     '    timeout_ms: 5000',
     '    signing: "ed25519"',
     '2 to create, 0 to change, 0 to delete, 0 unchanged',
@@ -60,7 +60,10 @@ t.test('apply makes the webhooks match the file, and a second run changes nothin
   t.match(second, { code: 0, printed: ['0 to create, 0 to change, 0 to delete, 2 unchanged'] })
   t.match(second.notes[1], /^secrets that the relay hides .*: 1$/)
   await apply(file, [], env)
-  t.same(new Set(takeRequests()), new Set(['GET /v1/webhooks']))
+  t.ok(
+    takeRequests().every((request) => /^GET \/v1\/webhooks(\/wh_\w+\/secret)?$/.test(request)),
+    'it was only looked at',
+  )
 
   const changed = file.replace('    timeout_ms: 5000\n    signing: ed25519\n', '').replace('[high]', '[high, low]')
   const third = await apply(changed, [], env)
@@ -124,7 +127,8 @@ t.test('a secret is sent to the receiver; a changed one only with --force-secret
 
 t.test('an export changes nothing when it is applied to its relay, and can be applied to another', async (t) => {
   const { app, apply, export: exported } = await openRelay(t)
-  const env = { SOAR_AUTH_TOKEN: 'tk', SOAR_HEADERS_X_TEAM: 'blue', CHAT_URL: 'https://hooks.slack.com/services/x' }
+  const env = { SOAR_AUTH_TOKEN: 'tk', SOAR_HEADERS_X_TEAM: 'blue' }
+  const chatUrl = 'https://hooks.slack.com/services/x9a1b2'
   const text = `text with \${env:NOT_A_VARIABLE}`
   for (const fields of [
     {
@@ -134,7 +138,7 @@ t.test('an export changes nothing when it is applied to its relay, and can be ap
       auth: { type: 'bearer', token: 'tk' },
       headers: { 'X-Team': 'blue' },
     },
-    { name: 'chat', url: env.CHAT_URL, format: 'slack', once: { paths: 'indicators', within: '30d' } },
+    { name: 'chat', url: chatUrl, format: 'slack', once: { paths: 'indicators', within: '30d' } },
     { name: 'plain', url: HOOK, filter: { a: [{ numeric: ['>', 1.5] }] }, rate_per_second: 0.06, status: 'disabled' },
     { name: 'bot', url: HOOK, success: { body: { errcode: [0] }, body_excludes: [text] } },
     { url: HOOK, description: 'without a name' },
@@ -144,13 +148,20 @@ t.test('an export changes nothing when it is applied to its relay, and can be ap
   const file = await exported()
   t.notMatch(file, /tk\b|blue|services/)
   t.match((await apply(file, ['--prune'], env)).printed, ['0 created, 0 changed, 0 deleted, 4 unchanged'])
-  t.match(await apply(file), {
-    message: /^FILE is not applied: 3 problems$/,
-    notes: [/CHAT_URL|SOAR/, /SOAR|CHAT/, /./],
-  })
+  t.match(file, 'https://hooks.slack.com/...a1b2')
+  t.match(await apply(file), { message: /^FILE is not applied: 2 problems$/, notes: [/SOAR/, /SOAR/] })
 
+  const whole = await exported(['--show-urls'])
+  t.match(whole, chatUrl)
+  t.match((await apply(whole, ['--prune'], env)).printed, ['0 created, 0 changed, 0 deleted, 4 unchanged'])
   for (const { id } of await registered(app)) await app.api('DELETE', `/v1/webhooks/${id}`)
-  t.match((await apply(file, [], env)).printed.at(-1), '4 created, 0 changed, 0 deleted, 0 unchanged')
+  const masked = await apply(file, ['--dry-run'], env)
+  t.match(masked.message, /^FILE is not applied: 4 problems$/)
+  t.match(
+    masked.notes[0],
+    /^FILE:\d+: \w+: url is masked, and is not that of a webhook \w+ of the relay: write the whole URL$/,
+  )
+  t.match((await apply(whole, [], env)).printed.at(-1), '4 created, 0 changed, 0 deleted, 0 unchanged')
   t.equal(await exported(), file.slice(0, file.indexOf('\n  # ')), 'all but the one without a name')
 })
 
@@ -227,7 +238,10 @@ t.test('with 200 webhooks a second run changes nothing', async (t) => {
   const before = await registered(app)
   takeRequests()
   t.same(await timed(), ['0 created, 0 changed, 0 deleted, 200 unchanged'])
-  t.same(new Set(takeRequests()), new Set(['GET /v1/webhooks']), 'it was only looked at')
+  t.ok(
+    takeRequests().every((request) => request.startsWith('GET ')),
+    'it was only looked at',
+  )
   t.same(await registered(app), before)
 })
 

@@ -54,7 +54,7 @@ t.test('values sealed with the old key open only with the new one', async (t) =>
   await before.close()
 
   const done = await run([], { ...where, ENCRYPTION_KEY: oldKey, NEW_ENCRYPTION_KEY: key })
-  t.same(done.printed, ['resealed values: 3; the new key alone opens them'])
+  t.same(done.printed, ['resealed values: 5; the new key alone opens them'])
   await t.rejects(createTestApp(t, { ...where, ENCRYPTION_KEY: oldKey }), {
     name: 'SettingError',
     message: /^ENCRYPTION_KEY is not the key/,
@@ -97,7 +97,7 @@ t.test('a key in DATA_DIR is replaced, and the old one is kept', async (t) => {
   const oldKey = await readFile(path, 'utf8')
 
   const { printed, notes } = await run(['--generate'], where)
-  t.same(printed, [`resealed values: 3; the new key in ${path} alone opens them`])
+  t.same(printed, [`resealed values: 5; the new key in ${path} alone opens them`])
   const kept = (await readdir(where.DATA_DIR)).filter((name) => name.startsWith('encryption-key'))
   t.match(kept.sort(), ['encryption-key', /^encryption-key\.old-\d{8}T\d{9}Z$/])
   t.match(notes, [new RegExp(`kept in .*/${kept[1]}: backups`)])
@@ -119,7 +119,7 @@ t.test('a key in DATA_DIR is replaced, and the old one is kept', async (t) => {
 
   // as after a crash before the commit
   await writeFile(`${path}.new`, newKey())
-  t.match((await run(['--generate'], where)).printed, [/^resealed values: 3;/])
+  t.match((await run(['--generate'], where)).printed, [/^resealed values: 5;/])
   const last = await createTestApp(t, where)
   await checkDelivery(t, last, receiver, id)
   await last.close()
@@ -230,7 +230,7 @@ t.test('reseal covers every sealed column', async (t) => {
   )
   const digests = ['alert_values.key', 'api_keys.digest', 'idempotency_keys.request_digest', 'indicators.key']
   const keys = ['rule_matches.window_key', 'rule_windows.key', 'value_keying.key']
-  const sealed = ['idempotency_keys.sealed_answer', 'webhooks.private', 'webhooks.secrets']
+  const sealed = ['idempotency_keys.sealed_answer', 'webhooks.private', 'webhooks.sealed_url', 'webhooks.secrets']
   t.same(
     rows.map(({ name }) => name),
     [...digests, ...keys, ...sealed].sort(),

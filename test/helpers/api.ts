@@ -70,6 +70,7 @@ export async function openTestApi(t: Test, now: () => Date = () => new Date()): 
         trustProxy: [],
         hasIntake: false,
         metricsPublic: false,
+        snsPublishTopics: ['arn:aws:sns:us-east-1:*:out'],
       },
       access,
       guard: createGuard({ access, penalties: createPenalties(fingerprintOf), database, metrics }),

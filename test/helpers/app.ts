@@ -34,6 +34,7 @@ export async function createTestApp(
     REDIS_URL: databaseUrl && relayRedisUrl,
     API_KEYS: TEST_KEY,
     ALLOW_PRIVATE_TARGETS: '127.0.0.0/8',
+    SNS_PUBLISH_TOPICS: 'arn:aws:sns:*:*:*',
     ...settings,
   })
   const app = await createApp(config, log)

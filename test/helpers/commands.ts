@@ -42,6 +42,6 @@ export async function openRelay(t: Test) {
       const plain = (text: string) => text.replaceAll(file, 'FILE')
       return { ...result, message: plain(result.message), notes: result.notes.map(plain) }
     },
-    export: async () => (await command(url, ['export'], {})).printed.join('\n'),
+    export: async (args: string[] = []) => (await command(url, ['export', ...args], {})).printed.join('\n'),
   }
 }

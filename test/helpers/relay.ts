@@ -39,6 +39,7 @@ export async function startRelay(t: Test, environment: Record<string, string> = 
     PORT: '0',
     DATA_DIR: dataDir,
     ALLOW_PRIVATE_TARGETS: '127.0.0.0/8',
+    SNS_PUBLISH_TOPICS: 'arn:aws:sns:*:*:*',
     ...(databaseUrl ? { DATABASE_URL: databaseUrl } : {}),
     ...(databaseUrl && relayRedisUrl ? { REDIS_URL: relayRedisUrl } : {}),
     ...environment,

@@ -46,7 +46,7 @@ export async function createTestWorkers(t: Test, settings: { disableAfterMs?: nu
   const sealer = createSealer(Buffer.alloc(32, 7))
   const http = createHttpClient({ allowPrivateTargets: ['127.0.0.0/8'] })
   t.teardown(() => http.close())
-  const sns = createSnsClient()
+  const sns = createSnsClient(['arn:aws:sns:*:*:*'])
   t.teardown(() => sns.close())
   const metrics = createMetrics(() => Promise.reject(new Error('not read')))
   const renderer = createRenderer()

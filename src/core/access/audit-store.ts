@@ -3,7 +3,7 @@ import type { Queryable } from '../platform/database.js'
 import { newId } from '../platform/id.js'
 import { parseJson, stringifyJson, type Json } from '../platform/json.js'
 import { conditionsOf, idAfter, queryPage, type Page, type PageRequest } from '../platform/page.js'
-import type { AuditAction, AuditEntry, Changes } from './audit.js'
+import { shownChanges, type AuditAction, type AuditEntry, type Changes } from './audit.js'
 
 interface AuditRow {
   id: string
@@ -73,7 +73,11 @@ export async function listAuditEntries(
       conditions,
       order: 'id desc',
       cursorOf: ({ id }: AuditRow) => id,
-      entryOf: (row) => ({ ...row, at: row.at.toISOString(), changes: parseJson(row.changes) as Changes }),
+      entryOf: (row) => ({
+        ...row,
+        at: row.at.toISOString(),
+        changes: shownChanges(parseJson(row.changes) as Changes),
+      }),
     },
     limit,
   )

@@ -1,13 +1,14 @@
 /**
  * Audit log entries: the actor, the action and the changed fields. Pure.
  *
- * Guarantee: an entry holds no secret: a field with a secret's name is hidden, and a URL is stored without its query. Each
- * value of an entry is bounded in size.
+ * Guarantee: an entry holds no secret: a field with a secret's name is hidden, and a URL is stored masked. Each value of an
+ * entry is bounded in size.
  */
 import { Type, type Static } from 'typebox'
 import { idPattern } from '../platform/id.js'
 import { isJsonObject, stringifyJson, type Json } from '../platform/json.js'
 import { nullableText, oneOf, Time } from '../platform/schema.js'
+import { maskUrl } from '../platform/url-mask.js'
 
 export const AUDIT_ACTIONS = [
   'webhook.created',
@@ -39,7 +40,7 @@ const Changes = Type.Record(
   Type.Object({ before: Type.Optional(Type.Unknown()), after: Type.Optional(Type.Unknown()) }),
   {
     description:
-      'Field by field, what it was and what it is. Secrets are ********, and a URL is shown without its query.',
+      'Field by field, what it was and what it is. Secrets are ********, and of a URL there is the origin and the last four characters.',
   },
 )
 /** The changed fields; `before` is absent for an added field, `after` for a removed one. */
@@ -120,15 +121,18 @@ function redact(name: string, value: Json | undefined): Json {
 function withoutSecrets(name: string, value: Json): Json {
   if (value === null) return value
   if (SECRET_NAME.test(name)) return MASK
-  if (typeof value === 'string') return withoutQuery(value)
+  if (typeof value === 'string') return maskUrl(value)
   if (Array.isArray(value)) return value.map((entry) => withoutSecrets(name, entry))
   if (!isJsonObject(value)) return value
   return Object.fromEntries(Object.entries(value).map(([key, entry]) => [key, withoutSecrets(key, entry)]))
 }
 
-/** A URL without its query and credentials, since both may hold tokens. */
-function withoutQuery(text: string): string {
-  if (!/^https?:/i.test(text) || !URL.canParse(text)) return text
-  const { origin, pathname, search } = new URL(text)
-  return search ? `${origin}${pathname}?...` : `${origin}${pathname}`
+/** The changes of a stored entry: older versions stored the paths of URLs. */
+export function shownChanges(changes: Changes): Changes {
+  return Object.fromEntries(
+    Object.entries(changes).map(([name, change]) => [
+      name,
+      Object.fromEntries(Object.entries(change).map(([when, value]) => [when, withoutSecrets(name, value)])),
+    ]),
+  )
 }

@@ -96,18 +96,27 @@ export function createAttempt(options: { http: HttpClient; sns: SnsClient; now?:
     const result = await exchange(input, startedAt, span.traceparent)
     const row = { id: newId('att'), number: input.number, startedAt, durationMs: result.durationMs }
     const { answerLost } = result
+    const shown = (text: string) => hideSecrets(text, input.secretTexts ?? [])
     if (result.kind === 'response') {
       const { statusCode, retryAfter, body, final } = result
       const { outcome, error: why } = outcomeOfAnswer(result, input.success)
       const reason = why ?? (result.step === undefined ? null : `${result.step}: status ${statusCode}`)
-      const shown = (text: string) => hideSecrets(text, input.secretTexts ?? [])
       const error = reason === null ? null : shown(reason)
       const taken = { mayBeTaken: mayBeTaken({ outcome, statusCode, answerLost }) }
-      return { ...row, outcome, statusCode, retryAfter, error, final, responseBody: beginningOf(shown(body)), ...taken }
+      return {
+        ...row,
+        outcome,
+        statusCode,
+        retryAfter,
+        error,
+        final: final && shown(final),
+        responseBody: beginningOf(shown(body)),
+        ...taken,
+      }
     }
     const noAnswer = { statusCode: null, retryAfter: null, responseBody: null }
     const error = result.step === undefined ? result.error : `${result.step}: ${result.error}`
-    return { ...row, outcome: result.kind, error, ...noAnswer, mayBeTaken: answerLost }
+    return { ...row, outcome: result.kind, error: shown(error), ...noAnswer, mayBeTaken: answerLost }
   }
   return (input) =>
     inSpan(spanOf(input), async (span) => {

@@ -27,6 +27,7 @@ const Environment = Type.Object({
   REDIS_URL: Type.String({ default: '' }),
   ROLE: Type.Unsafe<Role>({ type: 'string', enum: [...ROLES], default: 'all' }),
   SNS_TOPICS: Type.String({ default: '' }),
+  SNS_PUBLISH_TOPICS: Type.String({ default: '' }),
   SNS_EMULATOR: Type.String({ default: '' }),
   SNS_SIGNATURE_VERSIONS: Type.String({ default: '1,2' }),
   SNS_MAX_AGE_S: Type.Integer({ default: 4200, minimum: 60, maximum: 86400 }),
@@ -65,6 +66,8 @@ export interface Config {
   role: Role
   /** Patterns of topic ARNs, `*` allowed inside a part; none: topics need approval. */
   snsTopics: string[]
+  /** Patterns of the topics that webhooks may publish to; none: no topic. */
+  snsPublishTopics: string[]
   /** One more origin (scheme://host:port) trusted for certificates and SubscribeURLs. */
   snsEmulator: string | undefined
   /** Those that are taken: 1 signs a SHA-1 digest, 2 a SHA-256 one. */
@@ -107,7 +110,8 @@ export function loadConfig(environment: Record<string, string | undefined>): Con
     databaseUrl: databaseUrl(env.DATABASE_URL),
     redisUrls: redisUrls(env.REDIS_URL),
     role: env.ROLE,
-    snsTopics: list(env.SNS_TOPICS).map(topicPattern),
+    snsTopics: list(env.SNS_TOPICS).map(topicPatternOf('SNS_TOPICS')),
+    snsPublishTopics: list(env.SNS_PUBLISH_TOPICS).map(topicPatternOf('SNS_PUBLISH_TOPICS')),
     snsEmulator: emulatorOrigin(env.SNS_EMULATOR),
     snsSignatureVersions: list(env.SNS_SIGNATURE_VERSIONS).map(signatureVersion),
     snsMaxAgeS: env.SNS_MAX_AGE_S,
@@ -187,13 +191,11 @@ function signatureVersion(text: string): '1' | '2' {
   throw new SettingError(`SNS_SIGNATURE_VERSIONS must be 1, 2 or both (1,2), got ${text}`)
 }
 
-function topicPattern(text: string): string {
-  if (!isTopicPattern(text)) {
-    throw new SettingError(
-      `SNS_TOPICS must be topic ARNs such as arn:aws:sns:us-east-1:123456789012:alerts, got ${text}`,
-    )
+function topicPatternOf(name: string): (text: string) => string {
+  return (text) => {
+    if (isTopicPattern(text)) return text
+    throw new SettingError(`${name} must be topic ARNs such as arn:aws:sns:us-east-1:123456789012:alerts, got ${text}`)
   }
-  return text
 }
 
 function emulatorOrigin(text: string): string | undefined {

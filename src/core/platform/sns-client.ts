@@ -2,13 +2,15 @@
  * Publishing to SNS topics, through the AWS SDK. Credentials come from the SDK's default chain, an emulator's endpoint
  * from AWS_ENDPOINT_URL_SNS.
  *
- * Guarantee: what AWS or the network does is an outcome, as for a webhook, never an exception. The SDK does not retry:
+ * Guarantee: nothing is published to a topic that SNS_PUBLISH_TOPICS does not list: the relay's AWS credentials may allow more than
+ * whoever makes webhooks should. What AWS or the network does is an outcome, as for a webhook, never an exception. The SDK does not retry:
  * the relay does, and records each attempt.
  */
 import type { SNSClient } from '@aws-sdk/client-sns'
 import { messageOf } from './errors.js'
 import type { HttpOutcome } from './http-client.js'
 import { storable } from './text.js'
+import { matchesTopic } from './topic-pattern.js'
 
 export interface Publication {
   topicArn: string
@@ -28,10 +30,21 @@ export interface SnsClient {
   close(): void
 }
 
-export function createSnsClient(): SnsClient {
+/** What is wrong with a topic as a target; undefined: it may be published to. @param allowed SNS_PUBLISH_TOPICS */
+export function publishProblem(allowed: readonly string[], topicArn: string): string | undefined {
+  if (matchesTopic(allowed, topicArn)) return undefined
+  return 'is a topic that SNS_PUBLISH_TOPICS does not list: add it to that setting of the relay'
+}
+
+/** @param allowed patterns of the topics that may be published to */
+export function createSnsClient(allowed: readonly string[]): SnsClient {
   const clients = new Map<string, SNSClient>()
   return {
     async publish(publication) {
+      const problem = publishProblem(allowed, publication.topicArn)
+      if (problem !== undefined) {
+        return { kind: 'target_refused', error: `the url ${problem}`, durationMs: 0, answerLost: false }
+      }
       const started = performance.now()
       const sdk = await loadSdk()
       const region = publication.topicArn.split(':')[3]!

@@ -7,6 +7,7 @@
 import { refuseFields, type FieldError } from '../platform/errors.js'
 import type { JsonObject } from '../platform/json.js'
 import { parseTopicArn, topicErrors } from '../platform/topic-pattern.js'
+import { isMaskedUrl, maskUrl } from '../platform/url-mask.js'
 import { intervalProblem } from './alert-changes.js'
 import { checkCredentials } from './credentials-check.js'
 import { maskCredentials, unmask } from './credentials-mask.js'
@@ -39,6 +40,25 @@ export function revealPrivate(patch: PrivatePatch, current: PrivateFields | unde
 }
 
 /**
+ * The URL of a request: a masked one stands for the URL that the webhook has.
+ * @param current the URL of the webhook; undefined for a new one
+ * @throws Refusal 'invalid_request' when it is the masked form of another URL
+ */
+export function revealUrl(url: string, current: string | undefined): string {
+  if (!isMaskedUrl(url)) return url
+  if (current !== undefined && url === maskUrl(current)) return current
+  const why = current === undefined ? 'and there is no URL to keep' : 'and not of the URL that this webhook has'
+  refuseFields([{ path: '/url', detail: `is masked, as URLs are shown, ${why}: send the whole URL` }])
+  return url
+}
+
+/** A patch without a masked URL, which stands for the one that the webhook has. @throws as `revealUrl` */
+export function withWholeUrl({ url, ...patch }: WebhookPatch, current: string): WebhookPatch {
+  if (url === undefined) return patch
+  return isMaskedUrl(url) && revealUrl(url, current) === current ? patch : { ...patch, url }
+}
+
+/**
  * The private fields that a webhook keeps under another URL. A secret is kept only for the origin that it was given for:
  * otherwise whoever may change the URL could have it sent to himself.
  * @returns also the names of those that it does not keep
@@ -58,9 +78,10 @@ export function keptUnder(url: string, webhook: Webhook): { kept: PrivateFields;
   }
 }
 
-/** A webhook as the API shows it: secrets are masked. */
+/** A webhook as the API shows it: secrets are masked, and so is the URL. */
 export function toView<T extends Webhook>(webhook: T): Omit<T, keyof PrivateFields> & WebhookView {
-  return { ...webhook, ...maskCredentials(webhook), format_options: hideSecrets(webhook.format_options) }
+  const { url, format_options: options } = webhook
+  return { ...webhook, ...maskCredentials(webhook), url: maskUrl(url), format_options: hideSecrets(options) }
 }
 
 interface CheckOptions {
@@ -100,7 +121,7 @@ function under(field: string): (error: FieldError) => FieldError {
 function issueErrors({ url, format, format_options: options, order, success }: Webhook): FieldError[] {
   if (format !== 'jira' || !keepsIssues(options)) return []
   const errors: FieldError[] = []
-  if (!/^https?:\/\/[^?#]+\/rest\/api\/3\/issue$/.test(url)) {
+  if (!isMaskedUrl(url) && !/^https?:\/\/[^?#]+\/rest\/api\/3\/issue$/.test(url)) {
     errors.push({ path: '/url', detail: 'must end in /rest/api/3/issue with format_options.on_update' })
   }
   if (order !== 'alert') {

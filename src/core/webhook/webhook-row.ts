@@ -1,7 +1,7 @@
 /**
  * A webhook as a row of the table `webhooks`, and back.
  *
- * Guarantee: secrets are sealed in a row, each bound to the row's id and its column: moved elsewhere, it does not open.
+ * Guarantee: secrets and the URL are sealed in a row, each bound to the row's id and its column: moved elsewhere, it does not open.
  */
 import { healthFields } from '../circuit/health-report.js'
 import { healthOf, type HealthRow } from '../circuit/health-store.js'
@@ -9,12 +9,16 @@ import { parseFilterPolicy } from '../filter/policy.js'
 import type { Once } from '../indicator/once.js'
 import { parseJson, stringifyJson, type Json, type JsonObject } from '../platform/json.js'
 import type { Sealer } from '../platform/secrets.js'
+import { maskUrl } from '../platform/url-mask.js'
 import { successConditionOf, type Success } from './success.js'
 import { NOTHING_PRIVATE, type PrivateFields, type SigningSecret, type Target, type Webhook } from './webhook.js'
 
 export interface WebhookRow extends HealthRow {
   id: string
+  /** As it is shown; whole in a row of an older version. */
   url: string
+  /** Null in a row of an older version. */
+  sealed_url: Buffer | null
   name: string | null
   description: string
   status: Webhook['status']
@@ -46,6 +50,7 @@ export type TargetRow = WebhookRow & { secrets: Buffer }
 export const FIELDS = [
   'id',
   'url',
+  'sealed_url',
   'name',
   'description',
   'status',
@@ -75,7 +80,8 @@ export const FIELDS = [
 export function valuesOf(sealer: Sealer, webhook: Webhook): unknown[] {
   return [
     webhook.id,
-    webhook.url,
+    maskUrl(webhook.url),
+    sealUrl(sealer, webhook),
     webhook.name,
     webhook.description,
     webhook.status,
@@ -105,7 +111,7 @@ export function valuesOf(sealer: Sealer, webhook: Webhook): unknown[] {
 export function webhookOf(sealer: Sealer, row: WebhookRow): Webhook {
   return {
     id: row.id,
-    url: row.url,
+    url: openUrl(sealer, row),
     name: row.name,
     description: row.description,
     status: row.status,
@@ -152,6 +158,19 @@ function sealPrivate(sealer: Sealer, { id, format_options: options, headers, aut
 function openPrivate(sealer: Sealer, { id, private: sealed }: WebhookRow): PrivateFields {
   if (sealed === null) return NOTHING_PRIVATE
   return { ...NOTHING_PRIVATE, ...(JSON.parse(sealer.open(sealed, privateName(id))) as PrivateFields) }
+}
+
+export function sealUrl(sealer: Sealer, { id, url }: Pick<Webhook, 'id' | 'url'>): Buffer {
+  return sealer.seal(url, urlName(id))
+}
+
+function openUrl(sealer: Sealer, { id, url, sealed_url: sealed }: WebhookRow): string {
+  return sealed === null ? url : sealer.open(sealed, urlName(id))
+}
+
+/** The context that a URL is sealed with: the row and the column. */
+function urlName(id: string): string {
+  return `${id}:url`
 }
 
 /** The context that private fields are sealed with: the row and the column. */

@@ -26,7 +26,8 @@ const url = Type.String({
   minLength: 1,
   maxLength: 2048,
   description:
-    'Where changes go: an http or https URL without credentials and fragment, or the ARN of an SNS topic to publish to.',
+    'Where changes go: an http or https URL without credentials and fragment, or the ARN of an SNS topic to publish to. Its path ' +
+    'and query may be a secret: it is shown as `https://hooks.slack.com/...a1b2`; sent back so, it stays as it is.',
 })
 const eventTypes = Type.Array(oneOf(EVENT_TYPES), {
   uniqueItems: true,

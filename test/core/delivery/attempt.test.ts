@@ -14,7 +14,7 @@ async function setUp(t: Test, reply: Reply, now?: () => Date) {
   const secret = newSecret()
   const receiver = await createReceiver({ secret, respond: () => reply })
   t.teardown(() => Promise.all([http.close(), receiver.close()]))
-  const sns = createSnsClient()
+  const sns = createSnsClient(['arn:aws:sns:*:*:*'])
   t.teardown(() => sns.close())
   const send = createAttempt({ http, sns, now })
   const input: AttemptInput = {

@@ -19,7 +19,7 @@ type Change = { type: string; id: string }
 
 /** A relay process: what it remembers of issues ends with it. */
 function startProcess(t: Test, jira: FakeJira, options: FormatOptions = OPTIONS) {
-  const sns = createSnsClient()
+  const sns = createSnsClient(['arn:aws:sns:*:*:*'])
   t.teardown(() => sns.close())
   const send = createAttempt({ http: client(t), sns })
   return async ({ type, id }: Change, number = 1) => {

@@ -10,7 +10,7 @@ const event = { id: 'evt_1', type: 'alert.created', severity: 'high', alertId: '
 async function setUp(t: Test) {
   const endpoint = await createSnsEndpoint(t)
   setEnvironment(t, endpoint.environment)
-  const sns = createSnsClient()
+  const sns = createSnsClient(['arn:aws:sns:eu-west-1:*:changes*'])
   const http = createHttpClient({ allowPrivateTargets: [] })
   t.teardown(() => http.close())
   t.teardown(() => sns.close())
@@ -112,4 +112,17 @@ t.test('an error of AWS or of the network is an outcome', async (t) => {
   t.match(await attempt('{}', { timeoutMs: 300 }), { outcome: 'timeout', statusCode: null, error: /300 ms/ })
   endpoint.respond = (request) => request.socket.destroy()
   t.match(await attempt('{}'), { outcome: 'connection_failed', statusCode: null })
+})
+
+t.test('nothing is published to a topic that SNS_PUBLISH_TOPICS does not list', async (t) => {
+  const { endpoint, attempt } = await setUp(t)
+  for (const url of ['arn:aws:sns:eu-west-1:123456789012:other', 'arn:aws:sns:us-east-1:123456789012:changes']) {
+    const outcome = await attempt('{}', { url })
+    t.match(outcome, { outcome: 'target_refused', statusCode: null, mayBeTaken: false })
+    t.equal(
+      outcome.error,
+      'the url is a topic that SNS_PUBLISH_TOPICS does not list: add it to that setting of the relay',
+    )
+  }
+  t.same(endpoint.published, [])
 })
