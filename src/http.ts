@@ -42,7 +42,7 @@ import { reportMisdirected } from './routes/misdirected.js'
 import { HEALTH_PATH, healthRoutes, opsRoutes, type OpsRouteOptions } from './routes/ops.js'
 import { closeParameters } from './routes/parameters.js'
 import { previewRoutes, type PreviewRouteOptions } from './routes/preview.js'
-import { answerUnroutable, refuseUnknownPaths, registerProblems } from './routes/problems.js'
+import { answerUnroutable, documentRefusals, refuseUnknownPaths, registerProblems } from './routes/problems.js'
 import { recoveryRoutes, type RecoveryRouteOptions } from './routes/recoveries.js'
 import { ruleMatchRoutes, type RuleMatchRouteOptions } from './routes/rule-matches.js'
 import { signingRoutes, type SigningRouteOptions } from './routes/signing.js'
@@ -165,6 +165,7 @@ async function refuseUnderPressure(http: FastifyInstance): Promise<void> {
 
 async function addApi(v1: FastifyInstance, options: HttpOptions): Promise<void> {
   requireKeys(v1, options.guard)
+  documentRefusals(v1)
   closeParameters(v1)
   takeJson(v1)
   v1.addHook('onRequest', async ({ url }) => {
