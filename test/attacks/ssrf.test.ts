@@ -27,7 +27,9 @@ t.test('the rule of addresses agrees with IANA at the ends of every range and at
   const ordinary = addresses.filter((address) => !mayReach(address) && !isSpecial(address))
   // ipaddr.js refuses some more, in 2001::/23 and 2620:4f:8000::/48 (AS112)
   t.same(
-    ordinary.filter((address) => !/^(2001:0{0,3}1?[0-9a-f]{1,2}:|2620:4f:8000:|192\.(31\.196|52\.193|175\.48)\.)/.test(address)),
+    ordinary.filter(
+      (address) => !/^(2001:0{0,3}1?[0-9a-f]{1,2}:|2620:4f:8000:|192\.(31\.196|52\.193|175\.48)\.)/.test(address),
+    ),
     [],
     'and none that is not is refused',
   )
