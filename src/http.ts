@@ -135,7 +135,12 @@ export async function createHttp(options: HttpOptions): Promise<FastifyInstance>
       uiConfig: { persistAuthorization: true, docExpansion: 'list', tryItOutEnabled: true },
     })
     await refuseUnderPressure(http)
-    http.get('/openapi.json', { schema: { hide: true } }, async () => http.swagger())
+    /** Anybody may ask for it, so it is made once: it takes as long as some hundred other answers. */
+    let document: string | undefined
+    http.get('/openapi.json', { schema: { hide: true } }, async (_request, reply) => {
+      document ??= JSON.stringify(http.swagger())
+      return reply.type('application/json; charset=utf-8').send(document)
+    })
     if (!options.hasIntake) await http.register(snsRoutes, options)
     await http.register(opsRoutes, options)
     await http.register(async (v1) => addApi(v1, options), { prefix: '/v1' })
