@@ -27,6 +27,7 @@ import { measureRecovery } from './recovery.js'
 import { measureScale } from './scale.js'
 import { measureSlow } from './slow.js'
 import { measureSources } from './sources.js'
+import { measureStrangers } from './strangers.js'
 import { unwindAll, withTeardowns } from './teardowns.js'
 import { measureThrough } from './through.js'
 import { measureValues } from './values.js'
@@ -47,6 +48,7 @@ const MEASUREMENTS: Record<string, Measure> = {
   scale: measureScale,
   memory: measureMemory,
   values: measureValues,
+  strangers: measureStrangers,
 }
 
 const LOAD_BEFORE = loadavg()[0]!

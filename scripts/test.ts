@@ -2,7 +2,7 @@
  * Runs tests: `npm test -- [FILE ...]`, from the package's folder. Without files it runs all but test/backends, whose tests
  * start and stop servers.
  *
- * Each file runs in its own process, and prints a line when it ends. Failures are printed when they occur and again at the
+ * Each file runs in its own process, and prints a line when it ends; test/attacks says how many attacks it made. Failures are printed when they occur and again at the
  * end, with the number of tests.
  */
 import { readdir, stat } from 'node:fs/promises'
@@ -48,8 +48,14 @@ function reportFile({ name, details }: { name: string; details: { duration_ms: n
   console.log(`${count}/${files.length} ${details.passed ? '✔' : '✖'} ${seconds} s  ${file}`)
 }
 
+/** Passes on how many attacks a test made. */
+function reportAttacks({ message }: { message: string }): void {
+  for (const [, count] of message.matchAll(/# attacks: (.+)/g)) console.log(`  ${count}`)
+}
+
 run({ files: [...compiled.keys()], concurrency: CONCURRENCY })
   .on('test:complete', reportFile)
+  .on('test:stdout', reportAttacks)
   .on('test:fail', () => (process.exitCode = 1))
   .filter(({ type }: { type: string }) => REPORTED.has(type))
   .compose(new Report())

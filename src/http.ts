@@ -42,7 +42,7 @@ import { reportMisdirected } from './routes/misdirected.js'
 import { HEALTH_PATH, healthRoutes, opsRoutes, type OpsRouteOptions } from './routes/ops.js'
 import { closeParameters } from './routes/parameters.js'
 import { previewRoutes, type PreviewRouteOptions } from './routes/preview.js'
-import { answerUnroutable, refuseUnknownPaths, registerProblems } from './routes/problems.js'
+import { answerUnroutable, documentRefusals, refuseUnknownPaths, registerProblems } from './routes/problems.js'
 import { recoveryRoutes, type RecoveryRouteOptions } from './routes/recoveries.js'
 import { ruleMatchRoutes, type RuleMatchRouteOptions } from './routes/rule-matches.js'
 import { signingRoutes, type SigningRouteOptions } from './routes/signing.js'
@@ -135,7 +135,12 @@ export async function createHttp(options: HttpOptions): Promise<FastifyInstance>
       uiConfig: { persistAuthorization: true, docExpansion: 'list', tryItOutEnabled: true },
     })
     await refuseUnderPressure(http)
-    http.get('/openapi.json', { schema: { hide: true } }, async () => http.swagger())
+    /** Anybody may ask for it, so it is made once: it takes as long as some hundred other answers. */
+    let document: string | undefined
+    http.get('/openapi.json', { schema: { hide: true } }, async (_request, reply) => {
+      document ??= JSON.stringify(http.swagger())
+      return reply.type('application/json; charset=utf-8').send(document)
+    })
     if (!options.hasIntake) await http.register(snsRoutes, options)
     await http.register(opsRoutes, options)
     await http.register(async (v1) => addApi(v1, options), { prefix: '/v1' })
@@ -165,6 +170,7 @@ async function refuseUnderPressure(http: FastifyInstance): Promise<void> {
 
 async function addApi(v1: FastifyInstance, options: HttpOptions): Promise<void> {
   requireKeys(v1, options.guard)
+  documentRefusals(v1)
   closeParameters(v1)
   takeJson(v1)
   v1.addHook('onRequest', async ({ url }) => {

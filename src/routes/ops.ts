@@ -109,7 +109,7 @@ export const opsRoutes: FastifyPluginAsyncTypebox<OpsRouteOptions> = async (http
         description: 'With METRICS_PUBLIC it needs no key.',
         security: [{ key: ['read'] }],
         response: {
-          ...problemResponses(401, 403, 429),
+          ...problemResponses(401, 403, 429, 431, 503),
           200: {
             description: 'The metrics in the text format of Prometheus.',
             content: { 'text/plain': { schema: Type.String() } },

@@ -43,9 +43,11 @@ const MEANINGS = {
   404: 'There is nothing of this id.',
   409: 'This cannot be done as things are; `detail` says what stands in the way.',
   413: 'The body is larger than this takes, inflated if it was sent so.',
+  414: 'A part of the path is longer than any id or ARN.',
   415: 'The body is not sent as application/json, or in another Content-Encoding than gzip and br.',
   422: 'The Idempotency-Key was used with another body.',
   429: 'Too many keys of this address were not known: `Retry-After` says how long it waits.',
+  431: 'The URL and the headers are larger than 16 KiB together.',
   503: 'This could not be decided now: try again.',
 }
 
@@ -58,6 +60,19 @@ export function problemResponses<Status extends keyof typeof MEANINGS>(...status
 /** The response schema of a refusal. */
 export function problemResponse(description: string) {
   return { description, content: { [PROBLEM_TYPE]: { schema: refTo(Problem) } } }
+}
+
+/** Documents what any route that is added to `http` may answer before its handler runs, unless the route says it itself. */
+export function documentRefusals(http: FastifyInstance): void {
+  http.addHook('onRoute', (route) => {
+    const { response, ...schema } = route.schema ?? {}
+    const refusals = {
+      ...problemResponses(431, 503),
+      ...(route.url.includes(':') ? problemResponses(414) : {}),
+      ...(schema.body === undefined ? {} : problemResponses(413)),
+    }
+    route.schema = { ...schema, response: { ...refusals, ...(response as object) } }
+  })
 }
 
 export function registerProblems(http: FastifyInstance): void {

@@ -83,7 +83,7 @@ function addRoute(http: FastifyInstance, path: string, options: SnsRouteOptions)
               'never be taken.',
           ),
           415: problemResponse('The Content-Encoding is not one of gzip and br.'),
-          ...problemResponses(413),
+          ...problemResponses(413, 431),
           503: problemResponse('It could not be decided now, or its topic waits for approval: SNS sends it again.'),
         },
       },

@@ -122,6 +122,7 @@ export async function createSnsPublisher(options: PublisherOptions = {}) {
   const publisher = {
     topicArn,
     certificate,
+    privatePem: pem,
     /** The responses of the loopback server; replace it to send others. */
     respond,
     get origin() {

@@ -5,7 +5,6 @@ import t, { type Test } from 'tap'
 import { openTestApi } from '../helpers/api.js'
 import { createTestApp, TEST_KEY } from '../helpers/app.js'
 import { createSnsPublisher, TEST_TOPIC } from '../helpers/sns-publisher.js'
-import { until } from '../helpers/until.js'
 
 async function intakeWith(t: Test, settings: Record<string, string> = {}) {
   const publisher = await createSnsPublisher()
@@ -67,29 +66,6 @@ t.test('a message of a topic that SNS_TOPICS leaves out is refused before its bo
   const [line] = lines.filter(({ msg }) => msg === 'sns message')
   t.match(line, { result: 'refused', code: 'topic_not_allowed', client: '192.0.2.7', topic_arn: /-other$/ })
   t.equal(String(line!.message_id).length, 400, 'what a stranger wrote is cut')
-})
-
-t.test('bodies that never end give way to those that arrive', async (t) => {
-  const { publisher, intake } = await intakeWith(t)
-  const port = await listen(intake)
-  const size = 2 * 1024 * 1024
-  const answers: string[] = []
-  const slow = Array.from({ length: 40 }, () => connect(port, '127.0.0.1'))
-  t.teardown(() => slow.forEach((socket) => socket.destroy()))
-  for (const socket of slow) {
-    socket.on('error', () => {})
-    socket.on('data', (chunk) => answers.push(String(chunk)))
-    socket.write(headOf({ host: 'relay', 'content-length': String(size), 'x-amz-sns-topic-arn': TEST_TOPIC }))
-    socket.write(Buffer.alloc(size - 1, 'x'))
-  }
-  await until(
-    async () => answers.length,
-    (count) => count >= 8,
-  )
-  t.match(answers[0], /^HTTP\/1.1 503 [\s\S]*connection: close[\s\S]*Too many bytes of requests are under way/)
-  const payload = JSON.stringify(publisher.notification({ message: 'x'.repeat(200_000) }))
-  const answer = await fetch(`http://127.0.0.1:${port}/sns`, { method: 'POST', body: payload })
-  t.match(await answer.json(), { result: 'stored' })
 })
 
 async function listen(server: { listen(o: object): Promise<string>; server: { address(): unknown } }) {

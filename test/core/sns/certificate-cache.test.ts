@@ -1,10 +1,9 @@
-import { setImmediate as turn } from 'node:timers/promises'
 import t from 'tap'
 import { createCertificateCache } from '../../../src/core/sns/certificate-cache.js'
 import type { StoredCertificate } from '../../../src/core/sns/certificate-store.js'
 import { parseSnsMessage } from '../../../src/core/sns/message.js'
 import { createVerifier } from '../../../src/core/sns/verify.js'
-import { createSnsPublisher, TEST_TOPIC, type PublisherOptions } from '../../helpers/sns-publisher.js'
+import { createSnsPublisher, type PublisherOptions } from '../../helpers/sns-publisher.js'
 import { MAX_AGE_S, verifierOf, verifierOfEmulator, verifierWith } from '../../helpers/sns-verifier.js'
 
 const publisher = await createSnsPublisher()
@@ -189,65 +188,6 @@ t.test(
     )
   },
 )
-
-t.test('made-up URLs in the name of a known topic delay no genuine one for longer than a repeat of SNS', async (t) => {
-  const genuine = publisher.notification()
-  let waiting: (() => void)[] = []
-  const certificates = createCertificateCache({
-    fetch: async (url) => {
-      await new Promise<void>((resolve) => waiting.push(resolve))
-      if (url.href === genuine.SigningCertURL) return { status: 200, body: publisher.certificate }
-      return { status: 404, body: '' }
-    },
-  })
-  const { verify } = verifierOf(certificates)
-  const forge = (i: number) => {
-    const name = `SimpleNotificationService-${String(i).padStart(32, '0')}.pem`
-    return verify({ ...genuine, SigningCertURL: new URL(name, genuine.SigningCertURL).href }).catch(() => {})
-  }
-  for (let i = 0; i < 3000; i++) void forge(i)
-  const first = verify(genuine)
-  for (let i = 3000; i < 6000; i++) void forge(i)
-  await Promise.resolve()
-  t.ok(waiting.length <= 8, 'few are fetched at once')
-  const again = verify(genuine) // as SNS does when nobody answered in time
-  const taken: unknown[] = []
-  const both = Promise.all([first, again]).then(() => taken.push('both'))
-  for (let rounds = 0; taken.length === 0 && rounds < 5; rounds++) {
-    for (const answer of waiting.splice(0)) answer()
-    await turn()
-  }
-  t.equal(taken.length, 1, 'what was asked for again goes first')
-  await both
-  waiting = []
-})
-
-t.test('made-up URLs in the name of topics that wait have a budget, which a known topic does not share', async (t) => {
-  let fetches = 0
-  let now = Date.now()
-  const certificates = createCertificateCache({
-    now: () => now,
-    fetch: async () => {
-      fetches++
-      return new Promise(() => {})
-    },
-  })
-  const forge = async (i: number, standing: 'known' | 'new' = 'new') =>
-    certificates.publicKeyFor({
-      certificateUrl: `https://sns.us-east-1.amazonaws.com/SimpleNotificationService-${String(i).padStart(32, '0')}.pem`,
-      topicArn: TEST_TOPIC,
-      standing,
-    })
-  for (let i = 0; i < 10; i++) forge(i).catch(() => {})
-  for (let i = 10; i < 1000; i++) await t.rejects(forge(i), { code: 'undecided', status: 503 })
-  t.equal(fetches, 10)
-  forge(2000, 'known').catch(() => {})
-  t.equal(fetches, 11)
-  now += 1000
-  for (let i = 3000; i < 3005; i++) forge(i).catch(() => {})
-  await t.rejects(forge(3005), { code: 'undecided' })
-  t.equal(fetches, 16, 'five more a second later')
-})
 
 t.test('SNS_SIGNATURE_VERSIONS may refuse SHA-1', async (t) => {
   const { certificates } = verifierWith(publisher.certificate)
