@@ -275,7 +275,7 @@ export const webhookRoutes: FastifyPluginAsyncTypebox<WebhookRouteOptions> = asy
         const webhook = found(await lockWebhook(tx, sealer, params.id), 'webhook')
         await audit(tx, request, { action: 'webhook.deleted', target: params.id, before: webhook, shown: toView })
         found((await deleteWebhook(tx, params.id)) || undefined, 'webhook')
-        await dropDeliveries(tx, params.id, now, DROPPED_AT_ONCE)
+        await dropDeliveries(tx, params.id, now, { limit: DROPPED_AT_ONCE, skipsLocked: true })
       })
       await wakeNow({ database, queues, log }, [params.id], now)
       return reply.code(204).send(null)

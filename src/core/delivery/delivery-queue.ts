@@ -236,7 +236,7 @@ class QueueWorker {
     const { database } = this.options
     await this.attempts.allEnded()
     this.attempts.takeEnded()
-    if ((await dropDeliveries(database, this.webhookId, new Date(), BATCH)) === BATCH) return true
+    if ((await dropDeliveries(database, this.webhookId, new Date(), { limit: BATCH })) === BATCH) return true
     await forgetWebhook(database, this.webhookId)
     await deleteQueue(database, this.webhookId)
     return false

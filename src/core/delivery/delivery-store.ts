@@ -187,13 +187,22 @@ function attemptColumns(ended: readonly Pick<EndedAttempt, 'deliveryId' | 'attem
 
 /**
  * Drops up to `limit` pending deliveries of a deleted webhook.
+ * @param options.skipsLocked leaves those whose attempts are being recorded: a transaction that has locked rows would wait for the
+ *   statement that does, which may wait for it
  * @returns how many were dropped
  */
-export async function dropDeliveries(db: Queryable, webhookId: string, now: Date, limit: number): Promise<number> {
+export async function dropDeliveries(
+  db: Queryable,
+  webhookId: string,
+  now: Date,
+  { limit, skipsLocked = false }: { limit: number; skipsLocked?: boolean },
+): Promise<number> {
   const { rowCount } = await db.query(
     `update deliveries
      set status = 'dropped', reason = 'the webhook was deleted', next_attempt_at = null, updated_at = $2
-     where status = 'pending' and id in (select id from deliveries where webhook_id = $1 and status = 'pending' limit $3)`,
+     where id in (
+       select id from deliveries where webhook_id = $1 and status = 'pending' limit $3
+       for update ${skipsLocked ? 'skip locked' : ''})`,
     [webhookId, now, limit],
   )
   return rowCount
