@@ -98,6 +98,15 @@ t.test('recoveries and retries work over the API', async (t) => {
       receiver.respond = () => ({ status: 200 })
       const later = await addWebhook(() => ({ status: 200 }))
       const sent = receiver.received.length
+      const foreseen = await api('POST', `/v1/webhooks/${id}/recover`, { since: '2020-01-01T00:00:00Z', dry_run: true })
+      t.equal(foreseen.statusCode, 200, 'a dry run')
+      t.match(foreseen.json(), { deliveries: 1, webhooks: [{ webhook_id: id, deliveries: 1 }], is_complete: true })
+      t.equal(foreseen.json<{ oldest: string }>().oldest, foreseen.json<{ newest: string }>().newest)
+      const before = await api('POST', `/v1/webhooks/${id}/recover`, {
+        ...{ since: '2020-01-01T00:00:00Z', until: '2020-01-02T00:00:00Z', dry_run: true },
+      })
+      t.same(before.json(), { deliveries: 0, webhooks: [], oldest: null, newest: null, is_complete: true })
+      t.match((await api('GET', `/v1/webhooks/${id}/recoveries`)).json(), { data: [] }, 'which began nothing')
       const made: Recovery[] = []
       for (const webhookId of [id, later.id]) {
         const answer = await api('POST', `/v1/webhooks/${webhookId}/recover`, { since: '2020-01-01T00:00:00Z' })
@@ -163,6 +172,16 @@ t.test('recoveries and retries work over the API', async (t) => {
     t.same(await retry({ event_type: 'sns.notification' }), none)
     t.same(await retry({ until: '2020-01-01T00:00:00Z' }), none)
     t.same(await retry({ since: '2999-01-01T00:00:00Z' }), none)
+    const dryRun = await api('POST', '/v1/deliveries/retry', { dry_run: true })
+    t.equal(dryRun.statusCode, 200)
+    t.same(dryRun.json(), {
+      deliveries: 1,
+      webhooks: [{ webhook_id: id, deliveries: 1 }],
+      oldest: dead[0]!.created_at,
+      newest: dead[0]!.created_at,
+      is_complete: true,
+    })
+    t.equal((await deliveries('status=dead')).length, 1, 'it is dead as before')
     t.same(await retry({ status: 'dead', webhook_id: id, event_type: 'alert.created' }), {
       retried: 1,
       has_more: false,
