@@ -6,6 +6,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Database, Queryable } from '../core/platform/database.js'
 import { messageOf } from '../core/platform/errors.js'
+import { contextOf } from '../core/platform/idempotency.js'
 import { createSealer, fingerprint, type Sealer } from '../core/platform/secrets.js'
 import { CommandError } from './command.js'
 
@@ -28,23 +29,21 @@ export async function reseal(database: Database, from: Buffer, to: Buffer): Prom
     const known = await readFingerprint(tx)
     if (known === undefined) throw new CommandError('nothing is sealed in this database: no relay ever started on it')
     if (known !== fingerprint(from)) throw new CommandError('the current key is not the one that sealed this database')
-    const sealed = await resealWebhooks(tx, createSealer(from), createSealer(to))
+    const reseal = { from: createSealer(from), to: createSealer(to) }
+    const sealed = (await resealWebhooks(tx, reseal)) + (await resealAnswers(tx, reseal))
     await tx.query(`update settings set value = $1 where name = 'encryption_key'`, [fingerprint(to)])
     return sealed
   })
 }
 
+interface Reseal {
+  from: Sealer
+  to: Sealer
+}
+
 /** The sealed columns and their contexts must be those of core/webhook/webhook-store.ts. */
-async function resealWebhooks(tx: Queryable, from: Sealer, to: Sealer): Promise<number> {
+async function resealWebhooks(tx: Queryable, reseal: Reseal): Promise<number> {
   let sealed = 0
-  const again = (value: Buffer, context: string) => {
-    sealed++
-    try {
-      return to.seal(from.open(value, context), context)
-    } catch (error) {
-      throw new CommandError(`nothing is resealed: ${messageOf(error)}`, { cause: error })
-    }
-  }
   const { rows } = await tx.query<{ id: string }>('select id from webhooks order by id')
   for (const { id } of rows) {
     const found = await tx.query<{ secrets: Buffer; private: Buffer | null }>(
@@ -54,11 +53,32 @@ async function resealWebhooks(tx: Queryable, from: Sealer, to: Sealer): Promise<
     const { secrets, private: fields } = found.rows[0]!
     await tx.query('update webhooks set secrets = $2, private = $3 where id = $1', [
       id,
-      again(secrets, id),
-      fields && again(fields, `${id}:private`),
+      again(reseal, secrets, id),
+      fields && again(reseal, fields, `${id}:private`),
     ])
+    sealed += fields ? 2 : 1
   }
   return sealed
+}
+
+/** Answers of a day, so that a request that is repeated after this is not done twice. */
+async function resealAnswers(tx: Queryable, reseal: Reseal): Promise<number> {
+  const { rows } = await tx.query<{ key: string; sealed_answer: Buffer }>(
+    'select key, sealed_answer from idempotency_keys where sealed_answer is not null',
+  )
+  for (const { key, sealed_answer: sealed } of rows) {
+    const value = again(reseal, sealed, contextOf(key))
+    await tx.query('update idempotency_keys set sealed_answer = $2 where key = $1', [key, value])
+  }
+  return rows.length
+}
+
+function again({ from, to }: Reseal, value: Buffer, context: string): Buffer {
+  try {
+    return to.seal(from.open(value, context), context)
+  } catch (error) {
+    throw new CommandError(`nothing is resealed: ${messageOf(error)}`, { cause: error })
+  }
 }
 
 /**

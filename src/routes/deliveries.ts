@@ -16,13 +16,16 @@ import { idPattern } from '../core/platform/id.js'
 import { PageOf, PageQuery } from '../core/platform/page.js'
 import { oneOf, refTo } from '../core/platform/schema.js'
 import type { Queues } from '../core/platform/queues.js'
+import type { Sealer } from '../core/platform/secrets.js'
 import { audit } from './access.js'
 import { answer } from './answers.js'
+import { createOnce, IdempotencyHeaders } from './idempotency.js'
 import { found, problemResponses } from './problems.js'
 import { rangeOf, TimeRange } from './query.js'
 
 export interface DeliveryRouteOptions {
   database: Database
+  sealer: Sealer
   queues: Queues
 }
 
@@ -48,7 +51,10 @@ const BulkRetried = Type.Object({
 })
 const tags = ['deliveries']
 
-export const deliveryRoutes: FastifyPluginAsyncTypebox<DeliveryRouteOptions> = async (http, { database, queues }) => {
+export const deliveryRoutes: FastifyPluginAsyncTypebox<DeliveryRouteOptions> = async (http, options) => {
+  const { database, queues } = options
+  const once = createOnce(options)
+
   http.get(
     '/deliveries',
     {
@@ -144,17 +150,18 @@ export const deliveryRoutes: FastifyPluginAsyncTypebox<DeliveryRouteOptions> = a
         summary: 'Retry a delivery now',
         description: 'Whatever became of it, the next attempt is made now and the retry schedule begins anew.',
         params: DeliveryParams,
+        headers: IdempotencyHeaders,
         response: {
           202: answer('The next attempt is due now: the delivery as it waits.', refTo(Delivery)),
-          ...problemResponses(400, 401, 404, 409),
+          ...problemResponses(400, 401, 404, 409, 422),
         },
       },
     },
     async (request, reply) => {
       const { params, log } = request
-      found(await findDelivery(database, params.id), 'delivery')
       const now = new Date()
-      const webhook = await database.transaction(async (tx) => {
+      const delivery = await once(request, async (tx) => {
+        found(await findDelivery(tx, params.id), 'delivery')
         const webhook = await restartDelivery(tx, params.id, now)
         if (!webhook) {
           throw new Refusal(
@@ -163,10 +170,10 @@ export const deliveryRoutes: FastifyPluginAsyncTypebox<DeliveryRouteOptions> = a
           )
         }
         await audit(tx, request, { action: 'delivery.retried', target: params.id, after: { webhook_id: webhook } })
-        return webhook
+        const { attempts, ...delivery } = found(await findDelivery(tx, params.id), 'delivery')
+        return delivery
       })
-      await wakeNow({ database, queues, log }, [webhook], now)
-      const { attempts, ...delivery } = found(await findDelivery(database, params.id), 'delivery')
+      await wakeNow({ database, queues, log }, [delivery.webhook_id], now)
       return reply.code(202).send(delivery)
     },
   )
@@ -181,10 +188,11 @@ export const deliveryRoutes: FastifyPluginAsyncTypebox<DeliveryRouteOptions> = a
         description:
           `The oldest ${RETRY_LIMIT} that match begin their schedules anew; \`has_more\` says whether to ask again. Without a ` +
           'filter these are all that are dead. Tests are left out.',
+        headers: IdempotencyHeaders,
         body: BulkRetry,
         response: {
           202: answer('The deliveries are due now; they are made in the background.', BulkRetried),
-          ...problemResponses(400, 401, 415),
+          ...problemResponses(400, 401, 415, 422),
         },
       },
     },
@@ -193,15 +201,17 @@ export const deliveryRoutes: FastifyPluginAsyncTypebox<DeliveryRouteOptions> = a
       const now = new Date()
       const { status = 'dead', webhook_id: webhookId, event_type: eventType } = body
       const filter = { status, webhookId, eventType, ...rangeOf(body) }
-      const restarted = await database.transaction(async (tx) => {
+      let woken = new Set<string>()
+      const retried = await once(request, async (tx) => {
         const restarted = await restartDeliveries(tx, filter, now, RETRY_LIMIT)
+        woken = new Set(restarted)
         const after = { ...body, status, deliveries: restarted.length }
         const change = { action: 'deliveries.retried', target: webhookId ?? null, after } as const
         if (restarted.length > 0) await audit(tx, request, change)
-        return restarted
+        return { retried: restarted.length, has_more: restarted.length === RETRY_LIMIT }
       })
-      await wakeNow({ database, queues, log }, [...new Set(restarted)], now)
-      return reply.code(202).send({ retried: restarted.length, has_more: restarted.length === RETRY_LIMIT })
+      await wakeNow({ database, queues, log }, [...woken], now)
+      return reply.code(202).send(retried)
     },
   )
 }

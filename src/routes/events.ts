@@ -13,21 +13,25 @@ import { wakeNow } from '../core/delivery/wake-now.js'
 import { EventSummary, type StoredEvent } from '../core/event/event.js'
 import { listEvents, summaryOf } from '../core/event/event-list.js'
 import { findEvent } from '../core/event/event-store.js'
-import type { Database } from '../core/platform/database.js'
+import type { Database, Queryable } from '../core/platform/database.js'
 import { Refusal } from '../core/platform/errors.js'
 import { parseStoredJson, stringifyJson, type Json } from '../core/platform/json.js'
 import { PageOf, PageQuery } from '../core/platform/page.js'
 import { refTo } from '../core/platform/schema.js'
 import type { Queues } from '../core/platform/queues.js'
+import type { Sealer } from '../core/platform/secrets.js'
 import { isSpared, wantsBody, wantsEvent } from '../core/webhook/selection.js'
 import type { Registry } from '../core/webhook/registry.js'
+import type { Target } from '../core/webhook/webhook.js'
 import { audit } from './access.js'
 import { answer } from './answers.js'
+import { createOnce, IdempotencyHeaders } from './idempotency.js'
 import { found, problemResponses } from './problems.js'
 import { rangeOf, TimeRange } from './query.js'
 
 export interface EventRouteOptions {
   database: Database
+  sealer: Sealer
   queues: Queues
   registry: Registry
 }
@@ -62,7 +66,8 @@ const Replayed = Type.Object({
 const tags = ['events']
 
 export const eventRoutes: FastifyPluginAsyncTypebox<EventRouteOptions> = async (http, options) => {
-  const { database } = options
+  const { database, registry } = options
+  const once = createOnce(options)
 
   http.get(
     '/events',
@@ -124,19 +129,22 @@ export const eventRoutes: FastifyPluginAsyncTypebox<EventRouteOptions> = async (
           'With the same webhook-id and body. Receivers that took it before can tell by the id; `x-alert-relay-replay: true` ' +
           'says that it was asked for.',
         params: Params,
+        headers: IdempotencyHeaders,
         body: Type.Optional(Replay),
         response: {
           202: answer('The deliveries begin anew; they are made in the background.', Replayed),
-          ...problemResponses(400, 401, 404, 415),
+          ...problemResponses(400, 401, 404, 415, 422),
         },
       },
     },
     async (request, reply) => {
       const { params, body, log } = request
-      const event = found(await findEvent(database, params.id), 'event')
-      const webhookIds = await replayTargets(options, event, body?.webhook_ids)
       const now = new Date()
-      const deliveries = await database.transaction(async (tx) => {
+      const { enabled } = await registry.current()
+      let webhookIds: string[] = []
+      const deliveries = await once(request, async (tx) => {
+        const event = found(await findEvent(tx, params.id), 'event')
+        webhookIds = await replayTargets(tx, event, enabled, body?.webhook_ids)
         const deliveries = await replayDeliveries(tx, event, webhookIds, now)
         const after = { deliveries: deliveries.length, webhook_ids: body?.webhook_ids }
         await audit(tx, request, { action: 'event.replayed', target: event.id, after })
@@ -150,16 +158,17 @@ export const eventRoutes: FastifyPluginAsyncTypebox<EventRouteOptions> = async (
 
 /**
  * The ids of the webhooks that a replay goes to: those chosen, or every enabled webhook that wants the event.
+ * @param targets the enabled webhooks
  * @throws Refusal 'invalid_request' if a chosen webhook is not enabled
  */
 async function replayTargets(
-  { database, registry }: EventRouteOptions,
+  db: Queryable,
   event: StoredEvent,
+  targets: readonly Target[],
   chosen: string[] | undefined,
 ): Promise<string[]> {
-  const { enabled: targets } = await registry.current()
   if (!chosen) {
-    const content = await loadContent(database, event)
+    const content = await loadContent(db, event)
     const wanted = targets.filter(
       (target) => wantsEvent(target, event) && wantsBody(target, content) && !isSpared(target, event, content),
     )

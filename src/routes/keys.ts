@@ -11,14 +11,17 @@ import type { Database } from '../core/platform/database.js'
 import { Refusal } from '../core/platform/errors.js'
 import { PageOf, PageQuery } from '../core/platform/page.js'
 import { refTo } from '../core/platform/schema.js'
+import type { Sealer } from '../core/platform/secrets.js'
 import { audit } from './access.js'
 import { answer } from './answers.js'
 import { CREATED_KEY } from './examples.js'
+import { createOnce, IdempotencyHeaders } from './idempotency.js'
 import { found, problemResponses } from './problems.js'
 import { dateOf } from './query.js'
 
 export interface KeyRouteOptions {
   database: Database
+  sealer: Sealer
 }
 
 const Params = Type.Object({ id: ApiKey.properties.id })
@@ -28,7 +31,10 @@ export const ApiKeyWithText = Type.Object(
 )
 const tags = ['keys']
 
-export const keyRoutes: FastifyPluginAsyncTypebox<KeyRouteOptions> = async (http, { database }) => {
+export const keyRoutes: FastifyPluginAsyncTypebox<KeyRouteOptions> = async (http, options) => {
+  const { database } = options
+  const once = createOnce(options)
+
   http.post(
     '/keys',
     {
@@ -37,6 +43,7 @@ export const keyRoutes: FastifyPluginAsyncTypebox<KeyRouteOptions> = async (http
         tags,
         summary: 'Make a key',
         description: 'The answer holds the key; it is shown here only, since a digest of it is all that is kept.',
+        headers: IdempotencyHeaders,
         body: ApiKeyCreate,
         response: {
           201: answer(
@@ -44,26 +51,26 @@ export const keyRoutes: FastifyPluginAsyncTypebox<KeyRouteOptions> = async (http
             refTo(ApiKeyWithText),
             CREATED_KEY,
           ),
-          ...problemResponses(400, 401, 403, 415),
+          ...problemResponses(400, 401, 403, 415, 422),
         },
       },
     },
     async (request, reply) => {
       const { name, scope } = request.body
-      const now = new Date()
-      const expiresAt = dateOf(request.body, 'expires_at') ?? null
-      if (expiresAt && expiresAt <= now) {
-        const detail = 'must be in the future'
-        throw new Refusal('invalid_request', `expires_at ${detail}`, { errors: [{ path: '/expires_at', detail }] })
-      }
-      const { id, text, digest } = newApiKey()
-      const key = await database.transaction(async (tx) => {
+      const key = await once(request, async (tx) => {
+        const now = new Date()
+        const expiresAt = dateOf(request.body, 'expires_at') ?? null
+        if (expiresAt && expiresAt <= now) {
+          const detail = 'must be in the future'
+          throw new Refusal('invalid_request', `expires_at ${detail}`, { errors: [{ path: '/expires_at', detail }] })
+        }
+        const { id, text, digest } = newApiKey()
         const key = await insertApiKey(tx, { id, name, scope, digest, expiresAt }, now)
         const after = { name, scope, expires_at: key.expires_at }
         await audit(tx, request, { action: 'key.created', target: id, after })
-        return key
+        return { ...key, key: text }
       })
-      return reply.code(201).send({ ...key, key: text })
+      return reply.code(201).send(key)
     },
   )
 

@@ -11,9 +11,8 @@ import { withDeadline } from '../core/platform/deadline.js'
 import { Refusal } from '../core/platform/errors.js'
 import type { Metrics } from '../core/platform/metrics.js'
 import { utf8Text } from '../core/platform/text.js'
-import { callerOf } from './access.js'
 import { answer } from './answers.js'
-import { IdempotencyHeaders, type IdempotencyHeader } from './idempotency.js'
+import { IdempotencyHeaders, idempotencyOf } from './idempotency.js'
 import { problemResponse, problemResponses } from './problems.js'
 import { DEADLINE_MS, lineOf, logTaken, Receipt, receiptOf, undecidedUnlessRefused } from './receipts.js'
 
@@ -64,11 +63,9 @@ export async function messageRoutes(
         httpPart === 'body' ? () => true : http.validatorCompiler!({ schema, httpPart } as never),
     },
     async (request, reply) => {
-      const { body, headers, log, method, routeOptions } = request
-      const { 'idempotency-key': key } = headers as IdempotencyHeader
+      const { body, log } = request
       const message = textOf(body)
-      const scope = { caller: callerOf(request).keyId, route: `${method} ${routeOptions.url}` }
-      const work = acceptNamed(message, key === undefined ? undefined : { key, ...scope }).catch(undecidedUnlessRefused)
+      const work = acceptNamed(message, idempotencyOf(request)).catch(undecidedUnlessRefused)
       // the check of the key, which reads the database, counts too
       const taken = await withDeadline(work, DEADLINE_MS - reply.elapsedTime, 'taking the message')
       const receipt = receiptOf(taken)

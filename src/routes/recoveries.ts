@@ -12,21 +12,27 @@ import type { Database } from '../core/platform/database.js'
 import { Refusal } from '../core/platform/errors.js'
 import { PageOf, PageQuery } from '../core/platform/page.js'
 import { refTo } from '../core/platform/schema.js'
+import type { Sealer } from '../core/platform/secrets.js'
 import { findHealthReport } from '../core/circuit/health-store.js'
 import { audit } from './access.js'
 import { answer } from './answers.js'
+import { createOnce, IdempotencyHeaders } from './idempotency.js'
 import { found, problemResponses } from './problems.js'
 import { dateOf } from './query.js'
 
 export interface RecoveryRouteOptions {
   database: Database
+  sealer: Sealer
 }
 
 const { id, webhook_id: webhookId } = Recovery.properties
 const WebhookParams = Type.Object({ id: webhookId })
 const tags = ['deliveries']
 
-export const recoveryRoutes: FastifyPluginAsyncTypebox<RecoveryRouteOptions> = async (http, { database }) => {
+export const recoveryRoutes: FastifyPluginAsyncTypebox<RecoveryRouteOptions> = async (http, options) => {
+  const { database } = options
+  const once = createOnce(options)
+
   http.post(
     '/webhooks/:id/recover',
     {
@@ -39,29 +45,30 @@ export const recoveryRoutes: FastifyPluginAsyncTypebox<RecoveryRouteOptions> = a
           'later. Deliveries that succeeded or wait are left alone. It is done in the background: look at the recovery for ' +
           'its progress.',
         params: WebhookParams,
+        headers: IdempotencyHeaders,
         body: RecoveryRequest,
         response: {
           202: answer(
             'The recovery has begun, and goes on in the background. `location` is its path.',
             refTo(Recovery),
           ),
-          ...problemResponses(400, 401, 404, 409, 415),
+          ...problemResponses(400, 401, 404, 409, 415, 422),
         },
       },
     },
     async (request, reply) => {
       const { params, body } = request
-      const webhook = found(await findHealthReport(database, params.id), 'webhook')
-      if (webhook.status === 'disabled') {
-        throw new Refusal('conflict', 'This webhook is disabled: enable it, then recover.')
-      }
-      const now = new Date()
-      const [since, until] = [dateOf(body, 'since')!, dateOf(body, 'until') ?? now]
-      if (since >= until) {
-        const detail = 'must be before until, or before now'
-        throw new Refusal('invalid_request', `since ${detail}`, { errors: [{ path: '/since', detail }] })
-      }
-      const recovery = await database.transaction(async (tx) => {
+      const recovery = await once(request, async (tx) => {
+        const webhook = found(await findHealthReport(tx, params.id), 'webhook')
+        if (webhook.status === 'disabled') {
+          throw new Refusal('conflict', 'This webhook is disabled: enable it, then recover.')
+        }
+        const now = new Date()
+        const [since, until] = [dateOf(body, 'since')!, dateOf(body, 'until') ?? now]
+        if (since >= until) {
+          const detail = 'must be before until, or before now'
+          throw new Refusal('invalid_request', `since ${detail}`, { errors: [{ path: '/since', detail }] })
+        }
         const recovery = await insertRecovery(tx, params.id, { since, until }, now)
         const after = { webhook_id: params.id, since: recovery.since, until: recovery.until }
         await audit(tx, request, { action: 'recovery.started', target: recovery.id, after })

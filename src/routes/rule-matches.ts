@@ -9,9 +9,8 @@ import { Type } from 'typebox'
 import { RuleMatch } from '../core/alert/rule-match.js'
 import type { AcceptMatches, MatchedAlert } from '../core/event/accept-matches.js'
 import { nullableText } from '../core/platform/schema.js'
-import { callerOf } from './access.js'
 import { answer } from './answers.js'
-import { IdempotencyHeaders } from './idempotency.js'
+import { IdempotencyHeaders, idempotencyOf } from './idempotency.js'
 import { takeLosslessJson } from './json-body.js'
 import { problemResponses } from './problems.js'
 
@@ -88,14 +87,9 @@ export const ruleMatchRoutes: FastifyPluginAsyncTypebox<RuleMatchRouteOptions> =
       },
     },
     async (request, reply) => {
-      const { body, headers, log, method, routeOptions } = request
-      const key = headers['idempotency-key']
-      const scope = { caller: callerOf(request).keyId, route: `${method} ${routeOptions.url}` }
+      const { body, log } = request
       const matches = body.rule_matches as RuleMatch[] // the validator has filled in the schema's defaults
-      const alerts = await acceptMatches(matches, {
-        idempotency: key === undefined ? undefined : { key, ...scope },
-        log,
-      })
+      const alerts = await acceptMatches(matches, { idempotency: idempotencyOf(request), log })
       return reply.code(202).send({ alerts })
     },
   )

@@ -22,6 +22,7 @@ import {
 import { findTarget, lockWebhook, updateSecrets } from '../core/webhook/webhook-store.js'
 import { audit } from './access.js'
 import { answer } from './answers.js'
+import { createOnce, IdempotencyHeaders } from './idempotency.js'
 import { found, problemResponses } from './problems.js'
 
 export interface SigningRouteOptions {
@@ -56,7 +57,9 @@ const Rotation = Type.Object(
 )
 const tags = ['webhooks']
 
-export const signingRoutes: FastifyPluginAsyncTypebox<SigningRouteOptions> = async (http, { database, sealer }) => {
+export const signingRoutes: FastifyPluginAsyncTypebox<SigningRouteOptions> = async (http, options) => {
+  const { database, sealer } = options
+  const once = createOnce(options)
   const currentSecret = async (id: string) => {
     const { secrets } = found(await findTarget(database, sealer, id), 'webhook')
     return liveSecrets(secrets, new Date())[0]!
@@ -119,16 +122,17 @@ export const signingRoutes: FastifyPluginAsyncTypebox<SigningRouteOptions> = asy
           'Every delivery is signed with the new secret and, for a day unless said otherwise, the one before it. Rotated again ' +
           'meanwhile, up to five old ones sign until their time is over; with an overlap of 0 none does.',
         params: Params,
+        headers: IdempotencyHeaders,
         body: Rotation,
         response: {
           200: answer('The new secret, or the public half of the new key.', SigningAnswer),
-          ...problemResponses(400, 401, 404, 415),
+          ...problemResponses(400, 401, 404, 415, 422),
         },
       },
     },
     async (request) => {
       const { params, body } = request
-      return database.transaction(async (tx) => {
+      return once(request, async (tx) => {
         const webhook = found(await lockWebhook(tx, sealer, params.id), 'webhook')
         const { secrets } = found(await findTarget(tx, sealer, params.id), 'webhook')
         const signing = body.signing ?? webhook.signing

@@ -16,6 +16,7 @@ import { newId } from '../core/platform/id.js'
 import { parseJson, stringifyJson, type Json, type JsonObject } from '../core/platform/json.js'
 import { PageOf, PageQuery } from '../core/platform/page.js'
 import { nullableText, oneOf, refTo } from '../core/platform/schema.js'
+import type { Sealer } from '../core/platform/secrets.js'
 import {
   checkSource,
   EXAMPLE_SOURCE,
@@ -37,11 +38,13 @@ import type { SourceSettings } from '../core/source/settings.js'
 import { audit } from './access.js'
 import { answer } from './answers.js'
 import { CREATED_SOURCE } from './examples.js'
+import { createOnce, IdempotencyHeaders } from './idempotency.js'
 import { takeLosslessJson } from './json-body.js'
 import { found, problemResponses } from './problems.js'
 
 export interface SourceRouteOptions {
   database: Database
+  sealer: Sealer
   ownSources: OwnSources
   sources: SourceSettings
 }
@@ -90,6 +93,7 @@ const SourceTestResult = Type.Object({
 
 export const sourceRoutes: FastifyPluginAsyncTypebox<SourceRouteOptions> = async (http, options) => {
   const { database, ownSources } = options
+  const once = createOnce(options)
   takeLosslessJson(http)
   // keeps every digit of the numbers in a filter; Fastify's own serializer rounds large ones
   http.setSerializerCompiler(() => (answer) => stringifyJson(answer as Json))
@@ -102,22 +106,24 @@ export const sourceRoutes: FastifyPluginAsyncTypebox<SourceRouteOptions> = async
         tags,
         summary: 'Make a source',
         description: 'It reads messages from now on. There may be 100.',
+        headers: IdempotencyHeaders,
         body: SourceCreate,
         response: {
           201: answer('It is made. `location` is its path.', refTo(OwnSource), CREATED_SOURCE),
-          ...problemResponses(400, 401, 409, 415),
+          ...problemResponses(400, 401, 409, 415, 422),
         },
       },
     },
     async (request, reply) => {
-      const now = new Date().toISOString()
       // the validator has filled in the schema's defaults
       const body = request.body as Required<SourceCreate>
-      const source: OwnSource = { id: newId('src'), ...body, created_at: now, updated_at: now }
-      checkSource(source)
-      await database.transaction(async (tx) => {
+      const source = await once(request, async (tx) => {
+        const now = new Date().toISOString()
+        const source: OwnSource = { id: newId('src'), ...body, created_at: now, updated_at: now }
+        checkSource(source)
         await audit(tx, request, { action: 'source.created', target: source.id, after: source })
         await insertSource(tx, source)
+        return source
       })
       await learn(ownSources, request)
       return reply.code(201).header('location', `/v1/sources/${source.id}`).send(source)

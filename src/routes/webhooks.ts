@@ -9,11 +9,13 @@ import { Type } from 'typebox'
 import { healthFields } from '../core/circuit/health-report.js'
 import type { Deliver } from '../core/delivery/deliver.js'
 import { DeliveryWithAttempts } from '../core/delivery/delivery.js'
+import { findDelivery } from '../core/delivery/delivery-list.js'
 import { dropDeliveries } from '../core/delivery/delivery-store.js'
 import { sendTest } from '../core/delivery/test-delivery.js'
 import { wakeNow } from '../core/delivery/wake-now.js'
 import type { CountEvent } from '../core/event/event.js'
 import type { Database } from '../core/platform/database.js'
+import { Refusal } from '../core/platform/errors.js'
 import { idPattern, newId } from '../core/platform/id.js'
 import { stringifyJson, type Json } from '../core/platform/json.js'
 import { PageOf, PageQuery } from '../core/platform/page.js'
@@ -22,7 +24,14 @@ import { refTo } from '../core/platform/schema.js'
 import type { Sealer } from '../core/platform/secrets.js'
 import { DISABLED_BY_OPERATOR, HEALTHY, recoveringFrom } from '../core/circuit/health.js'
 import { writeHealth } from '../core/circuit/health-store.js'
-import { NOTHING_PRIVATE, WebhookView, type Webhook, WebhookCreate, WebhookPatch } from '../core/webhook/webhook.js'
+import {
+  NOTHING_PRIVATE,
+  WebhookView,
+  type Target,
+  type Webhook,
+  WebhookCreate,
+  WebhookPatch,
+} from '../core/webhook/webhook.js'
 import { checkWebhook, keptUnder, revealPrivate, toView } from '../core/webhook/webhook-check.js'
 import {
   deleteWebhook,
@@ -35,6 +44,7 @@ import {
 } from '../core/webhook/webhook-store.js'
 import { audit } from './access.js'
 import { answer } from './answers.js'
+import { createOnce, IdempotencyHeaders } from './idempotency.js'
 import { CREATED_WEBHOOK } from './examples.js'
 import { takeLosslessJson } from './json-body.js'
 import { found, problemResponses } from './problems.js'
@@ -68,6 +78,7 @@ const tags = ['webhooks']
 
 export const webhookRoutes: FastifyPluginAsyncTypebox<WebhookRouteOptions> = async (http, options) => {
   const { database, queues, sealer } = options
+  const once = createOnce(options)
   takeLosslessJson(http)
   // keeps every digit of the numbers in a filter; Fastify's own serializer rounds large ones
   http.setSerializerCompiler(() => (answer) => stringifyJson(answer as Json))
@@ -81,6 +92,7 @@ export const webhookRoutes: FastifyPluginAsyncTypebox<WebhookRouteOptions> = asy
         summary: 'Register a webhook',
         description:
           'Only `url` is required. The answer holds the signing secret; it is shown here and at /secret only.',
+        headers: IdempotencyHeaders,
         body: WebhookCreate,
         response: {
           201: answer(
@@ -88,7 +100,7 @@ export const webhookRoutes: FastifyPluginAsyncTypebox<WebhookRouteOptions> = asy
             refTo(WebhookWithSecret),
             CREATED_WEBHOOK,
           ),
-          ...problemResponses(400, 401, 409, 415),
+          ...problemResponses(400, 401, 409, 415, 422),
         },
       },
     },
@@ -97,32 +109,30 @@ export const webhookRoutes: FastifyPluginAsyncTypebox<WebhookRouteOptions> = asy
       const { secret: givenSecret, ...body } = request.body as Required<Omit<WebhookCreate, 'secret'>> & {
         secret?: string
       }
-      const now = new Date()
-      const webhook: Webhook = {
-        id: newId('wh'),
-        ...body,
-        ...NOTHING_PRIVATE,
-        ...revealPrivate(body, undefined),
-        disabled_reason: disabledReason(body.status),
-        ...healthFields(HEALTHY),
-        created_at: now.toISOString(),
-        updated_at: now.toISOString(),
-      }
-      checkWebhook(webhook, {
-        credentials: true,
-        filters: true,
-        now,
-        others: secretErrors(webhook.signing, givenSecret),
-      })
-      const secret = secretFor(webhook.signing, givenSecret)
-      await database.transaction(async (tx) => {
+      const made = await once(request, async (tx) => {
+        const now = new Date()
+        const webhook: Webhook = {
+          id: newId('wh'),
+          ...body,
+          ...NOTHING_PRIVATE,
+          ...revealPrivate(body, undefined),
+          disabled_reason: disabledReason(body.status),
+          ...healthFields(HEALTHY),
+          created_at: now.toISOString(),
+          updated_at: now.toISOString(),
+        }
+        checkWebhook(webhook, {
+          credentials: true,
+          filters: true,
+          now,
+          others: secretErrors(webhook.signing, givenSecret),
+        })
+        const secret = secretFor(webhook.signing, givenSecret)
         await audit(tx, request, { action: 'webhook.created', target: webhook.id, after: webhook, shown: toView })
         await insertWebhook(tx, sealer, webhook, [{ secret, expiresAt: null }])
+        return { ...toView(webhook), ...toldOf(secret) }
       })
-      return reply
-        .code(201)
-        .header('location', `/v1/webhooks/${webhook.id}`)
-        .send({ ...toView(webhook), ...toldOf(secret) })
+      return reply.code(201).header('location', `/v1/webhooks/${made.id}`).send(made)
     },
   )
 
@@ -266,17 +276,31 @@ export const webhookRoutes: FastifyPluginAsyncTypebox<WebhookRouteOptions> = asy
           'Makes an event of type webhook.test with an example alert change, sends it to this webhook alone, once, and ' +
           'answers what came of it. A disabled webhook can be tested too.',
         params: Params,
+        headers: IdempotencyHeaders,
         response: {
           200: answer(
             'The test was sent: the delivery and its one attempt say what came of it, also when the receiver refused it.',
             refTo(DeliveryWithAttempts),
           ),
-          ...problemResponses(400, 401, 404),
+          ...problemResponses(400, 401, 404, 409, 422),
         },
       },
     },
-    async ({ params, log }) =>
-      sendTest({ ...options, log }, found(await findTarget(database, sealer, params.id), 'webhook')),
+    async (request) => {
+      let target: Target | undefined
+      const deliveryId = await once(request, async (tx) => {
+        target = found(await findTarget(tx, sealer, request.params.id), 'webhook')
+        return newId('dlv')
+      })
+      // a receiver is not asked within a transaction: what was sent for this key before is looked up by its delivery
+      if (target) return sendTest({ ...options, log: request.log }, target, deliveryId)
+      const sent = await findDelivery(database, deliveryId)
+      if (sent) return sent
+      throw new Refusal(
+        'conflict',
+        'The test of this Idempotency-Key is not over, or was cut off: ask again, or use a new key.',
+      )
+    },
   )
 }
 

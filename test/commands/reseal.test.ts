@@ -65,6 +65,27 @@ t.test('values sealed with the old key open only with the new one', async (t) =>
   t.equal(receiver.received.length, 2)
 })
 
+t.test('a request that is repeated after it has its first answer, which was sealed', async (t) => {
+  const [where, oldKey, key] = [await dataLocation(t), newKey(), newKey()]
+  const before = await createTestApp(t, { ...where, ENCRYPTION_KEY: oldKey })
+  const made = await before.api('POST', '/v1/keys', { name: 'tool', scope: 'admin' })
+  const headers = { authorization: `Bearer ${made.json<{ key: string }>().key}`, 'idempotency-key': 'k' }
+  const request = { method: 'POST', url: '/v1/webhooks', payload: { url: 'https://example.com/' }, headers } as const
+  const first = await before.http.inject(request)
+  t.equal(first.statusCode, 201)
+  await before.close()
+
+  await run([], { ...where, ENCRYPTION_KEY: oldKey, NEW_ENCRYPTION_KEY: key })
+  const after = await createTestApp(t, { ...where, ENCRYPTION_KEY: key })
+  t.equal((await after.http.inject(request)).body, first.body)
+  await after.close()
+  const database = await openDatabase({ databaseUrl: where.DATABASE_URL, dataDir: where.DATA_DIR })
+  const { rows } = await database.query<{ answer: null; sealed_answer: Buffer }>('select * from idempotency_keys')
+  await database.close()
+  t.match(rows, [{ answer: null }])
+  t.notOk(Buffer.from(rows[0]!.sealed_answer).includes(first.json<{ secret: string }>().secret))
+})
+
 t.test('a key in DATA_DIR is replaced, and the old one is kept', async (t) => {
   const receiver = await createReceiver()
   t.teardown(() => receiver.close())
@@ -209,7 +230,7 @@ t.test('reseal covers every sealed column', async (t) => {
   )
   const digests = ['alert_values.key', 'api_keys.digest', 'idempotency_keys.request_digest', 'indicators.key']
   const keys = ['rule_matches.window_key', 'rule_windows.key', 'value_keying.key']
-  const sealed = ['webhooks.private', 'webhooks.secrets']
+  const sealed = ['idempotency_keys.sealed_answer', 'webhooks.private', 'webhooks.secrets']
   t.same(
     rows.map(({ name }) => name),
     [...digests, ...keys, ...sealed].sort(),

@@ -1,6 +1,7 @@
 import { pino } from 'pino'
 import t, { type Test } from 'tap'
 import { sendTest } from '../../src/core/delivery/test-delivery.js'
+import { newId } from '../../src/core/platform/id.js'
 import { findTarget } from '../../src/core/webhook/webhook-store.js'
 import { latch } from '../helpers/queue-process.js'
 import { until } from '../helpers/until.js'
@@ -94,7 +95,8 @@ t.test('a webhook that fails, recovers and is disabled has a line for each, with
 t.test('the line of a test says that it is not retried', async (t) => {
   const { database, deliver, log, sealer, addWebhook, named } = await workersWithLog(t)
   const { webhook } = await addWebhook(() => ({ status: 500 }))
-  const delivery = await sendTest({ database, deliver, log }, (await findTarget(database, sealer, webhook.id))!)
+  const target = (await findTarget(database, sealer, webhook.id))!
+  const delivery = await sendTest({ database, deliver, log }, target, newId('dlv'))
   t.match(named('attempt'), [
     {
       ...{ delivery_id: delivery.id, event_id: delivery.event_id, outcome: 'rejected' },

@@ -19,11 +19,13 @@ import type { DeliveryState } from './policy.js'
 
 /**
  * Sends a test event to a webhook, whatever its status and selection.
+ * @param deliveryId of the delivery that it is to be
  * @returns the delivery, succeeded or dead, with its attempt
  */
 export async function sendTest(
   options: { database: Database; deliver: Deliver; log: FastifyBaseLogger; countEvent?: CountEvent },
   target: Target,
+  deliveryId: string,
 ): Promise<DeliveryWithAttempts> {
   const { database, deliver, log, countEvent } = options
   const event = testEvent(new Date())
@@ -34,7 +36,6 @@ export async function sendTest(
   const indicators = once ? selectIndicators(content.carried, once).map(indicatorOf) : undefined
   const body = indicators ? withIndicators(content.body, indicators) : content.body
   const delivered = await deliver({ target, event, body, number: 1, scheduleStart: 0 })
-  const deliveryId = newId('dlv')
   const ended = { deliveryId, attempt: delivered.attempt, state: withoutRetry(delivered.state) }
   logAttempt(log, { ...ended, target, event })
   const result = { ...ended, webhookId: target.id, sealed: true }

@@ -4,12 +4,14 @@
  *
  * Guarantee: the key, the effect and the answer are committed together; of two concurrent requests with one key, the
  * second waits for the first. A key belongs to one API key and one route. Two bodies are the same when their JSON has the
- * same meaning: the order of members, white space and the spelling of numbers do not count.
+ * same meaning: the order of members, white space and the spelling of numbers do not count. Answers that may hold secrets are
+ * sealed.
  */
 import { createHash } from 'node:crypto'
 import type { Queryable } from './database.js'
 import { Refusal } from './errors.js'
-import { canonicalJson, stringifyJson, type Json } from './json.js'
+import { canonicalJson, parseStoredJson, stringifyJson, type Json } from './json.js'
+import type { Sealer } from './secrets.js'
 
 /** How long a key is kept, in milliseconds. */
 export const IDEMPOTENCY_KEPT_MS = 24 * 3600 * 1000
@@ -34,7 +36,8 @@ export interface MaybeKeyed {
  * Does the work of requests that share a transaction, but for those whose key was used before.
  * @param tx the transaction that the work writes in
  * @param requests of which no two have the same key
- * @param work gets the requests that are to be done, at least one, and returns their answers in this order
+ * @param work gets the requests that are to be done, at least one, and returns their answers, which are JSON, in this order
+ * @param sealer seals the answers; without it they are stored as they are
  * @returns the answer to each request; a Refusal 'idempotency_mismatch' where its key was used with other content
  */
 export async function onceEach<Request extends MaybeKeyed, Answer>(
@@ -42,12 +45,10 @@ export async function onceEach<Request extends MaybeKeyed, Answer>(
   requests: readonly Request[],
   now: Date,
   work: (fresh: Request[]) => Promise<Answer[]>,
+  sealer?: Sealer,
 ): Promise<(Answer | Refusal)[]> {
-  const claims = await claimKeys<Answer>(
-    tx,
-    requests.flatMap(({ idempotency }) => idempotency ?? []),
-    now,
-  )
+  const keyed = requests.flatMap(({ idempotency }) => idempotency ?? [])
+  const claims = await claimKeys<Answer>(tx, keyed, now, sealer)
   const claimOf = ({ idempotency }: Request) => idempotency && claims.get(idempotency)
   const fresh = requests.filter((request) => claimOf(request)?.first === undefined)
   const made = fresh.length > 0 ? await work(fresh) : []
@@ -59,6 +60,7 @@ export async function onceEach<Request extends MaybeKeyed, Answer>(
       const claim = claimOf(request)
       return claim?.isNew ? [{ key: claim.key, answer: answers[i]! }] : []
     }),
+    sealer,
   )
   return answers
 }
@@ -69,8 +71,9 @@ export async function once<Answer>(
   idempotency: KeyedRequest | undefined,
   now: Date,
   work: () => Promise<Answer>,
+  sealer?: Sealer,
 ): Promise<Answer> {
-  const [answer] = await onceEach(tx, [{ idempotency }], now, async () => [await work()])
+  const [answer] = await onceEach(tx, [{ idempotency }], now, async () => [await work()], sealer)
   if (answer instanceof Refusal) throw answer
   return answer!
 }
@@ -90,6 +93,7 @@ async function claimKeys<Answer>(
   tx: Queryable,
   requests: readonly KeyedRequest[],
   now: Date,
+  sealer: Sealer | undefined,
 ): Promise<Map<KeyedRequest, Claim<Answer>>> {
   if (requests.length === 0) return new Map()
   const given = requests
@@ -106,6 +110,7 @@ async function claimKeys<Answer>(
   const stored = await findAnswers<Answer>(
     tx,
     given.map(({ request, key }) => (added.has(key) ? request.key : key)),
+    sealer,
   )
   return new Map(
     given.map(({ request, key, digest }): [KeyedRequest, Claim<Answer>] => {
@@ -131,23 +136,43 @@ function mismatch(): Refusal {
 async function findAnswers<Answer>(
   tx: Queryable,
   keys: readonly string[],
+  sealer: Sealer | undefined,
 ): Promise<Map<string, { digest: Buffer; answer: Answer }>> {
-  const { rows } = await tx.query<{ key: string; request_digest: Buffer; answer: string }>(
-    'select key, request_digest, answer from idempotency_keys where key = any($1::text[])',
-    [keys],
-  )
+  const { rows } = await tx.query<{
+    key: string
+    request_digest: Buffer
+    answer: string
+    sealed_answer: Buffer | null
+  }>('select key, request_digest, answer, sealed_answer from idempotency_keys where key = any($1::text[])', [keys])
   return new Map(
-    rows.map(({ key, request_digest: digest, answer }) => [key, { digest, answer: JSON.parse(answer) as Answer }]),
+    rows.map(({ key, request_digest: digest, answer, sealed_answer: sealed }) => {
+      const text = sealed && sealer ? sealer.open(sealed, contextOf(key)) : answer
+      return [key, { digest, answer: parseStoredJson(text) as Answer }]
+    }),
   )
 }
 
-async function saveAnswers(tx: Queryable, answers: readonly { key: string; answer: unknown }[]): Promise<void> {
+async function saveAnswers(
+  tx: Queryable,
+  answers: readonly { key: string; answer: unknown }[],
+  sealer: Sealer | undefined,
+): Promise<void> {
   if (answers.length === 0) return
+  const texts = answers.map(({ answer }) => stringifyJson(answer as Json))
   await tx.query(
-    `update idempotency_keys k set answer = a.answer
-     from unnest($1::text[], $2::text[]) as a (key, answer) where k.key = a.key`,
-    [answers.map(({ key }) => key), answers.map(({ answer }) => JSON.stringify(answer))],
+    `update idempotency_keys k set answer = a.answer, sealed_answer = a.sealed
+     from unnest($1::text[], $2::text[], $3::bytea[]) as a (key, answer, sealed) where k.key = a.key`,
+    [
+      answers.map(({ key }) => key),
+      texts.map((text) => (sealer ? null : text)),
+      texts.map((text, i) => sealer?.seal(text, contextOf(answers[i]!.key)) ?? null),
+    ],
   )
+}
+
+/** What a sealed answer belongs to. @param key as it is stored */
+export function contextOf(key: string): string {
+  return `${key}:answer`
 }
 
 /**

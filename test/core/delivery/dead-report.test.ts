@@ -2,6 +2,7 @@ import { pino } from 'pino'
 import t from 'tap'
 import { sendTest } from '../../../src/core/delivery/test-delivery.js'
 import { findEvent } from '../../../src/core/event/event-store.js'
+import { newId } from '../../../src/core/platform/id.js'
 import { deleteWebhook, findTarget } from '../../../src/core/webhook/webhook-store.js'
 import { createTestWorkers, publishMany } from '../../helpers/workers.js'
 
@@ -153,7 +154,10 @@ t.test('dead deliveries', async (t) => {
     const operators = await addWebhook(ok, { event_types: ['delivery.dead'] })
     const { webhook, receiver } = await addWebhook(down, fields)
     const target = (await findTarget(database, sealer, webhook.id))!
-    t.match(await sendTest({ database, deliver, log }, target), { status: 'dead', reason: /^1 attempts failed/ })
+    t.match(await sendTest({ database, deliver, log }, target, newId('dlv')), {
+      status: 'dead',
+      reason: /^1 attempts failed/,
+    })
     await die(1)
     await database.query(`update deliveries set status = 'succeeded', next_attempt_at = null where webhook_id = $1`, [
       webhook.id,
