@@ -1,5 +1,5 @@
 import t, { type Test } from 'tap'
-import type { Delivery } from '../../src/core/delivery/delivery.js'
+import type { Delivery, DeliveryWithAttempts } from '../../src/core/delivery/delivery.js'
 import type { Recovery } from '../../src/core/delivery/recovery.js'
 import { newId } from '../../src/core/platform/id.js'
 import { createTestApp, type TestApp } from '../helpers/app.js'
@@ -157,6 +157,11 @@ t.test('recoveries and retries work over the API', async (t) => {
       (dead) => dead.length === 1,
     )
     t.match(dead, [{ event_id: events[1], status: 'dead', reason: 'the receiver answered 410 Gone', attempt_count: 1 }])
+    t.match(dead, [{ event_type: 'alert.created', title: 'second', severity: 'info' }], 'what it was of')
+    const [attempt] = (await api('GET', `/v1/deliveries/${dead[0]!.id}`)).json<DeliveryWithAttempts>().attempts
+    const { number, outcome, status_code: statusCode, error, started_at: startedAt } = attempt!
+    t.same(dead[0]!.last_attempt, { number, outcome, status_code: statusCode, error, started_at: startedAt })
+    t.equal(statusCode, 410)
     t.same(await deliveries(`status=dead&webhook_id=${taken.id}`), [])
     t.same(await deliveries('status=dead&until=2020-01-01T00:00:00Z'), [])
     await until(
@@ -189,6 +194,10 @@ t.test('recoveries and retries work over the API', async (t) => {
     const received = await receiver.waitFor(sent + 1)
     t.match(received.at(-1), { id: events[1], attempt: 2 })
     t.equal(received.at(-1)!.headers['x-alert-relay-replay'], undefined, 'a retry is no replay')
+    await until(
+      () => deliveries(`event_id=${events[1]}&webhook_id=${id}`),
+      ([delivery]) => delivery?.last_attempt?.number === 2 && delivery.last_attempt.status_code === 200,
+    )
     await until(
       () => deliveries('status=dead'),
       (dead) => dead.length === 0,

@@ -229,6 +229,7 @@ t.test('coalescing', async (t) => {
         reason: 'sent with a later change',
         folded_into: carrier!.id,
         attempt_count: 0,
+        last_attempt: null,
       })
       t.match(carrier, { status: 'succeeded', folded_into: null })
     },
