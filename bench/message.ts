@@ -6,13 +6,39 @@ import { SAMPLE_CHANGE } from '../src/core/event/sample.js'
  * alert has since its first change.
  */
 export function changeText(index: number, alerts: number): string {
+  return JSON.stringify(changeOf(index, alerts))
+}
+
+function changeOf(index: number, alerts: number) {
   const context = { ...SAMPLE_CHANGE.updated_alert.context, source: { ip: [addressOf(index)] } }
-  return JSON.stringify({
+  return {
     ...SAMPLE_CHANGE,
     updated_alert: { ...SAMPLE_CHANGE.updated_alert, id: `alert-${index % alerts}`, context },
     incoming_rule_matches_context: { ...SAMPLE_CHANGE.incoming_rule_matches_context, source: context.source },
     context_diff: { source: context.source },
-  })
+  }
+}
+
+/** The size of a message that carries a mark, in bytes: that of an alert change with its SNS envelope. */
+const MARKED_BYTES = 2500
+/** The alerts that marked messages are spread over. */
+const MARKED_ALERTS = 1000
+
+/**
+ * The text of a change that is recognised wherever it goes: its title is `mark`, the number and a semicolon. It is padded with
+ * a text that changes no alert.
+ */
+export function markedText(mark: string, number: number): string {
+  const change = changeOf(number, MARKED_ALERTS)
+  const alert = { ...change.updated_alert, title: `${mark}${number};`, runbook: '' }
+  const text = JSON.stringify({ ...change, updated_alert: alert })
+  return text.replace('"runbook":""', `"runbook":"${'.'.repeat(MARKED_BYTES - text.length)}"`)
+}
+
+/** The number of the message in a body that a target delivers; undefined when it has not this mark. */
+export function markedNumber(mark: string, body: string): number | undefined {
+  const at = body.indexOf(mark)
+  return at < 0 ? undefined : Number.parseInt(body.slice(at + mark.length), 10)
 }
 
 /** A request of one rule match, whose record is the context of that change. */

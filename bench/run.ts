@@ -21,6 +21,7 @@ import type { Bench, Measure, Measurement } from './measurement.js'
 import { measureMemory } from './memory.js'
 import { measureNeighbours } from './neighbours.js'
 import { measureOut } from './out.js'
+import { measurePeers } from './peers.js'
 import { startProgram } from './program.js'
 import type { Load } from './programs/load.js'
 import { measureRecovery } from './recovery.js'
@@ -47,6 +48,7 @@ const MEASUREMENTS: Record<string, Measure> = {
   sources: measureSources,
   scale: measureScale,
   memory: measureMemory,
+  peers: measurePeers,
   values: measureValues,
   strangers: measureStrangers,
 }

@@ -56,3 +56,5 @@ try {
 } finally {
   await cleanUp()
 }
+// a message whose relay has died for good is sent again and again
+process.exit()

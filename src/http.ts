@@ -19,7 +19,7 @@ import { REQUEST_ID_HEADER, requestIdOf } from './core/platform/request-id.js'
 import { traceRequests } from './core/platform/tracing.js'
 import { Alert, AlertWithContext, AlertWithSighting, AlertValue } from './core/alert/alert.js'
 import { AttemptRecord, Delivery, DeliveryWithAttempts } from './core/delivery/delivery.js'
-import { Recovery } from './core/delivery/recovery.js'
+import { Foreseen, Recovery } from './core/delivery/recovery.js'
 import { EventSummary } from './core/event/event.js'
 import { OwnSource } from './core/source/own-source.js'
 import { Topic } from './core/sns/topic.js'
@@ -101,6 +101,7 @@ const RESOURCES = [
   AttemptRecord,
   DeliveryWithAttempts,
   Recovery,
+  Foreseen,
   OwnSource,
   ApiKey,
   ApiKeyWithText,
@@ -132,7 +133,8 @@ export async function createHttp(options: HttpOptions): Promise<FastifyInstance>
       staticCSP: true,
       // a relay that is served over plain http has no https to upgrade to
       transformStaticCSP: (csp) => csp.replace('upgrade-insecure-requests;', ''),
-      uiConfig: { persistAuthorization: true, docExpansion: 'list', tryItOutEnabled: true },
+      uiConfig: { docExpansion: 'none', filter: true, tryItOutEnabled: true },
+      theme: { title: 'alert-relay API' },
     })
     await refuseUnderPressure(http)
     /** Anybody may ask for it, so it is made once: it takes as long as some hundred other answers. */
@@ -141,6 +143,7 @@ export async function createHttp(options: HttpOptions): Promise<FastifyInstance>
       document ??= JSON.stringify(http.swagger())
       return reply.type('application/json; charset=utf-8').send(document)
     })
+    http.get('/', { schema: { hide: true } }, async (_request, reply) => reply.redirect('/docs'))
     if (!options.hasIntake) await http.register(snsRoutes, options)
     await http.register(opsRoutes, options)
     await http.register(async (v1) => addApi(v1, options), { prefix: '/v1' })

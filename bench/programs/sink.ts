@@ -2,6 +2,7 @@
 import { once } from 'node:events'
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
+import { markedNumber } from '../message.js'
 import { nowMs, serveCommands } from '../program.js'
 
 /** The recorded requests, as columns in the order of arrival. */
@@ -11,9 +12,17 @@ export interface Arrivals {
   atMs: number[]
 }
 
+/** The requests with a mark: the number of the message of each, and when it arrived. */
+export interface Marked {
+  numbers: number[]
+  atMs: number[]
+}
+
 const none = (): Arrivals => ({ eventIds: [], paths: [], atMs: [] })
 
 let arrivals: Arrivals | undefined
+let mark: string | undefined
+let marked: Marked = { numbers: [], atMs: [] }
 let count = 0
 let lastBody = ''
 let delayMs = 0
@@ -31,10 +40,24 @@ function handle(request: IncomingMessage, response: ServerResponse): void {
   count++
   while (marks[0] && count >= marks[0].at) marks.shift()!.reached(nowMs())
   if (lastBody === '') request.on('data', (chunk) => (lastBody += String(chunk)))
-  request.resume()
+  if (mark === undefined) request.resume()
+  else readMark(request, mark)
   if (hanging.has(request.socket.localPort ?? 0)) return
   if (delayMs > 0) setTimeout(() => response.writeHead(204).end(), delayMs)
   else request.on('end', () => response.writeHead(204).end())
+}
+
+function readMark(request: IncomingMessage, expected: string): void {
+  const atMs = nowMs()
+  const chunks: Buffer[] = []
+  request.on('data', (chunk: Buffer) => chunks.push(chunk))
+  request.on('end', () => {
+    const number = markedNumber(expected, Buffer.concat(chunks).toString('latin1'))
+    // what a measurement before left behind has another mark
+    if (number === undefined || expected !== mark) return
+    marked.numbers.push(number)
+    marked.atMs.push(atMs)
+  })
 }
 
 const commands = {
@@ -67,6 +90,14 @@ const commands = {
   recorded(): Arrivals & { maxInFlight: number } {
     return { ...(arrivals ?? none()), maxInFlight }
   },
+  /** Reads the body of every request from now on, and keeps those that have the mark. */
+  follow(expected: string): void {
+    mark = expected
+    marked = { numbers: [], atMs: [] }
+  },
+  /** How many they are, and when the last of them arrived. */
+  followed: (): { count: number; lastMs: number } => ({ count: marked.atMs.length, lastMs: marked.atMs.at(-1) ?? 0 }),
+  marked: (): Marked => marked,
   /** How many of them have a path with this prefix. */
   countAt: (prefix: string): number => arrivals?.paths.filter((path) => path.startsWith(prefix)).length ?? 0,
   /** The body of the first request. */

@@ -7,8 +7,9 @@ import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { Type, type Static } from 'typebox'
 import type { Bounds } from '../core/access/api-key.js'
 import { Delivery, DeliveryWithAttempts } from '../core/delivery/delivery.js'
+import { DRY_RUN, Foreseen } from '../core/delivery/recovery.js'
 import { findDelivery as findAnyDelivery, listDeliveries, type DeliveryFilter } from '../core/delivery/delivery-list.js'
-import { restartDeliveries, restartDelivery } from '../core/delivery/delivery-store.js'
+import { foreseeRestart, restartDeliveries, restartDelivery } from '../core/delivery/restart-store.js'
 import { wakeNow } from '../core/delivery/wake-now.js'
 import { EVENT_TYPES } from '../core/event/event.js'
 import type { Database, Queryable } from '../core/platform/database.js'
@@ -34,6 +35,8 @@ export interface DeliveryRouteOptions {
 const { id: deliveryId, event_id: eventId, webhook_id: webhookId, status } = Delivery.properties
 const DeliveryParams = Type.Object({ id: deliveryId })
 const ListQuery = Type.Object({ ...PageQuery, status: Type.Optional(status), ...TimeRange })
+/** The most webhooks that a dry run names. */
+const FORESEEN_WEBHOOKS = 100
 /** The most deliveries that one request restarts. */
 const RETRY_LIMIT = 1000
 const BulkRetry = Type.Object(
@@ -44,6 +47,7 @@ const BulkRetry = Type.Object(
     webhook_id: Type.Optional(webhookId),
     event_type: Type.Optional(oneOf(EVENT_TYPES)),
     ...TimeRange,
+    ...DRY_RUN,
   },
   { additionalProperties: false, examples: [{ status: 'dead', since: '2026-01-01T00:00:00Z' }] },
 )
@@ -197,6 +201,7 @@ export const deliveryRoutes: FastifyPluginAsyncTypebox<DeliveryRouteOptions> = a
         headers: IdempotencyHeaders,
         body: BulkRetry,
         response: {
+          200: answer('The answer to a dry run: nothing was done.', refTo(Foreseen)),
           202: answer('The deliveries are due now; they are made in the background.', BulkRetried),
           ...problemResponses(400, 401, 415, 422),
         },
@@ -205,17 +210,21 @@ export const deliveryRoutes: FastifyPluginAsyncTypebox<DeliveryRouteOptions> = a
     async (request, reply) => {
       const { body, log } = request
       const now = new Date()
-      const { status = 'dead', webhook_id: webhookId, event_type: eventType } = body
+      const { dry_run: isDryRun, ...asked } = body
+      const { status = 'dead', webhook_id: webhookId, event_type: eventType } = asked
       const { webhooks } = boundsOf(request)
       if (webhooks && !(webhookId !== undefined && webhooks.includes(webhookId))) {
         throw new Refusal('forbidden', 'This key is bound to webhooks: say in webhook_id which of them.')
       }
-      const filter = { status, webhookId, eventType, ...rangeOf(body) }
+      const filter = { status, webhookId, eventType, ...rangeOf(asked) }
+      if (isDryRun) {
+        return { ...(await foreseeRestart(database, filter, now, FORESEEN_WEBHOOKS)), is_complete: true }
+      }
       let woken = new Set<string>()
       const retried = await once(request, async (tx) => {
         const restarted = await restartDeliveries(tx, filter, now, RETRY_LIMIT)
         woken = new Set(restarted)
-        const after = { ...body, status, deliveries: restarted.length }
+        const after = { ...asked, status, deliveries: restarted.length }
         const change = { action: 'deliveries.retried', target: webhookId ?? null, after } as const
         if (restarted.length > 0) await audit(tx, request, change)
         return { retried: restarted.length, has_more: restarted.length === RETRY_LIMIT }

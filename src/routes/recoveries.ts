@@ -6,13 +6,14 @@
  */
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { Type } from 'typebox'
-import { Recovery, RecoveryRequest } from '../core/delivery/recovery.js'
-import { findRecovery, insertRecovery, listRecoveries } from '../core/delivery/recovery-store.js'
+import { Foreseen, Recovery, RecoveryRequest } from '../core/delivery/recovery.js'
+import { findRecovery, foreseeRecovery, insertRecovery, listRecoveries } from '../core/delivery/recovery-store.js'
 import type { Database } from '../core/platform/database.js'
 import { Refusal } from '../core/platform/errors.js'
 import { PageOf, PageQuery } from '../core/platform/page.js'
 import { refTo } from '../core/platform/schema.js'
 import type { Sealer } from '../core/platform/secrets.js'
+import type { Registry } from '../core/webhook/registry.js'
 import { findHealthReport } from '../core/circuit/health-store.js'
 import { audit, boundsOf } from './access.js'
 import { answer } from './answers.js'
@@ -24,14 +25,17 @@ import { dateOf } from './query.js'
 export interface RecoveryRouteOptions {
   database: Database
   sealer: Sealer
+  registry: Registry
 }
 
+/** A dry run answers within seconds: it examines so many events at most. */
+const FORESEEN = { examined: 10_000, step: 500 }
 const { id, webhook_id: webhookId } = Recovery.properties
 const WebhookParams = Type.Object({ id: webhookId })
 const tags = ['deliveries']
 
 export const recoveryRoutes: FastifyPluginAsyncTypebox<RecoveryRouteOptions> = async (http, options) => {
-  const { database } = options
+  const { database, registry } = options
   const once = createOnce(options)
 
   http.post(
@@ -49,6 +53,7 @@ export const recoveryRoutes: FastifyPluginAsyncTypebox<RecoveryRouteOptions> = a
         headers: IdempotencyHeaders,
         body: RecoveryRequest,
         response: {
+          200: answer('The answer to a dry run: nothing was done.', refTo(Foreseen)),
           202: answer(
             'The recovery has begun, and goes on in the background. `location` is its path.',
             refTo(Recovery),
@@ -59,18 +64,15 @@ export const recoveryRoutes: FastifyPluginAsyncTypebox<RecoveryRouteOptions> = a
     },
     async (request, reply) => {
       const { params, body } = request
+      const now = new Date()
+      if (body.dry_run) {
+        const { byId } = await registry.current()
+        const target = enabled(byId.get(params.id))
+        return foreseeRecovery(database, target, periodOf(body, now), FORESEEN)
+      }
       const recovery = await once(request, async (tx) => {
-        const webhook = found(await findHealthReport(tx, params.id), 'webhook')
-        if (webhook.status === 'disabled') {
-          throw new Refusal('conflict', 'This webhook is disabled: enable it, then recover.')
-        }
-        const now = new Date()
-        const [since, until] = [dateOf(body, 'since')!, dateOf(body, 'until') ?? now]
-        if (since >= until) {
-          const detail = 'must be before until, or before now'
-          throw new Refusal('invalid_request', `since ${detail}`, { errors: [{ path: '/since', detail }] })
-        }
-        const recovery = await insertRecovery(tx, params.id, { since, until }, now)
+        enabled(await findHealthReport(tx, params.id))
+        const recovery = await insertRecovery(tx, params.id, periodOf(body, now), now)
         const after = { webhook_id: params.id, since: recovery.since, until: recovery.until }
         await audit(tx, request, { action: 'recovery.started', target: recovery.id, after })
         return recovery
@@ -120,4 +122,20 @@ export const recoveryRoutes: FastifyPluginAsyncTypebox<RecoveryRouteOptions> = a
       return found(coversWebhook(boundsOf(request), recovery.webhook_id) ? recovery : undefined, 'recovery')
     },
   )
+}
+
+/** @throws Refusal 'not_found', or 'conflict' for one that is disabled */
+function enabled<T extends { status: 'enabled' | 'disabled' }>(webhook: T | undefined): T {
+  if (found(webhook, 'webhook').status === 'disabled') {
+    throw new Refusal('conflict', 'This webhook is disabled: enable it, then recover.')
+  }
+  return webhook!
+}
+
+/** @throws Refusal 'invalid_request' for a period that ends before it begins */
+function periodOf(body: RecoveryRequest, now: Date): { since: Date; until: Date } {
+  const [since, until] = [dateOf(body, 'since')!, dateOf(body, 'until') ?? now]
+  if (since < until) return { since, until }
+  const detail = 'must be before until, or before now'
+  throw new Refusal('invalid_request', `since ${detail}`, { errors: [{ path: '/since', detail }] })
 }

@@ -21,7 +21,9 @@ t.test('every path under /v1 needs a key; the OpenAPI document, its pages and he
   for (const url of ['/docs/', '/docs/json', '/openapi.json', '/healthz', '/readyz']) {
     t.equal((await app.http.inject({ url })).statusCode, 200, url)
   }
+  t.equal((await app.http.inject({ url: '/' })).headers.location, '/docs')
   const page = await app.http.inject({ url: '/docs/' })
+  t.match(page.body, '<title>alert-relay API</title>')
   t.match(page.headers['content-security-policy'], /script-src 'self'/)
   t.notMatch(page.headers['content-security-policy'], /upgrade-insecure-requests/)
   t.match((await app.http.inject({ url: '/readyz' })).json(), { status: 'ready', database: 'ok', queue: 'ok' })

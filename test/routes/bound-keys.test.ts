@@ -136,7 +136,7 @@ t.test('of two webhooks, nothing of the other is read or changed', async (t) => 
   t.equal(await status('POST', `/v1/webhooks/${ours.id}/preview`, { event_id: other.event }), 404)
   t.notOk([403, 404].includes(await status('POST', `/v1/webhooks/${ours.id}/preview`, { event_id: own.event })))
 
-  for (const body of [{}, { webhook_id: theirs.id }]) {
+  for (const body of [{}, { webhook_id: theirs.id }, { dry_run: true }]) {
     const answer = await call(key, 'POST', '/v1/deliveries/retry', body)
     t.equal(answer.statusCode, 403)
     t.match(answer.json(), { detail: 'This key is bound to webhooks: say in webhook_id which of them.' })

@@ -1,5 +1,5 @@
 import t, { type Test } from 'tap'
-import type { Delivery } from '../../src/core/delivery/delivery.js'
+import type { Delivery, DeliveryWithAttempts } from '../../src/core/delivery/delivery.js'
 import type { Recovery } from '../../src/core/delivery/recovery.js'
 import { newId } from '../../src/core/platform/id.js'
 import { createTestApp, type TestApp } from '../helpers/app.js'
@@ -98,6 +98,15 @@ t.test('recoveries and retries work over the API', async (t) => {
       receiver.respond = () => ({ status: 200 })
       const later = await addWebhook(() => ({ status: 200 }))
       const sent = receiver.received.length
+      const foreseen = await api('POST', `/v1/webhooks/${id}/recover`, { since: '2020-01-01T00:00:00Z', dry_run: true })
+      t.equal(foreseen.statusCode, 200, 'a dry run')
+      t.match(foreseen.json(), { deliveries: 1, webhooks: [{ webhook_id: id, deliveries: 1 }], is_complete: true })
+      t.equal(foreseen.json<{ oldest: string }>().oldest, foreseen.json<{ newest: string }>().newest)
+      const before = await api('POST', `/v1/webhooks/${id}/recover`, {
+        ...{ since: '2020-01-01T00:00:00Z', until: '2020-01-02T00:00:00Z', dry_run: true },
+      })
+      t.same(before.json(), { deliveries: 0, webhooks: [], oldest: null, newest: null, is_complete: true })
+      t.match((await api('GET', `/v1/webhooks/${id}/recoveries`)).json(), { data: [] }, 'which began nothing')
       const made: Recovery[] = []
       for (const webhookId of [id, later.id]) {
         const answer = await api('POST', `/v1/webhooks/${webhookId}/recover`, { since: '2020-01-01T00:00:00Z' })
@@ -148,6 +157,11 @@ t.test('recoveries and retries work over the API', async (t) => {
       (dead) => dead.length === 1,
     )
     t.match(dead, [{ event_id: events[1], status: 'dead', reason: 'the receiver answered 410 Gone', attempt_count: 1 }])
+    t.match(dead, [{ event_type: 'alert.created', title: 'second', severity: 'info' }], 'what it was of')
+    const [attempt] = (await api('GET', `/v1/deliveries/${dead[0]!.id}`)).json<DeliveryWithAttempts>().attempts
+    const { number, outcome, status_code: statusCode, error, started_at: startedAt } = attempt!
+    t.same(dead[0]!.last_attempt, { number, outcome, status_code: statusCode, error, started_at: startedAt })
+    t.equal(statusCode, 410)
     t.same(await deliveries(`status=dead&webhook_id=${taken.id}`), [])
     t.same(await deliveries('status=dead&until=2020-01-01T00:00:00Z'), [])
     await until(
@@ -163,6 +177,16 @@ t.test('recoveries and retries work over the API', async (t) => {
     t.same(await retry({ event_type: 'sns.notification' }), none)
     t.same(await retry({ until: '2020-01-01T00:00:00Z' }), none)
     t.same(await retry({ since: '2999-01-01T00:00:00Z' }), none)
+    const dryRun = await api('POST', '/v1/deliveries/retry', { dry_run: true })
+    t.equal(dryRun.statusCode, 200)
+    t.same(dryRun.json(), {
+      deliveries: 1,
+      webhooks: [{ webhook_id: id, deliveries: 1 }],
+      oldest: dead[0]!.created_at,
+      newest: dead[0]!.created_at,
+      is_complete: true,
+    })
+    t.equal((await deliveries('status=dead')).length, 1, 'it is dead as before')
     t.same(await retry({ status: 'dead', webhook_id: id, event_type: 'alert.created' }), {
       retried: 1,
       has_more: false,
@@ -170,6 +194,10 @@ t.test('recoveries and retries work over the API', async (t) => {
     const received = await receiver.waitFor(sent + 1)
     t.match(received.at(-1), { id: events[1], attempt: 2 })
     t.equal(received.at(-1)!.headers['x-alert-relay-replay'], undefined, 'a retry is no replay')
+    await until(
+      () => deliveries(`event_id=${events[1]}&webhook_id=${id}`),
+      ([delivery]) => delivery?.last_attempt?.number === 2 && delivery.last_attempt.status_code === 200,
+    )
     await until(
       () => deliveries('status=dead'),
       (dead) => dead.length === 0,

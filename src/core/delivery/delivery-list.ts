@@ -3,7 +3,8 @@ import type { Queryable } from '../platform/database.js'
 import { conditionsOf, idAfter, queryPage, type Page, type PageRequest } from '../platform/page.js'
 import type { HealthState } from '../circuit/health.js'
 import type { Webhook } from '../webhook/webhook.js'
-import type { AttemptRecord, Delivery, DeliveryWithAttempts } from './delivery.js'
+import type { EventType } from '../event/event.js'
+import type { AttemptRecord, Delivery, DeliveryWithAttempts, LastAttempt } from './delivery.js'
 import type { DeliveryRow } from './delivery-store.js'
 import type { AttemptOutcome, DeliveryStatus } from './policy.js'
 
@@ -29,16 +30,29 @@ export interface DeliveryFilter {
   until?: Date
 }
 
-/** A delivery, with the columns of its webhook that decide when it may be attempted. */
+/** A delivery, what its event says, its latest attempt, and the columns of its webhook that decide when it may be attempted. */
 interface ListedRow extends DeliveryRow {
+  event_type: EventType
+  title: string | null
+  severity: string | null
+  /** Null before the first attempt, and so are the four after it. */
+  number: number | null
+  outcome: AttemptOutcome
+  status_code: number | null
+  error: string | null
+  started_at: Date
   webhook_status: Webhook['status'] | null
   health: HealthState | null
   probe_at: Date | null
   resume_at: Date | null
 }
 
-const SELECT = `select d.*, w.status as webhook_status, q.health, q.probe_at, q.resume_at
-  from deliveries d left join webhooks w on w.id = d.webhook_id left join delivery_queues q on q.webhook_id = d.webhook_id`
+const SELECT = `select d.*, e.type as event_type, e.title, e.severity, a.*, w.status as webhook_status, q.health, q.probe_at,
+    q.resume_at
+  from deliveries d join events e on e.id = d.event_id
+  left join lateral (
+    select number, outcome, status_code, error, started_at from attempts where delivery_id = d.id order by id desc limit 1) a on true
+  left join webhooks w on w.id = d.webhook_id left join delivery_queues q on q.webhook_id = d.webhook_id`
 
 /** A page of deliveries, newest first. */
 export async function listDeliveries(
@@ -82,9 +96,13 @@ function deliveryOf(row: ListedRow): Delivery {
     id: row.id,
     event_id: row.event_id,
     webhook_id: row.webhook_id,
+    event_type: row.event_type,
+    title: row.title,
+    severity: row.severity,
     status: row.status,
     reason,
     attempt_count: row.attempt_count,
+    last_attempt: row.number === null ? null : lastAttemptOf({ ...row, number: row.number }),
     replay: row.replay,
     folded_into: row.folded_into,
     next_attempt_at: nextAttemptAt?.toISOString() ?? null,
@@ -108,14 +126,16 @@ function nextAttempt({ webhook_status: status, health, ...row }: ListedRow) {
 }
 
 function attemptOf(row: AttemptRow): AttemptRecord {
+  const { id, response_body: body, duration_ms: durationMs } = row
+  return { id, ...lastAttemptOf(row), response_body: body, duration_ms: durationMs }
+}
+
+function lastAttemptOf(row: Omit<AttemptRow, 'id' | 'response_body' | 'duration_ms'>): LastAttempt {
   return {
-    id: row.id,
     number: row.number,
     outcome: row.outcome,
     status_code: row.status_code,
     error: row.error,
-    response_body: row.response_body,
-    duration_ms: row.duration_ms,
     started_at: row.started_at.toISOString(),
   }
 }

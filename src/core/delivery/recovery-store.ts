@@ -5,15 +5,16 @@
  * take the same step. Events that are delivered or pending are left out.
  */
 import { eventOf, type EventRow } from '../event/event-store.js'
-import { TEST_EVENT_TYPE } from '../event/event.js'
+import { TEST_EVENT_TYPE, type StoredEvent } from '../event/event.js'
 import type { Database, Queryable } from '../platform/database.js'
 import { newId } from '../platform/id.js'
 import { conditionsOf, idAfter, queryPage, type Page, type PageRequest } from '../platform/page.js'
 import { isSpared, wantsBody, wantsEvent } from '../webhook/selection.js'
 import type { Registry } from '../webhook/registry.js'
-import type { Recovery } from './recovery.js'
+import type { Target } from '../webhook/webhook.js'
+import type { Foreseen, Recovery } from './recovery.js'
 import { loadContent } from './content.js'
-import { replayDeliveries } from './delivery-store.js'
+import { replayDeliveries } from './restart-store.js'
 
 interface RecoveryRow {
   id: string
@@ -25,9 +26,12 @@ interface RecoveryRow {
   deliveries_queued: bigint
   created_at: Date
   updated_at: Date
+  position_at: Date
+  position_id: string
 }
 
-const COLUMNS = 'id, webhook_id, status, since, until, events_examined, deliveries_queued, created_at, updated_at'
+const COLUMNS =
+  'id, webhook_id, status, since, until, events_examined, deliveries_queued, created_at, updated_at, position_at, position_id'
 
 export async function insertRecovery(
   db: Queryable,
@@ -94,17 +98,9 @@ export async function stepRecovery(
       await tx.query(`update recoveries set status = 'cancelled', updated_at = $2 where id = $1`, [id, now])
       return webhookId
     }
-    const events = await nextEvents(tx, recovery, limit)
-    const missed = events.filter(({ event, covered }) => !covered && wantsEvent(target, event))
-    let queued = 0
-    for (const { event } of missed) {
-      if (target.policy || target.only_new) {
-        const content = await loadContent(tx, event, { reader: target })
-        if (!wantsBody(target, content) || isSpared(target, event, content)) continue
-      }
-      await replayDeliveries(tx, event, [webhookId], now)
-      queued++
-    }
+    const { position_at: at, position_id: eventId, until } = recovery
+    const { events, missed } = await nextMissed(tx, target, { at, eventId, until }, limit)
+    for (const event of missed) await replayDeliveries(tx, event, [webhookId], now)
     const isDone = events.length < limit
     await tx.query(
       `update recoveries set
@@ -112,28 +108,86 @@ export async function stepRecovery(
          (position_at, position_id) = (
            select coalesce(max(received_at), position_at), coalesce(max(id), position_id) from events where id = $6)
        where id = $1`,
-      [id, isDone ? 'done' : 'running', events.length, queued, now, events.at(-1)?.event.id ?? ''],
+      [id, isDone ? 'done' : 'running', events.length, missed.length, now, events.at(-1)?.id ?? ''],
     )
     return webhookId
   })
 }
 
+/** How far a recovery has come: the events up to this one were examined. */
+interface Position {
+  at: Date
+  eventId: string
+  until: Date
+}
+
+/** The next events of a recovery, and those of them that the webhook wants and did not take. */
+async function nextMissed(
+  tx: Queryable,
+  target: Target,
+  position: Position,
+  limit: number,
+): Promise<{ events: StoredEvent[]; missed: StoredEvent[] }> {
+  const events = await nextEvents(tx, target.id, position, limit)
+  const missed: StoredEvent[] = []
+  for (const { event, covered } of events) {
+    if (covered || !wantsEvent(target, event)) continue
+    if (target.policy || target.only_new) {
+      const content = await loadContent(tx, event, { reader: target })
+      if (!wantsBody(target, content) || isSpared(target, event, content)) continue
+    }
+    missed.push(event)
+  }
+  return { events: events.map(({ event }) => event), missed }
+}
+
 /**
- * The next events of a recovery. `covered`: the event's delivery, or the one it was coalesced into, has succeeded or is
- * pending, or the event is not dispatched yet.
+ * Tells what a recovery would deliver, and changes nothing.
+ * @param limits how many events are examined at most, and in one statement
  */
-async function nextEvents(tx: Queryable, { id, webhook_id: webhookId }: RecoveryRow, limit: number) {
+export async function foreseeRecovery(
+  db: Queryable,
+  target: Target,
+  { since, until }: { since: Date; until: Date },
+  limits: { examined: number; step: number },
+): Promise<Foreseen> {
+  const position: Position = { at: since, eventId: '', until }
+  let examined = 0
+  let isComplete = false
+  const missed: Date[] = []
+  while (!isComplete && examined < limits.examined) {
+    const step = await nextMissed(db, target, position, limits.step)
+    examined += step.events.length
+    isComplete = step.events.length < limits.step
+    missed.push(...step.missed.map(({ receivedAt }) => receivedAt))
+    const last = step.events.at(-1)
+    if (last) [position.at, position.eventId] = [last.receivedAt, last.id]
+  }
+  return {
+    deliveries: missed.length,
+    webhooks: missed.length > 0 ? [{ webhook_id: target.id, deliveries: missed.length }] : [],
+    oldest: missed[0]?.toISOString() ?? null,
+    newest: missed.at(-1)?.toISOString() ?? null,
+    is_complete: isComplete,
+  }
+}
+
+/**
+ * The next events. `covered`: the event's delivery, or the one it was coalesced into, has succeeded or is pending, or the event is
+ * not dispatched yet.
+ */
+async function nextEvents(tx: Queryable, webhookId: string, { at, eventId, until }: Position, limit: number) {
   const { rows } = await tx.query<EventRow & { covered: boolean }>(
     `select e.*,
        exists (select from undispatched u where u.batch_id = e.batch_id and u.event_id = e.id) or exists (
          select from deliveries d left join deliveries carrier on carrier.id = d.folded_into
-         where d.event_id = e.id and d.webhook_id = $2
+         where d.event_id = e.id and d.webhook_id = $1
            and (d.status in ('pending', 'succeeded') or carrier.status in ('pending', 'succeeded'))) as covered
-     from recoveries r join events e
-       on e.received_at >= r.position_at and (e.received_at, e.id) > (r.position_at, r.position_id) and e.received_at < r.until
-     where r.id = $1 and e.type <> '${TEST_EVENT_TYPE}'
-     order by e.received_at, e.id limit $3`,
-    [id, webhookId, limit],
+     from events e
+     where e.received_at >= $2 and (e.received_at, e.id) > ($2, $3) and e.received_at < $4
+       and e.type <> '${TEST_EVENT_TYPE}'
+     order by e.received_at, e.id limit $5`,
+    [webhookId, at, eventId, until, limit],
   )
   return rows.map((row) => ({ event: eventOf(row), covered: row.covered }))
 }

@@ -2,7 +2,7 @@ import fc from 'fast-check'
 import t, { type Test } from 'tap'
 import { flattenContext } from '../../../src/core/alert/context.js'
 import { coalesceWaiting, loadCoalesced, takeDue, uncountAttempts } from '../../../src/core/delivery/coalesce.js'
-import { replayDeliveries, restartDelivery } from '../../../src/core/delivery/delivery-store.js'
+import { replayDeliveries, restartDelivery } from '../../../src/core/delivery/restart-store.js'
 import { deleteOldEvents, findEvent } from '../../../src/core/event/event-store.js'
 import type { JsonObject } from '../../../src/core/platform/json.js'
 import type { Webhook } from '../../../src/core/webhook/webhook.js'
@@ -229,6 +229,7 @@ t.test('coalescing', async (t) => {
         reason: 'sent with a later change',
         folded_into: carrier!.id,
         attempt_count: 0,
+        last_attempt: null,
       })
       t.match(carrier, { status: 'succeeded', folded_into: null })
     },

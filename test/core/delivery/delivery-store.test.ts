@@ -1,5 +1,6 @@
 import t, { type Test } from 'tap'
-import { bringForward, replayDeliveries, restartDeliveries } from '../../../src/core/delivery/delivery-store.js'
+import { bringForward } from '../../../src/core/delivery/delivery-store.js'
+import { replayDeliveries, restartDeliveries } from '../../../src/core/delivery/restart-store.js'
 import { deleteWebhook } from '../../../src/core/webhook/webhook-store.js'
 import { alertChange, deleteAll, editWebhook } from '../../helpers/queue-process.js'
 import type { ReceivedRequest, Respond } from '../../helpers/receiver.js'
