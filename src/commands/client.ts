@@ -2,10 +2,13 @@
  * The HTTP client that commands use for a relay's API. Commands do not open the embedded database, since one process at a
  * time can have it open.
  *
- * Guarantee: a refusal becomes an error of one line. The API key is sent to the relay only and is in no message.
+ * Guarantee: a refusal becomes an error of one line. The API key is sent to the relay only and is in no message. A relay that cannot
+ * take a request now (503) is asked again, and has its effect once.
  */
+import { randomUUID } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { setTimeout as pause } from 'node:timers/promises'
 import { loadConfig } from '../core/platform/config.js'
 import { messageOf } from '../core/platform/errors.js'
 import { CommandError, printable, UsageError, type CommandIo } from './command.js'
@@ -23,7 +26,11 @@ export interface Client {
 /** The options, for `parseArgs`, of every command that sends requests to a relay. */
 export const CLIENT_OPTIONS = { url: { type: 'string' } } as const
 
+/** Of a request with its repetitions. */
 const TIMEOUT_MS = 30_000
+/** Between two of them where the relay does not say how long, and at least. */
+const WAIT_MS = 1000
+const LEAST_WAIT_MS = 100
 const PAGE_SIZE = 200
 
 /**
@@ -56,6 +63,7 @@ export function createClient({ url, key }: { url: string; key: string }): Client
   async function request<Answer>(method: string, path: string, body?: object): Promise<Answer> {
     const headers = {
       authorization: `Bearer ${key}`,
+      ...(method === 'POST' ? { 'idempotency-key': randomUUID() } : {}),
       ...(body === undefined ? {} : { 'content-type': 'application/json' }),
     }
     const sent = { method, headers, body: body && JSON.stringify(body), signal: AbortSignal.timeout(TIMEOUT_MS) }
@@ -102,9 +110,17 @@ async function readFirstKey(dataDir: string): Promise<string> {
   }
 }
 
+/** Sends a request, and again while the answer is 503, as long as its time allows. */
 async function exchange(url: string, request: RequestInit) {
-  const answer = await fetch(url, request)
-  return { ok: answer.ok, status: answer.status, text: await answer.text() }
+  const untilMs = performance.now() + TIMEOUT_MS
+  for (;;) {
+    const answer = await fetch(url, request)
+    const { ok, status, headers } = answer
+    const text = await answer.text()
+    const waitMs = Math.max(LEAST_WAIT_MS, Number(headers.get('retry-after') ?? NaN) * 1000 || WAIT_MS)
+    if (status !== 503 || performance.now() + waitMs > untilMs) return { ok, status, text }
+    await pause(waitMs)
+  }
 }
 
 /** The message of a problem document (RFC 9457). */
