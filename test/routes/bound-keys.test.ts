@@ -160,7 +160,7 @@ t.test('a key bound to topics sees these and their events', async (t) => {
   const others = []
   for (const topic of [...OTHER_TOPICS, null]) others.push(await addDelivery(theirs.id, topic))
   const get = (url: string) => call(key, 'GET', url)
-  t.match(
+  t.same(
     (await get('/v1/topics')).json<{ data: { arn: string }[] }>().data.map(({ arn }) => arn),
     [OUR_TOPIC],
   )
