@@ -6,7 +6,8 @@ import { CLIENT_OPTIONS, openClient } from './client.js'
 import { printable, UsageError, type Command, type CommandIo, type ExitCode } from './command.js'
 
 const USAGE = `
-  alert-relay keys create --name NAME --scope ${SCOPES.join('|')} [--expires 90d] [--url URL]
+  alert-relay keys create --name NAME --scope ${SCOPES.join('|')} [--expires 90d]
+      [--webhook ID]... [--topic PATTERN]... [--url URL]
   alert-relay keys list [--url URL]
   alert-relay keys revoke ID [--url URL]
 
@@ -18,6 +19,8 @@ const OPTIONS = {
   name: { type: 'string' },
   scope: { type: 'string' },
   expires: { type: 'string' },
+  webhook: { type: 'string', multiple: true },
+  topic: { type: 'string', multiple: true },
 } as const
 
 export const keysCommand: Command = {
@@ -44,15 +47,18 @@ interface KeyOptions {
   name?: string | undefined
   scope?: string | undefined
   expires?: string | undefined
+  webhook?: string[] | undefined
+  topic?: string[] | undefined
 }
 
 /** Prints only the key on stdout, so that a script can read it; the details go to stderr. */
-async function create({ url, name, scope, expires }: KeyOptions, { env, print, note }: CommandIo): Promise<ExitCode> {
+async function create(options: KeyOptions, { env, print, note }: CommandIo): Promise<ExitCode> {
+  const { url, name, scope, expires, webhook: webhooks, topic: topics } = options
   if (name === undefined || scope === undefined) throw new UsageError('keys create needs --name and --scope')
   if (!SCOPES.some((known) => known === scope)) throw new UsageError(`--scope must be ${SCOPES.join(', ')}`)
   const expiresAt = expires === undefined ? null : expiryOf(expires, new Date())
   const client = await openClient({ url, env })
-  const body = { name, scope, expires_at: expiresAt }
+  const body = { name, scope, expires_at: expiresAt, webhooks, topics }
   const made = await client.request<ApiKey & { key: string }>('POST', '/v1/keys', body)
   print(made.key)
   note(

@@ -6,10 +6,11 @@
  */
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import type { Caller } from '../core/access/access.js'
-import type { Scope } from '../core/access/api-key.js'
+import type { Bounds, Scope } from '../core/access/api-key.js'
 import { changesOf, type AuditAction, type Change } from '../core/access/audit.js'
 import { insertAuditEntry } from '../core/access/audit-store.js'
 import type { Queryable } from '../core/platform/database.js'
+import { DECISIONS, operationOf } from './bounds.js'
 import type { Guard } from './guard.js'
 import { problemResponses } from './problems.js'
 
@@ -34,7 +35,8 @@ export function requireKeys(v1: FastifyInstance, guard: Guard): void {
   v1.addHook('onRoute', (route) => {
     const scope = scopeOf(String(route.method), route.url)
     const { response, ...schema } = route.schema ?? {}
-    const refusals = problemResponses(401, 403, 429)
+    const isNamed = DECISIONS.get(operationOf(String(route.method), route.url))?.webhooks === 'named'
+    const refusals = { ...problemResponses(401, 403, 429), ...(isNamed ? problemResponses(404) : {}) }
     route.schema = { ...schema, security: [{ key: [scope] }], response: { ...refusals, ...(response as object) } }
   })
   v1.addHook('onRequest', async (request, reply) => {
@@ -48,6 +50,11 @@ export function requireKeys(v1: FastifyInstance, guard: Guard): void {
 /** Who makes a request. */
 export function callerOf(request: FastifyRequest): Caller {
   return request.getDecorator<Caller>(CALLER)
+}
+
+/** What the key of a request is bound to. */
+export function boundsOf(request: FastifyRequest): Bounds {
+  return callerOf(request).bounds
 }
 
 /**

@@ -5,21 +5,23 @@
  */
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { Type, type Static } from 'typebox'
+import type { Bounds } from '../core/access/api-key.js'
 import { Delivery, DeliveryWithAttempts } from '../core/delivery/delivery.js'
 import { DRY_RUN, Foreseen } from '../core/delivery/recovery.js'
-import { findDelivery, listDeliveries, type DeliveryFilter } from '../core/delivery/delivery-list.js'
+import { findDelivery as findAnyDelivery, listDeliveries, type DeliveryFilter } from '../core/delivery/delivery-list.js'
 import { foreseeRestart, restartDeliveries, restartDelivery } from '../core/delivery/restart-store.js'
 import { wakeNow } from '../core/delivery/wake-now.js'
 import { EVENT_TYPES } from '../core/event/event.js'
-import type { Database } from '../core/platform/database.js'
+import type { Database, Queryable } from '../core/platform/database.js'
 import { Refusal } from '../core/platform/errors.js'
 import { idPattern } from '../core/platform/id.js'
 import { PageOf, PageQuery } from '../core/platform/page.js'
 import { oneOf, refTo } from '../core/platform/schema.js'
 import type { Queues } from '../core/platform/queues.js'
 import type { Sealer } from '../core/platform/secrets.js'
-import { audit } from './access.js'
+import { audit, boundsOf } from './access.js'
 import { answer } from './answers.js'
+import { coversWebhook } from './bounds.js'
 import { createOnce, IdempotencyHeaders } from './idempotency.js'
 import { found, problemResponses } from './problems.js'
 import { rangeOf, TimeRange } from './query.js'
@@ -78,8 +80,12 @@ export const deliveryRoutes: FastifyPluginAsyncTypebox<DeliveryRouteOptions> = a
         },
       },
     },
-    async ({ query }) =>
-      listDeliveries(database, { ...filterOf(query), webhook_id: query.webhook_id, event_id: query.event_id }, query),
+    async (request) => {
+      const { query } = request
+      const named = { webhook_id: query.webhook_id, event_id: query.event_id }
+      const webhookIds = boundsOf(request).webhooks ?? undefined
+      return listDeliveries(database, { ...filterOf(query), ...named, webhook_ids: webhookIds }, query)
+    },
   )
 
   http.get(
@@ -142,7 +148,7 @@ export const deliveryRoutes: FastifyPluginAsyncTypebox<DeliveryRouteOptions> = a
         },
       },
     },
-    async ({ params }) => found(await findDelivery(database, params.id), 'delivery'),
+    async (request) => findDelivery(database, boundsOf(request), request.params.id),
   )
 
   http.post(
@@ -165,7 +171,7 @@ export const deliveryRoutes: FastifyPluginAsyncTypebox<DeliveryRouteOptions> = a
       const { params, log } = request
       const now = new Date()
       const delivery = await once(request, async (tx) => {
-        found(await findDelivery(tx, params.id), 'delivery')
+        await findDelivery(tx, boundsOf(request), params.id)
         const webhook = await restartDelivery(tx, params.id, now)
         if (!webhook) {
           throw new Refusal(
@@ -174,7 +180,7 @@ export const deliveryRoutes: FastifyPluginAsyncTypebox<DeliveryRouteOptions> = a
           )
         }
         await audit(tx, request, { action: 'delivery.retried', target: params.id, after: { webhook_id: webhook } })
-        const { attempts, ...delivery } = found(await findDelivery(tx, params.id), 'delivery')
+        const { attempts, ...delivery } = await findDelivery(tx, boundsOf(request), params.id)
         return delivery
       })
       await wakeNow({ database, queues, log }, [delivery.webhook_id], now)
@@ -206,6 +212,10 @@ export const deliveryRoutes: FastifyPluginAsyncTypebox<DeliveryRouteOptions> = a
       const now = new Date()
       const { dry_run: isDryRun, ...asked } = body
       const { status = 'dead', webhook_id: webhookId, event_type: eventType } = asked
+      const { webhooks } = boundsOf(request)
+      if (webhooks && !(webhookId !== undefined && webhooks.includes(webhookId))) {
+        throw new Refusal('forbidden', 'This key is bound to webhooks: say in webhook_id which of them.')
+      }
       const filter = { status, webhookId, eventType, ...rangeOf(asked) }
       if (isDryRun) {
         return { ...(await foreseeRestart(database, filter, now, FORESEEN_WEBHOOKS)), is_complete: true }
@@ -223,6 +233,13 @@ export const deliveryRoutes: FastifyPluginAsyncTypebox<DeliveryRouteOptions> = a
       return reply.code(202).send(retried)
     },
   )
+}
+
+/** @throws Refusal 'not_found', also if its webhook is none that the key is bound to */
+async function findDelivery(db: Queryable, bounds: Bounds, id: string): Promise<DeliveryWithAttempts> {
+  const delivery = await findAnyDelivery(db, id)
+  const isCovered = delivery !== undefined && coversWebhook(bounds, delivery.webhook_id)
+  return found(isCovered ? delivery : undefined, 'delivery')
 }
 
 function filterOf({ status, since, until }: Static<typeof ListQuery>): DeliveryFilter {

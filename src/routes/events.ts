@@ -23,8 +23,9 @@ import type { Sealer } from '../core/platform/secrets.js'
 import { isSpared, wantsBody, wantsEvent } from '../core/webhook/selection.js'
 import type { Registry } from '../core/webhook/registry.js'
 import type { Target } from '../core/webhook/webhook.js'
-import { audit } from './access.js'
+import { audit, boundsOf } from './access.js'
 import { answer } from './answers.js'
+import { coversTopic } from './bounds.js'
 import { createOnce, IdempotencyHeaders } from './idempotency.js'
 import { found, problemResponses } from './problems.js'
 import { rangeOf, TimeRange } from './query.js'
@@ -91,8 +92,11 @@ export const eventRoutes: FastifyPluginAsyncTypebox<EventRouteOptions> = async (
         },
       },
     },
-    async ({ query: { since, until, limit, cursor, ...filter } }) =>
-      listEvents(database, { ...filter, ...rangeOf({ since, until }) }, { limit, cursor }),
+    async (request) => {
+      const { since, until, limit, cursor, ...filter } = request.query
+      const topics = boundsOf(request).topics ?? undefined
+      return listEvents(database, { ...filter, topics, ...rangeOf({ since, until }) }, { limit, cursor })
+    },
   )
 
   http.get(
@@ -111,8 +115,9 @@ export const eventRoutes: FastifyPluginAsyncTypebox<EventRouteOptions> = async (
         },
       },
     },
-    async ({ params }) => {
-      const event = found(await findEvent(database, params.id), 'event')
+    async (request) => {
+      const event = found(await findEvent(database, request.params.id), 'event')
+      found(coversTopic(boundsOf(request), event.topicArn) || undefined, 'event')
       const { body } = await loadContent(database, event)
       return { ...summaryOf(event), body, payload: parseStoredJson(event.payload) }
     },

@@ -39,6 +39,8 @@ export const CREATED_KEY = {
   id: 'key_01a21f6dadf77390b01a3c4802d4b226',
   name: 'grafana',
   scope: 'read',
+  webhooks: null,
+  topics: null,
   created_at: '2026-11-27T23:53:31.383Z',
   expires_at: '2030-01-01T00:00:00.000Z',
   last_used_at: null,

@@ -13,10 +13,12 @@ import type { Queryable } from '../core/platform/database.js'
 import { messageOf, Refusal } from '../core/platform/errors.js'
 import type { Metrics } from '../core/platform/metrics.js'
 import { occasionally } from '../core/platform/occasionally.js'
+import { checkBounds, operationOf } from './bounds.js'
 
 export interface Guard {
   /**
-   * @throws Refusal 'unauthorized', 'forbidden', or 'too_many_requests' with a Retry-After
+   * Also checks what a bound key is bound to.
+   * @throws Refusal 'unauthorized', 'forbidden', 'not_found', or 'too_many_requests' with a Retry-After
    */
   check(request: FastifyRequest, reply: FastifyReply, scope: Scope): Promise<Caller>
 }
@@ -64,6 +66,11 @@ export function createGuard({ access, penalties, database, metrics }: GuardOptio
       try {
         const caller = await access.authorize(authorization, scope)
         penalties.accepted(authorization)
+        checkBounds(
+          caller.bounds,
+          operationOf(request.method, request.routeOptions.url ?? ''),
+          request.params as object,
+        )
         return caller
       } catch (error) {
         if (authorization !== '' && error instanceof Refusal && error.code === 'unauthorized') {

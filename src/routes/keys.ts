@@ -5,13 +5,14 @@
  */
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { Type } from 'typebox'
-import { ApiKey, ApiKeyCreate, newApiKey } from '../core/access/api-key.js'
+import { ApiKey, ApiKeyCreate, boundsErrors, newApiKey, type Bounds, type Scope } from '../core/access/api-key.js'
 import { insertApiKey, listApiKeys, revokeApiKey } from '../core/access/api-key-store.js'
-import type { Database } from '../core/platform/database.js'
-import { Refusal } from '../core/platform/errors.js'
+import type { Database, Queryable } from '../core/platform/database.js'
+import { Refusal, refuseFields } from '../core/platform/errors.js'
 import { PageOf, PageQuery } from '../core/platform/page.js'
 import { refTo } from '../core/platform/schema.js'
 import type { Sealer } from '../core/platform/secrets.js'
+import { listWebhooks } from '../core/webhook/webhook-store.js'
 import { audit } from './access.js'
 import { answer } from './answers.js'
 import { CREATED_KEY } from './examples.js'
@@ -32,7 +33,7 @@ export const ApiKeyWithText = Type.Object(
 const tags = ['keys']
 
 export const keyRoutes: FastifyPluginAsyncTypebox<KeyRouteOptions> = async (http, options) => {
-  const { database } = options
+  const { database, sealer } = options
   const once = createOnce(options)
 
   http.post(
@@ -42,7 +43,8 @@ export const keyRoutes: FastifyPluginAsyncTypebox<KeyRouteOptions> = async (http
         operationId: 'createKey',
         tags,
         summary: 'Make a key',
-        description: 'The answer holds the key; it is shown here only, since a digest of it is all that is kept.',
+        description:
+          'The answer holds the key; it is shown here only, since a digest of it is all that is kept. `webhooks` or `topics` bind it.',
         headers: IdempotencyHeaders,
         body: ApiKeyCreate,
         response: {
@@ -56,7 +58,8 @@ export const keyRoutes: FastifyPluginAsyncTypebox<KeyRouteOptions> = async (http
       },
     },
     async (request, reply) => {
-      const { name, scope } = request.body
+      const { name, scope, webhooks = null, topics = null } = request.body
+      const bounds = { webhooks, topics }
       const key = await once(request, async (tx) => {
         const now = new Date()
         const expiresAt = dateOf(request.body, 'expires_at') ?? null
@@ -64,9 +67,16 @@ export const keyRoutes: FastifyPluginAsyncTypebox<KeyRouteOptions> = async (http
           const detail = 'must be in the future'
           throw new Refusal('invalid_request', `expires_at ${detail}`, { errors: [{ path: '/expires_at', detail }] })
         }
+        await refuseBounds(tx, sealer, scope, bounds)
         const { id, text, digest } = newApiKey()
-        const key = await insertApiKey(tx, { id, name, scope, digest, expiresAt }, now)
-        const after = { name, scope, expires_at: key.expires_at }
+        const key = await insertApiKey(tx, { id, name, scope, bounds, digest, expiresAt }, now)
+        const after = {
+          name,
+          scope,
+          ...(webhooks ? { webhooks } : {}),
+          ...(topics ? { topics } : {}),
+          expires_at: key.expires_at,
+        }
         await audit(tx, request, { action: 'key.created', target: id, after })
         return { ...key, key: text }
       })
@@ -117,5 +127,17 @@ export const keyRoutes: FastifyPluginAsyncTypebox<KeyRouteOptions> = async (http
       })
       return reply.code(204).send(null)
     },
+  )
+}
+
+/** @throws Refusal 'invalid_request' naming the bounds that are wrong, such as a webhook that is not known */
+async function refuseBounds(tx: Queryable, sealer: Sealer, scope: Scope, bounds: Bounds): Promise<void> {
+  refuseFields(boundsErrors(scope, bounds))
+  const { webhooks } = bounds
+  if (!webhooks) return
+  const { data } = await listWebhooks(tx, sealer, { ids: webhooks }, { limit: webhooks.length })
+  const known = new Set(data.map(({ id }) => id))
+  refuseFields(
+    webhooks.flatMap((id, i) => (known.has(id) ? [] : [{ path: `/webhooks/${i}`, detail: `${id} is no webhook` }])),
   )
 }

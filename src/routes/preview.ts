@@ -1,6 +1,7 @@
 /** /v1/webhooks/{id}/preview: renders the request that a webhook would receive for an event, without sending it. */
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { Type } from 'typebox'
+import { listDeliveries } from '../core/delivery/delivery-list.js'
 import { previewDelivery } from '../core/delivery/preview.js'
 import { EventSummary } from '../core/event/event.js'
 import type { Database } from '../core/platform/database.js'
@@ -8,6 +9,7 @@ import type { Sealer } from '../core/platform/secrets.js'
 import type { Renderer } from '../core/format/render.js'
 import { WebhookView } from '../core/webhook/webhook.js'
 import { findTarget } from '../core/webhook/webhook-store.js'
+import { boundsOf } from './access.js'
 import { answer } from './answers.js'
 import { found, problemResponses } from './problems.js'
 
@@ -52,8 +54,13 @@ export const previewRoutes: FastifyPluginAsyncTypebox<PreviewRouteOptions> = asy
         },
       },
     },
-    async ({ params, body }) => {
+    async (request) => {
+      const { params, body } = request
       const target = found(await findTarget(options.database, options.sealer, params.id), 'webhook')
+      if (boundsOf(request).webhooks && body?.event_id !== undefined) {
+        const ofBoth = { event_id: body.event_id, webhook_id: params.id }
+        found((await listDeliveries(options.database, ofBoth, { limit: 1 })).data[0], 'event')
+      }
       return found(await previewDelivery(options, target, body?.event_id, new Date()), 'event')
     },
   )

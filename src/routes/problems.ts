@@ -39,7 +39,7 @@ export const PROBLEM_TYPE = 'application/problem+json'
 const MEANINGS = {
   400: 'The request is wrong: `errors` names each field or parameter at fault.',
   401: 'There is no key in the request, or none that is valid.',
-  403: 'The key does not have the scope that this needs.',
+  403: 'The key does not have the scope that this needs, or is bound to other things.',
   404: 'There is nothing of this id.',
   409: 'This cannot be done as things are; `detail` says what stands in the way.',
   413: 'The body is larger than this takes, inflated if it was sent so.',

@@ -15,8 +15,9 @@ import { refTo } from '../core/platform/schema.js'
 import type { Sealer } from '../core/platform/secrets.js'
 import type { Registry } from '../core/webhook/registry.js'
 import { findHealthReport } from '../core/circuit/health-store.js'
-import { audit } from './access.js'
+import { audit, boundsOf } from './access.js'
 import { answer } from './answers.js'
+import { coversWebhook } from './bounds.js'
 import { createOnce, IdempotencyHeaders } from './idempotency.js'
 import { found, problemResponses } from './problems.js'
 import { dateOf } from './query.js'
@@ -116,7 +117,10 @@ export const recoveryRoutes: FastifyPluginAsyncTypebox<RecoveryRouteOptions> = a
         },
       },
     },
-    async ({ params }) => found(await findRecovery(database, params.id), 'recovery'),
+    async (request) => {
+      const recovery = found(await findRecovery(database, request.params.id), 'recovery')
+      return found(coversWebhook(boundsOf(request), recovery.webhook_id) ? recovery : undefined, 'recovery')
+    },
   )
 }
 

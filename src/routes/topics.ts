@@ -8,7 +8,7 @@ import { refTo } from '../core/platform/schema.js'
 import type { Subscriptions } from '../core/sns/subscriptions.js'
 import { findTopic, listTopics } from '../core/sns/topic-store.js'
 import { Topic, type TopicStatus } from '../core/sns/topic.js'
-import { audit } from './access.js'
+import { audit, boundsOf } from './access.js'
 import { answer } from './answers.js'
 import { found, problemResponses } from './problems.js'
 
@@ -33,7 +33,10 @@ export const topicRoutes: FastifyPluginAsyncTypebox<TopicRouteOptions> = async (
         response: { 200: answer('A page of topics.', PageOf(refTo(Topic))), ...problemResponses(400, 401) },
       },
     },
-    async ({ query: { limit, cursor, status } }) => listTopics(database, { status }, { limit, cursor }),
+    async (request) => {
+      const { limit, cursor, status } = request.query
+      return listTopics(database, { status, topics: boundsOf(request).topics ?? undefined }, { limit, cursor })
+    },
   )
 
   http.get(

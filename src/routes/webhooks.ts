@@ -50,7 +50,7 @@ import {
   lockWebhook,
   updateWebhook,
 } from '../core/webhook/webhook-store.js'
-import { audit } from './access.js'
+import { audit, boundsOf } from './access.js'
 import { answer } from './answers.js'
 import { createOnce, IdempotencyHeaders } from './idempotency.js'
 import { CREATED_WEBHOOK } from './examples.js'
@@ -166,8 +166,10 @@ export const webhookRoutes: FastifyPluginAsyncTypebox<WebhookRouteOptions> = asy
         },
       },
     },
-    async ({ query }) => {
-      const page = await listWebhooks(database, sealer, query, query)
+    async (request) => {
+      const { query } = request
+      const ids = boundsOf(request).webhooks ?? undefined
+      const page = await listWebhooks(database, sealer, { ...query, ids }, query)
       return { ...page, data: page.data.map(toView) }
     },
   )

@@ -2,6 +2,7 @@ import { createServer, type RequestListener } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import t, { type Test } from 'tap'
 import { keysCommand } from '../../src/commands/keys.js'
+import type { ApiKey } from '../../src/core/access/api-key.js'
 import { createTestApp, TEST_KEY } from '../helpers/app.js'
 
 /** Runs a command as the command line does. */
@@ -45,6 +46,14 @@ t.test('keys of a running relay are created, listed and revoked', async (t) => {
   })
   t.match((await run(['list'], { ...env, PORT: port })).printed[1], /^key_\w{32} +read +revoked /)
   await t.rejects(run(['revoke', `key_${'0'.repeat(32)}`, '--url', url], env), { message: 'There is no such key.' })
+
+  const topic = 'arn:aws:sns:us-east-1:123456789012:ours_*'
+  const bound = ['create', '--name', 'ours', '--scope', 'read', '--topic', topic, '--topic', `${topic}.fifo`]
+  await run([...bound, '--url', url], env)
+  const [newest] = (await app.api('GET', '/v1/keys')).json<{ data: ApiKey[] }>().data
+  t.same(newest!.topics, [topic, `${topic}.fifo`])
+  const unknown = ['create', '--name', 'x', '--scope', 'read', '--webhook', `wh_${'0'.repeat(32)}`, '--url', url]
+  await t.rejects(run(unknown, env), { message: /webhooks.* is no webhook/ })
 })
 
 t.test('every page of a list is read, and control characters in names are escaped', async (t) => {

@@ -8,7 +8,7 @@ import type { Queryable } from '../platform/database.js'
 import { Refusal } from '../platform/errors.js'
 import { bearerOf } from '../platform/secrets.js'
 import { findStoredKey, recordKeyUse } from './api-key-store.js'
-import { allows, isSecretOf, parseApiKey, type Scope } from './api-key.js'
+import { allows, isSecretOf, parseApiKey, UNBOUND, type Bounds, type Scope } from './api-key.js'
 
 export interface Caller {
   /** The actor in the audit log: a key's id, or the source of a key with full rights. Never a secret. */
@@ -16,6 +16,7 @@ export interface Caller {
   /** Identifies the key among all keys, without revealing it. */
   keyId: string
   scope: Scope
+  bounds: Bounds
 }
 
 export interface Access {
@@ -51,7 +52,7 @@ export function createAccess(options: AccessOptions): Access {
   async function lookUp(authorization: string | undefined): Promise<Caller & { lastUsedAt?: Date | null }> {
     const given = bearerOf(authorization)
     if (given !== undefined && hasFullRights(authorization)) {
-      return { actor: fullRightsActor, keyId: fingerprintOf(given), scope: 'admin' }
+      return { actor: fullRightsActor, keyId: fingerprintOf(given), scope: 'admin', bounds: UNBOUND }
     }
     if (given === undefined) throw unauthorized('Send a key: Authorization: Bearer <key>.')
     const parsed = parseApiKey(given)
@@ -62,7 +63,7 @@ export function createAccess(options: AccessOptions): Access {
     if (key.expiresAt && key.expiresAt <= now()) {
       throw unauthorized('This key has expired. Send another: Authorization: Bearer <key>.')
     }
-    return { actor: key.id, keyId: key.id, scope: key.scope, lastUsedAt: key.lastUsedAt }
+    return { actor: key.id, keyId: key.id, scope: key.scope, bounds: key.bounds, lastUsedAt: key.lastUsedAt }
   }
 
   return {

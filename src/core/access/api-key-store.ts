@@ -4,12 +4,14 @@
  */
 import type { Queryable } from '../platform/database.js'
 import { conditionsOf, idAfter, queryPage, type Page, type PageRequest } from '../platform/page.js'
-import type { ApiKey, Scope } from './api-key.js'
+import type { ApiKey, Bounds, Scope } from './api-key.js'
 
 interface ApiKeyRow {
   id: string
   name: string
   scope: Scope
+  webhooks: string[] | null
+  topics: string[] | null
   created_at: Date
   expires_at: Date | null
   last_used_at: Date | null
@@ -20,23 +22,25 @@ interface ApiKeyRow {
 export interface StoredKey {
   id: string
   scope: Scope
+  bounds: Bounds
   digest: Buffer
   expiresAt: Date | null
   lastUsedAt: Date | null
   revokedAt: Date | null
 }
 
-const COLUMNS = 'id, name, scope, created_at, expires_at, last_used_at, revoked_at'
+const COLUMNS = 'id, name, scope, webhooks, topics, created_at, expires_at, last_used_at, revoked_at'
 
 export async function insertApiKey(
   db: Queryable,
-  key: { id: string; name: string; scope: Scope; digest: Buffer; expiresAt: Date | null },
+  key: { id: string; name: string; scope: Scope; bounds: Bounds; digest: Buffer; expiresAt: Date | null },
   now: Date,
 ): Promise<ApiKey> {
   const { rows } = await db.query<ApiKeyRow>(
-    `insert into api_keys (id, name, scope, digest, expires_at, created_at) values ($1, $2, $3, $4, $5, $6)
+    `insert into api_keys (id, name, scope, digest, expires_at, created_at, webhooks, topics)
+     values ($1, $2, $3, $4, $5, $6, $7, $8)
      returning ${COLUMNS}`,
-    [key.id, key.name, key.scope, key.digest, key.expiresAt, now],
+    [key.id, key.name, key.scope, key.digest, key.expiresAt, now, key.bounds.webhooks, key.bounds.topics],
   )
   return apiKeyOf(rows[0]!)
 }
@@ -48,8 +52,16 @@ export async function findStoredKey(db: Queryable, id: string): Promise<StoredKe
   )
   const [row] = rows
   if (!row) return undefined
-  const { scope, digest, expires_at: expiresAt, last_used_at: lastUsedAt, revoked_at: revokedAt } = row
-  return { id, scope, digest, expiresAt, lastUsedAt, revokedAt }
+  const {
+    scope,
+    webhooks,
+    topics,
+    digest,
+    expires_at: expiresAt,
+    last_used_at: lastUsedAt,
+    revoked_at: revokedAt,
+  } = row
+  return { id, scope, bounds: { webhooks, topics }, digest, expiresAt, lastUsedAt, revokedAt }
 }
 
 /** A page of keys, expired and revoked ones too, newest first. */
@@ -90,6 +102,8 @@ function apiKeyOf(row: ApiKeyRow): ApiKey {
     id: row.id,
     name: row.name,
     scope: row.scope,
+    webhooks: row.webhooks,
+    topics: row.topics,
     created_at: row.created_at.toISOString(),
     expires_at: row.expires_at?.toISOString() ?? null,
     last_used_at: row.last_used_at?.toISOString() ?? null,

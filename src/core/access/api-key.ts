@@ -7,7 +7,9 @@
 import { createHash, randomBytes, timingSafeEqual } from 'node:crypto'
 import { Type, type Static } from 'typebox'
 import { idPattern, newId } from '../platform/id.js'
+import type { FieldError } from '../platform/errors.js'
 import { nullableTime, oneOf, patterned, Time } from '../platform/schema.js'
+import { TopicPatterns, topicErrors } from '../platform/topic-pattern.js'
 
 /** What a key may do. */
 export const SCOPES = ['ingest', 'read', 'write', 'admin'] as const
@@ -37,12 +39,38 @@ const scope = oneOf(SCOPES, {
     'both, and changes webhooks, retries, replays and recovers. admin: signing secrets, topics that wait for approval, keys and the audit log too.',
 })
 
+/** What a key is bound to: at most one of both is given. */
+export interface Bounds {
+  /** The ids of webhooks; null: not bound to webhooks. */
+  webhooks: readonly string[] | null
+  /** Patterns of topics; null: not bound to topics. */
+  topics: readonly string[] | null
+}
+
+export const UNBOUND: Bounds = { webhooks: null, topics: null }
+
+const boundWebhooks = Type.Array(Type.String({ pattern: idPattern('wh') }), {
+  minItems: 1,
+  maxItems: 100,
+  uniqueItems: true,
+  description:
+    'Binds it to these webhooks: their deliveries and recoveries too, and nothing else. Not with the scope ingest.',
+})
+const boundTopics = {
+  ...TopicPatterns('Binds it to these topics and their events, and nothing else. With the scope read alone'),
+  minItems: 1,
+  description:
+    'Binds it to these topics and their events, and nothing else: ARNs with `*` allowed inside a part. With the scope read alone.',
+}
+
 /** The request that makes a key. */
 export const ApiKeyCreate = Type.Object(
   {
     name,
     scope,
     expires_at: Type.Optional(nullableTime('When it expires (RFC 3339); null or left out: it does not expire.')),
+    webhooks: Type.Optional(boundWebhooks),
+    topics: Type.Optional(boundTopics),
   },
   { additionalProperties: false, examples: [{ name: 'grafana', scope: 'read', expires_at: '2030-01-01T00:00:00Z' }] },
 )
@@ -54,6 +82,8 @@ export const ApiKey = Type.Object(
     id,
     name,
     scope,
+    webhooks: boundTo('The ids of the webhooks that it is bound to; null: it is not bound to webhooks.'),
+    topics: boundTo('The patterns of the topics that it is bound to; null: it is not bound to topics.'),
     created_at: Time,
     expires_at: nullableTime('When it expires; null: it does not expire.'),
     last_used_at: nullableTime('To the minute; null: never.'),
@@ -62,6 +92,27 @@ export const ApiKey = Type.Object(
   { $id: 'ApiKey' },
 )
 export type ApiKey = Static<typeof ApiKey>
+
+function boundTo(description: string) {
+  return Type.Unsafe<string[] | null>({ type: ['array', 'null'], items: { type: 'string' }, description })
+}
+
+/** Whether a key is bound to anything. */
+export function isBound({ webhooks, topics }: Bounds): boolean {
+  return webhooks !== null || topics !== null
+}
+
+/** What is wrong with the bounds of a new key: both kinds at once, or with a scope that they leave nothing of. */
+export function boundsErrors(scope: Scope, { webhooks, topics }: Bounds): FieldError[] {
+  if (webhooks && topics) return [{ path: '/topics', detail: 'cannot be given with webhooks: make two keys' }]
+  if (webhooks && scope === 'ingest') {
+    return [{ path: '/webhooks', detail: 'cannot be given with the scope ingest: what comes in is of no webhook' }]
+  }
+  if (topics && scope !== 'read') {
+    return [{ path: '/topics', detail: `can be given with the scope read alone, not with ${scope}` }]
+  }
+  return topicErrors(topics ?? [])
+}
 
 /** Makes a key: `text` is what its owner sends, and is shown once; `digest` is stored. */
 export function newApiKey(): { id: string; text: string; digest: Buffer } {

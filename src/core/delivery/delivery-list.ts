@@ -23,6 +23,8 @@ interface AttemptRow {
 export interface DeliveryFilter {
   event_id?: string
   webhook_id?: string
+  /** Of these webhooks alone. */
+  webhook_ids?: readonly string[]
   status?: DeliveryStatus
   since?: Date
   until?: Date
@@ -62,6 +64,7 @@ export async function listDeliveries(
     ['d.id < ?', idAfter(cursor, 'dlv')],
     ['d.event_id = ?', filter.event_id],
     ['d.webhook_id = ?', filter.webhook_id],
+    ['d.webhook_id = any(?)', filter.webhook_ids],
     ['d.status = ?', filter.status],
     ['d.created_at >= ?', filter.since],
     ['d.created_at < ?', filter.until],

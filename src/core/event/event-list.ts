@@ -2,12 +2,15 @@
 import type { Queryable } from '../platform/database.js'
 import { conditionsOf, idAfter, queryPage, type Page, type PageRequest } from '../platform/page.js'
 import type { EventSummary, EventType, StoredEvent } from './event.js'
+import { topicRegex } from '../platform/topic-pattern.js'
 import { DISPATCHED_AT, eventOf, type EventRow } from './event-store.js'
 
 /** The filter of a list of events; every given condition must hold. */
 export interface EventFilter {
   type?: EventType
   topic_arn?: string
+  /** Of topics that match one of these patterns. */
+  topics?: readonly string[]
   alert_id?: string
   severity?: string
   since?: Date
@@ -24,6 +27,7 @@ export async function listEvents(
     ['id < ?', idAfter(cursor, 'evt')],
     ['type = ?', filter.type],
     ['topic_arn = ?', filter.topic_arn],
+    ['topic_arn ~ any(?)', filter.topics?.map(topicRegex)],
     ['alert_id = ?', filter.alert_id],
     ['severity = ?', filter.severity],
     ['received_at >= ?', filter.since],

@@ -50,6 +50,11 @@ export function matchesTopic(patterns: readonly string[], arn: string): boolean 
   })
 }
 
+/** A regular expression of PostgreSQL that matches what a pattern matches. */
+export function topicRegex(pattern: string): string {
+  return `^${pattern.replace(/[^\w*:-]/g, '\\$&').replace(/\*+/g, '[^:]*')}$`
+}
+
 /** What is wrong with a request's `topics`: a pattern that can match no topic would silently keep everything away. */
 export function topicErrors(topics: readonly string[]): FieldError[] {
   return topics.flatMap((pattern, index) =>

@@ -4,7 +4,7 @@
  * Guarantee: approvals and confirmations are kept until the topic is deleted. Which subscription a message came through is
  * in a header that SNS does not sign: it is shown, and decides nothing about a message.
  */
-import { parseTopicArn } from '../platform/topic-pattern.js'
+import { parseTopicArn, topicRegex } from '../platform/topic-pattern.js'
 import type { Queryable } from '../platform/database.js'
 import { conditionsOf, placeAfter, queryPage, type Page, type PageRequest } from '../platform/page.js'
 import { trimSubscriptions } from './activity-store.js'
@@ -139,12 +139,13 @@ export async function findTopic(db: Queryable, arn: string): Promise<Topic | und
 /** A page of topics in the order of their ARNs. */
 export async function listTopics(
   db: Queryable,
-  filter: { status?: TopicStatus },
+  filter: { status?: TopicStatus; topics?: readonly string[] },
   { limit, cursor }: PageRequest,
 ): Promise<Page<Topic>> {
   const conditions = conditionsOf([
     ['t.arn > ?', placeAfter(cursor, (text) => parseTopicArn(text) && text)],
     ['t.status = ?', filter.status],
+    ['t.arn ~ any(?)', filter.topics?.map(topicRegex)],
   ])
   return queryPage(
     db,

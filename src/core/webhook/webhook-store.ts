@@ -74,11 +74,12 @@ export async function lockWebhook(tx: Queryable, sealer: Sealer, id: string): Pr
 export async function listWebhooks(
   db: Queryable,
   sealer: Sealer,
-  filter: { name?: string; status?: Webhook['status']; health?: Webhook['health'] },
+  filter: { ids?: readonly string[]; name?: string; status?: Webhook['status']; health?: Webhook['health'] },
   { limit, cursor }: PageRequest,
 ): Promise<Page<Webhook>> {
   const conditions = conditionsOf([
     ['w.id < ?', idAfter(cursor, 'wh')],
+    ['w.id = any(?)', filter.ids],
     ['w.name = ?', filter.name],
     ['w.status = ?', filter.status],
     ['q.health = ?', filter.health],
