@@ -60,7 +60,7 @@ export interface Receiver {
   respond: Respond
   /**
    * Resolves to `received` once it has that many requests, or once the predicate is true of it.
-   * Rejects after `timeoutMs` (10 s), with the received requests in the message, and when the receiver closes.
+   * Rejects after `timeoutMs` (30 s), with the received requests in the message, and when the receiver closes.
    */
   waitFor(
     condition: number | ((received: readonly ReceivedRequest[]) => boolean),
@@ -103,7 +103,7 @@ export async function createReceiver(
     },
     secrets: options.secret === undefined ? [] : [options.secret],
     respond: options.respond ?? (() => ({ status: 204 })),
-    waitFor(condition, { timeoutMs = 10_000 } = {}) {
+    waitFor(condition, { timeoutMs = 30_000 } = {}) {
       const holds = typeof condition === 'number' ? () => received.length >= condition : () => condition(received)
       return new Promise((resolve, reject) => {
         const end = (settle: () => void) => {

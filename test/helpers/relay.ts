@@ -11,6 +11,7 @@ import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import type { Test } from 'tap'
 import { createTestDatabaseUrl, createTestDataDir, relayRedisUrl } from './backends.js'
+import { until } from './until.js'
 
 export interface Relay {
   readonly url: string
@@ -75,8 +76,8 @@ export async function startRelay(t: Test, environment: Record<string, string> = 
   }
 
   async function post(path: string, body: string, headers: Record<string, string>) {
-    const answer = await fetch(url + path, { method: 'POST', body, headers })
-    return { status: answer.status, body: (await answer.json()) as Record<string, unknown> }
+    const { status, text } = await exchange(url + path, { method: 'POST', body, headers })
+    return { status, body: JSON.parse(text) as Record<string, unknown> }
   }
 
   t.teardown(() => end('SIGKILL'))
@@ -94,7 +95,7 @@ export async function startRelay(t: Test, environment: Record<string, string> = 
     },
     async api<T>(method: string, path: string, body?: unknown) {
       const key = environment.API_KEYS ?? (await readFile(join(dataDir, 'api-key'), 'utf8')).trim()
-      const answer = await fetch(url + path, {
+      const { status, text } = await exchange(url + path, {
         method,
         headers: {
           authorization: `Bearer ${key}`,
@@ -102,10 +103,21 @@ export async function startRelay(t: Test, environment: Record<string, string> = 
         },
         body: body === undefined ? undefined : JSON.stringify(body),
       })
-      const text = await answer.text()
-      return { status: answer.status, body: (text === '' ? undefined : JSON.parse(text)) as T }
+      return { status, body: (text === '' ? undefined : JSON.parse(text)) as T }
     },
     sns: (message, headers = {}) =>
       post('/sns', JSON.stringify(message), { 'content-type': 'text/plain; charset=UTF-8', ...headers }),
   }
+}
+
+/** Repeats a request that gets 503 with Retry-After: on a busy machine the relay's event loop may lag for seconds. */
+async function exchange(url: string, request: RequestInit): Promise<{ status: number; text: string }> {
+  return until(
+    async () => {
+      const answer = await fetch(url, request)
+      const { status, headers } = answer
+      return { status, text: await answer.text(), isPressed: status === 503 && headers.has('retry-after') }
+    },
+    ({ isPressed }) => !isPressed,
+  )
 }
