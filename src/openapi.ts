@@ -37,7 +37,7 @@ const ORIGIN_EXAMPLE = {
 }
 
 const KEY_DESCRIPTION =
-  'An API key. Every operation names the scope that it needs (read, write or admin); admin takes in write, and write read. ' +
+  'An API key. Every operation names the scope that it needs (ingest, read, write or admin); admin takes in write, and write takes in read and ingest. ' +
   'The key that the first start made and those of API_KEYS have full rights.'
 
 const RELAY_EXAMPLE = {
