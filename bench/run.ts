@@ -28,13 +28,14 @@ import { measureScale } from './scale.js'
 import { measureSlow } from './slow.js'
 import { measureSources } from './sources.js'
 import { unwindAll, withTeardowns } from './teardowns.js'
-import { measureThrough } from './through.js'
+import { measureAlone, measureThrough } from './through.js'
 import { measureValues } from './values.js'
 
 const MEASUREMENTS: Record<string, Measure> = {
   in: measureIn,
   out: measureOut,
   through: measureThrough,
+  alone: measureAlone,
   fair: measureFair,
   neighbours: measureNeighbours,
   recovery: measureRecovery,

@@ -1,16 +1,51 @@
 /**
  * through: the latency from POST /sns to arrival at the receiver, at half the rate that the relay sustains end to end, for
  * 1 and 10 webhooks. Bare loop: a route that verifies and forwards without storing, at the same rate.
+ * alone: the same latency at low rates, of one process with every role, and its CPU time a message.
  */
-import { over, type Bench, type Measurement } from './measurement.js'
+import { readCpu } from './cpu.js'
+import { alone, over, type Bench, type Measurement } from './measurement.js'
 import { nowMs, startProgram, type Program } from './program.js'
 import type { Bare } from './programs/bare.js'
 import type { Sink } from './programs/sink.js'
-import { createWebhooks, startPair } from './relay.js'
+import { createWebhooks, startPair, startRelay } from './relay.js'
 import { percentile } from './statistics.js'
 import { withTeardowns } from './teardowns.js'
 
 const CONNECTIONS = 64
+/** Messages a second that come alone, mostly. */
+const QUIET_RATES = [20, 200]
+
+export function measureAlone(bench: Bench): Promise<Measurement[]> {
+  return withTeardowns(async (t) => {
+    const storage = await bench.backend.createStorage(t)
+    const sink = startProgram<Sink>(t, 'sink')
+    const [port] = await sink.call('listen', 1)
+    const origin = await bench.load.call('origin')
+    const relay = await startRelay(t, storage, { role: 'all', emulator: origin })
+    await createWebhooks(relay, 1, () => ({ url: `http://127.0.0.1:${port}/0` }))
+    const seconds = bench.quick ? 3 : 15
+    const warmUp = bench.quick ? 800 : 8000
+    const total = warmUp + QUIET_RATES.reduce((sum, rate) => sum + rate * seconds, 0)
+    await bench.load.call('prepare', total)
+    await secondsUntilDelivered(bench, sink, { url: relay.url, from: 0, count: warmUp }, 1)
+    let from = warmUp
+    const results: Measurement[] = []
+    for (const rate of QUIET_RATES) {
+      const before = await readCpu(storage, [relay])
+      const taken = await latencies(bench, sink, { url: relay.url, rate, count: rate * seconds, from }, 1)
+      const after = await readCpu(storage, [relay])
+      from += rate * seconds
+      const each = (of: 'relay' | 'postgres' | 'redis') =>
+        before && after ? ((after[of] - before[of]) / (rate * seconds)).toFixed(2) : '?'
+      const note = `CPU ms a message: ${each('relay')} relay, ${each('postgres')} PostgreSQL, ${each('redis')} Redis`
+      for (const share of [0.5, 0.99]) {
+        results.push(alone(`alone, ${rate}/s, p${share * 100}`, percentile(taken, share), 'ms', note))
+      }
+    }
+    return results
+  })
+}
 
 export function measureThrough(bench: Bench): Promise<Measurement[]> {
   return withTeardowns(async (t) => {

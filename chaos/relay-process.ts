@@ -14,6 +14,7 @@ import type { Disturbances } from './disturbances.js'
 
 export interface RelayProcess {
   readonly name: string
+  readonly role: 'all' | 'api' | 'worker'
   /** The URL after the latest start; empty before the first. */
   readonly url: string
   readonly starts: number
@@ -36,7 +37,7 @@ export interface RelayProcess {
 
 export interface RelayProcessOptions {
   name: string
-  role: 'api' | 'worker'
+  role: RelayProcess['role']
   /** dist/cli.js. */
   cli: string
   /** Its working directory, which also has its logs. */
@@ -142,6 +143,7 @@ export function createRelayProcess({
 
   return {
     name,
+    role,
     get url() {
       return url
     },

@@ -1,6 +1,6 @@
 /**
- * Chaos: `npm run chaos -- [--seconds N | --minutes N] [--seed N] [--rate N] [--keep]`. Real processes (two of the API, two
- * workers, PostgreSQL, Redis, receivers) relay signed messages while faults are injected and most receivers misbehave.
+ * Chaos: `npm run chaos -- [--seconds N | --minutes N] [--seed N] [--rate N] [--keep]`. Real processes (one of every role, one of the
+ * API, two workers, PostgreSQL, Redis, receivers) relay signed messages while faults are injected and most receivers misbehave.
  * Then all faults end, and the messages that were answered 200 are compared with what the receivers verified.
  *
  * Guarantee: exits 0 only when nothing was lost and every other check passed; ends every process that it started. `--keep`

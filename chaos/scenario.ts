@@ -129,7 +129,7 @@ interface RelayOptions {
 }
 
 async function startRelays({ scope, dir, settings, disturbances }: RelayOptions) {
-  const make = async (role: 'api' | 'worker', number: number) => {
+  const make = async (role: RelayProcess['role'], number: number) => {
     const name = `${role}-${number}`
     const home = join(dir, name)
     await mkdir(home)
@@ -144,7 +144,8 @@ async function startRelays({ scope, dir, settings, disturbances }: RelayOptions)
     scope.teardown(() => relay.end())
     return relay
   }
-  const apis = [await make('api', 1), await make('api', 2)]
+  // one dispatches what it accepts, the other adds jobs
+  const apis = [await make('all', 1), await make('api', 2)]
   const workers = [await make('worker', 1), await make('worker', 2)]
   const all = [...apis, ...workers]
   await Promise.all(all.map((relay) => relay.start()))

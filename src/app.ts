@@ -22,6 +22,7 @@ import { createDeliveryQueues } from './core/delivery/delivery-queues.js'
 import { createAccept } from './core/event/accept.js'
 import { createAcceptActivity } from './core/event/accept-activity.js'
 import { createAcceptNamed } from './core/event/accept-named.js'
+import { createClaims, type Claims } from './core/event/claims.js'
 import { createAcceptMatches } from './core/event/accept-matches.js'
 import { createBodyBudget } from './core/platform/body-budget.js'
 import type { Config } from './core/platform/config.js'
@@ -152,10 +153,12 @@ async function compose(config: Config, log: Logger, closers: Closer[], close: Cl
     await ownSources.refresh()
     ownSources.watch(log)
   }
-  const acceptMatches = createAcceptMatches({ database, queues, audience: registry, countEvent })
+  const claims = role === 'all' ? createClaims({ database, queues, log }) : undefined
+  const accepting = { database, queues, claims, audience: registry, countEvent }
+  const acceptMatches = createAcceptMatches(accepting)
   const accept = createAcceptActivity({
     ...{ database, acceptMatches, sources, log },
-    accept: createAccept({ database, queues, audience: registry, sources, ownSources, countEvent }),
+    accept: createAccept({ ...accepting, sources, ownSources }),
   })
   const acceptNamed = createAcceptNamed({ accept, database, sources })
   const fingerprintOf = createKeyFingerprint(encryptionKey)
@@ -173,7 +176,7 @@ async function compose(config: Config, log: Logger, closers: Closer[], close: Cl
   let upkeep: Upkeep | undefined
   const startWorkers = () => {
     if (role === 'api') return
-    upkeep = startWork({ ...parts, ...config, closers })
+    upkeep = startWork({ ...parts, ...config, claims, closers })
   }
   return {
     http,
@@ -182,6 +185,7 @@ async function compose(config: Config, log: Logger, closers: Closer[], close: Cl
     startWorkers,
     upkeep: () => upkeep,
     async close() {
+      claims?.stop()
       await Promise.all([http.close(), intake?.close()])
       await close()
     },
@@ -189,10 +193,10 @@ async function compose(config: Config, log: Logger, closers: Closer[], close: Cl
 }
 
 type WorkOptions = Omit<DispatchOptions, 'limiter' | 'circuit' | 'deliveryQueues' | 'record'> &
-  UpkeepOptions & { queues: Queues; disableAfterMs: number; closers: Closer[] }
+  UpkeepOptions & { queues: Queues; claims: Claims | undefined; disableAfterMs: number; closers: Closer[] }
 
 function startWork(options: WorkOptions): Upkeep {
-  const { database, queues, disableAfterMs, log, countEvent, closers } = options
+  const { database, queues, claims, disableAfterMs, log, countEvent, closers } = options
   const circuit = createCircuitTransitions({ database, disableAfterMs, log, countEvent })
   const limiter = createLimiter()
   const holder = randomUUID()
@@ -203,10 +207,11 @@ function startWork(options: WorkOptions): Upkeep {
     queues.startDispatch(dispatcher.dispatch, DISPATCH_CONCURRENCY),
     queues.startWake(async ({ webhookId }) => deliveryQueues.wake(webhookId), WAKE_CONCURRENCY),
   ]
+  claims?.start(dispatcher)
   const upkeep = startUpkeep(options)
   closers.push(async () => {
     await upkeep.close()
-    await Promise.all(workers.map((worker) => worker.close()))
+    await Promise.all([...workers.map((worker) => worker.close()), claims?.close()])
     await Promise.all([dispatcher.close(), deliveryQueues.close()])
   })
   return upkeep

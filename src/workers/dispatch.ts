@@ -1,9 +1,9 @@
 /**
- * Dispatches batches of events: the handler of the dispatch queue.
+ * Dispatches batches of events: those of the jobs of the dispatch queue, and those that this process has claimed.
  *
- * Guarantee: when a job is done, every enabled webhook that wants an event of its batch has a delivery of it in the database,
+ * Guarantee: when a batch is done, every enabled webhook that wants an event of its batch has a delivery of it in the database,
  * attempted or pending. A job whose process dies is done again from the start: a receiver may get an event twice, but never
- * misses it. An event that cannot be dispatched now delays no other; upkeep queues it again.
+ * misses it. A claimed batch whose process dies gets a job. An event that cannot be dispatched now delays no other; upkeep queues it again.
  *
  * A healthy webhook without limits is attempted at once. Deliveries for a webhook with limits, an order or an open circuit,
  * or without a free slot of the limiter, wait in its delivery queue. An attempt that gets no answer soon is recorded as
@@ -14,6 +14,7 @@ import type { FastifyBaseLogger } from 'fastify'
 import { logAttempt, reportDeaths, type LoggedAttempt } from '../core/delivery/attempt-log.js'
 import { outcomeFor, withoutMessage, type Deliver, type Delivered } from '../core/delivery/deliver.js'
 import type { Recorder } from '../core/delivery/attempt-recorder.js'
+import type { ClaimedBatch, ClaimWorker } from '../core/event/claims.js'
 import { recordDispatches } from '../core/delivery/delivery-store.js'
 import { recordSpared, type SparedChange } from '../core/delivery/webhook-alert-store.js'
 import type { Limiter } from '../core/delivery/limiter.js'
@@ -35,6 +36,7 @@ import {
   loadMemories,
   splitIntoSteps,
   weightOf,
+  type DispatchedBatch,
   type EventDispatch,
 } from './event-dispatch.js'
 import { dispatchToTarget, recordOf, type TargetDispatch } from './target-dispatch.js'
@@ -53,7 +55,8 @@ export interface DispatchOptions {
   log: FastifyBaseLogger
 }
 
-export interface Dispatcher {
+export interface Dispatcher extends ClaimWorker {
+  /** Dispatches the batch of a job. */
   dispatch(batch: Batch): Promise<void>
   /** Waits for the attempts that outlast their jobs. */
   close(): Promise<void>
@@ -77,11 +80,11 @@ export function createDispatcher(options: DispatchOptions): Dispatcher {
   /** Attempts that outlast their jobs. */
   const late = new Set<Promise<void>>()
   const inFlight = new Semaphore(MAX_WEIGHT_IN_FLIGHT)
+  let eventsOfJobs = 0
   const startRound = createBatcher(
-    async (batches: Batch[]) => {
-      const ids = batches.map(({ batchId }) => batchId)
+    async (batches: DispatchedBatch[]) => {
       const steps: Promise<void>[] = []
-      for (const step of splitIntoSteps(await loadEvents(options, ids))) {
+      for (const step of splitIntoSteps(await loadEvents(options, batches))) {
         // A step heavier than the semaphore, an event that many webhooks want, takes all of it.
         const weight = Math.min(weightOf(step), MAX_WEIGHT_IN_FLIGHT)
         await inFlight.acquire(weight)
@@ -99,7 +102,7 @@ export function createDispatcher(options: DispatchOptions): Dispatcher {
 
   /** Dispatches events and records them in one statement. @param stepDeadline is extended by each attempt */
   async function runStep(step: readonly EventDispatch[], stepDeadline: Deadline): Promise<void> {
-    const events = await loadMemories(options, step)
+    const events = (await loadMemories(options, step)).filter(mayStart)
     const answers = createDeadline(ANSWERS_MS)
     const results = await Promise.all(events.map((event) => dispatchEvent(event, answers, stepDeadline)))
     answers.end()
@@ -141,9 +144,10 @@ export function createDispatcher(options: DispatchOptions): Dispatcher {
    * @returns undefined when that failed for a reason of this process, not of a receiver
    */
   async function dispatchEvent(work: EventDispatch, answers: Deadline, stepDeadline: Deadline) {
-    const { event, wanted } = work
+    const { event, wanted, claim } = work
     const attributes = () => ({ 'alert_relay.event.id': event.id })
     const hooks = {
+      mayStart: () => claim?.mayStart() ?? true,
       onStart() {
         answers.extend()
         stepDeadline.extend()
@@ -172,7 +176,7 @@ export function createDispatcher(options: DispatchOptions): Dispatcher {
       })
       return { event, dispatches, spared }
     } catch (error) {
-      await leaveUndispatched(options, event, error)
+      await leaveUndispatched(options, work, error)
       return undefined
     }
   }
@@ -194,15 +198,29 @@ export function createDispatcher(options: DispatchOptions): Dispatcher {
     late.add(recorded)
   }
 
+  async function dispatchBatch(batch: DispatchedBatch): Promise<void> {
+    const { finished } = await startRound(batch)
+    await finished
+  }
+
   return {
+    eventsOfJobs: () => eventsOfJobs,
+    dispatchClaimed: (batch: ClaimedBatch) => dispatchBatch(batch),
     async dispatch(batch) {
-      const { finished } = await startRound(batch)
-      await finished
+      eventsOfJobs += batch.size
+      await dispatchBatch(batch).finally(() => (eventsOfJobs -= batch.size))
     },
     async close() {
       await Promise.all(late)
     },
   }
+}
+
+/** False: it is too late for a claimed event, which is left to a job. */
+function mayStart({ claim }: EventDispatch): boolean {
+  const isInTime = claim?.mayStart() ?? true
+  if (!isInTime) claim?.leave()
+  return isInTime
 }
 
 /** A dispatch whose attempt has ended. */

@@ -2,11 +2,13 @@
 import type { FastifyBaseLogger } from 'fastify'
 import { recallContexts, type AlertMemory } from '../core/alert/alert-store.js'
 import { changeOf, needsWhole } from '../core/delivery/content.js'
+import type { ClaimedBatch } from '../core/event/claims.js'
 import type { StoredEvent } from '../core/event/event.js'
 import { findUndispatched, postponeEvents } from '../core/event/event-store.js'
 import type { Database } from '../core/platform/database.js'
 import { isUndecided } from '../core/platform/errors.js'
-import type { Registry } from '../core/webhook/registry.js'
+import type { Batch } from '../core/platform/queues.js'
+import type { Registry, RegistrySnapshot } from '../core/webhook/registry.js'
 import { wantsEvent } from '../core/webhook/selection.js'
 import type { Target } from '../core/webhook/webhook.js'
 
@@ -19,18 +21,44 @@ export interface EventDispatch {
   whole: boolean
   /** Of its alert; undefined when no webhook wants the event, when it is no change, and once its content was made. */
   memory: AlertMemory | undefined
+  /** Undefined: a job has it dispatched. */
+  claim: DispatchClaim | undefined
 }
+
+/** What bounds the dispatch of an event that this process has claimed. */
+export type DispatchClaim = Pick<ClaimedBatch, 'mayStart' | 'leave'>
+
+/** A batch that a job names, or that this process has claimed: of that one the events are known. */
+export type DispatchedBatch = Batch | ClaimedBatch
 
 /** Loads the events of batches that are not dispatched yet, without their memory. */
 export async function loadEvents(
   { database, registry }: { database: Database; registry: Registry },
-  batchIds: string[],
+  batches: readonly DispatchedBatch[],
 ): Promise<EventDispatch[]> {
-  const [{ enabled }, events] = await Promise.all([registry.current(), findUndispatched(database, batchIds)])
-  return events.map(({ event, recorded }) => {
-    const wanted = enabled.filter((target) => wantsEvent(target, event) && !recorded.includes(target.id))
-    return { event, wanted, whole: wanted.some((target) => needsWhole(target, event)), memory: undefined }
+  const ofJobs = batches.flatMap((batch) => ('events' in batch ? [] : [batch.batchId]))
+  const claimed = batches.flatMap((batch) => ('events' in batch ? [batch] : []))
+  const loading = claimed.map(async (claim) => {
+    const snapshot = await registry.current(claim.registry)
+    return claim.events.map((event) => newDispatch(snapshot, event, { claim }))
   })
+  if (ofJobs.length > 0) loading.push(loadUndispatched(database, registry, ofJobs))
+  return (await Promise.all(loading)).flat()
+}
+
+async function loadUndispatched(database: Database, registry: Registry, batchIds: string[]): Promise<EventDispatch[]> {
+  const [snapshot, events] = await Promise.all([registry.current(), findUndispatched(database, batchIds)])
+  return events.map(({ event, recorded }) => newDispatch(snapshot, event, { recorded }))
+}
+
+/** @param of.recorded the webhooks that have a delivery of the event already */
+function newDispatch(
+  { enabled }: RegistrySnapshot,
+  event: StoredEvent,
+  { recorded = [], claim }: { recorded?: readonly string[]; claim?: DispatchClaim },
+): EventDispatch {
+  const wanted = enabled.filter((target) => wantsEvent(target, event) && !recorded.includes(target.id))
+  return { event, wanted, whole: wanted.some((target) => needsWhole(target, event)), memory: undefined, claim }
 }
 
 /**
@@ -80,14 +108,15 @@ async function postpone(
 
 /**
  * Leaves an event whose dispatch failed to upkeep, which queues it again: within seconds when the database was away, and later
- * each time when the event itself is the reason.
+ * each time when the event itself is the reason. One that was claimed gets its job when the claim is released.
  */
 export async function leaveUndispatched(
   options: { database: Database; log: FastifyBaseLogger },
-  event: StoredEvent,
+  { event, claim }: Pick<EventDispatch, 'event' | 'claim'>,
   error: unknown,
 ): Promise<void> {
   if (isUndecided(error)) {
+    claim?.leave()
     options.log.warn({ err: error, event_id: event.id }, 'not dispatched now; upkeep queues it again')
   } else await postpone(options, event, error)
 }

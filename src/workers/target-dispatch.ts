@@ -34,8 +34,10 @@ export interface TargetDispatchOptions {
   limiter: Limiter
 }
 
-/** Called at the start and at the end of an attempt. */
 export interface AttemptHooks {
+  /** False: no attempt may begin any more. */
+  mayStart(): boolean
+  /** Called at the start and at the end of an attempt. */
   onStart(): void
   onEnd(): void
 }
@@ -47,13 +49,13 @@ export interface AttemptHooks {
 export async function dispatchToTarget(
   { database, deliver, limiter }: TargetDispatchOptions,
   { target, event, content }: { target: Target; event: StoredEvent; content: EventContent },
-  { onStart, onEnd }: AttemptHooks,
+  { mayStart, onStart, onEnd }: AttemptHooks,
 ): Promise<TargetDispatch | undefined> {
   const body = await bodyFor(database, target, event, content, new Date())
   if (!body) return undefined
   const ids = { target, event, deliveryId: newId('dlv') }
   const dispatch: TargetDispatch = { ...ids, attempt: undefined, delivered: undefined }
-  const place = isFree(target) ? await limiter.acquire(target.id, bytesOf(target, event)) : undefined
+  const place = isFree(target) && mayStart() ? await limiter.acquire(target.id, bytesOf(target, event)) : undefined
   if (!place) return dispatch
   onStart()
   dispatch.attempt = deliver({ target, event, body, number: 1, scheduleStart: 0 }).then((delivered) => {

@@ -10,7 +10,9 @@ import { createRecall } from '../../src/core/delivery/content.js'
 import { createLimiter } from '../../src/core/delivery/limiter.js'
 import { workQueue } from '../../src/core/delivery/delivery-queue.js'
 import { listDeliveries } from '../../src/core/delivery/delivery-list.js'
-import { createAccept } from '../../src/core/event/accept.js'
+import { createAccept, type Accept, type Accepted } from '../../src/core/event/accept.js'
+import { createAcceptMatches } from '../../src/core/event/accept-matches.js'
+import { createClaims, type ClaimWorker } from '../../src/core/event/claims.js'
 import { findEvent } from '../../src/core/event/event-store.js'
 import { createHttpClient } from '../../src/core/platform/http-client.js'
 import { createSnsClient } from '../../src/core/platform/sns-client.js'
@@ -18,7 +20,8 @@ import { newId } from '../../src/core/platform/id.js'
 import { createMetrics } from '../../src/core/platform/metrics.js'
 import { createLogger } from '../../src/core/platform/logger.js'
 import { createSignal } from '../../src/core/platform/signal.js'
-import type { Batch, Wake } from '../../src/core/platform/queues.js'
+import type { Database } from '../../src/core/platform/database.js'
+import type { Batch, Queues, Wake } from '../../src/core/platform/queues.js'
 import { createSealer } from '../../src/core/platform/secrets.js'
 import { HEALTHY } from '../../src/core/circuit/health.js'
 import { createCircuitTransitions } from '../../src/core/circuit/transitions.js'
@@ -33,6 +36,18 @@ import { borrowTestDatabase } from './backends.js'
 import { createReceiver, type Respond } from './receiver.js'
 
 export const log = createLogger('silent')
+
+interface ClaimingOptions {
+  database?: Database
+  /** Releases claims, where that is another one. */
+  claimsDatabase?: Database
+  worker?: ClaimWorker
+  queues?: Pick<Queues, 'addDispatches' | 'addWakes'>
+  /** Milliseconds. Default: no time passes, so that a busy machine changes nothing. */
+  now?: () => number
+  /** Seconds; default: an hour. */
+  termS?: number
+}
 
 /** @param settings.log receives the lines of the workers; default: nobody does */
 export async function createTestWorkers(t: Test, settings: { disableAfterMs?: number; log?: Logger } = {}) {
@@ -70,13 +85,34 @@ export async function createTestWorkers(t: Test, settings: { disableAfterMs?: nu
   const woken: string[] = []
   const process = (holder: string) => {
     const circuit = createCircuitTransitions({ ...parts, disableAfterMs, random: () => 0 })
-    const dispatcher = createDispatcher({ ...parts, circuit, deliveryQueues: { wake: (id) => void woken.push(id) } })
+    const deliveryQueues = { wake: (id: string) => void woken.push(id) }
+    const dispatcher = createDispatcher({ ...parts, circuit, deliveryQueues })
     return {
       /** Dispatches the batch of an event, and waits also for attempts that take longer than its job. */
       async dispatch({ eventId }: { eventId: string }) {
         const { batchId } = (await findEvent(database, eventId))!
         await dispatcher.dispatch({ batchId, size: 1 })
         await dispatcher.close()
+      },
+      /**
+       * An intake of this process that claims what it accepts.
+       * @param options.worker dispatches what is claimed; default: the dispatcher of this process, on `options.database`
+       */
+      claiming(options: ClaimingOptions = {}) {
+        const { database: db = database, claimsDatabase = db, now = () => 0, termS = 3600, ...others } = options
+        const given = { ...parts, ...others, database: db, circuit, deliveryQueues }
+        const claims = createClaims({ ...given, database: claimsDatabase, now, termS })
+        const worker = options.worker ?? createDispatcher(given)
+        claims.start(worker)
+        // a worker that never ends is taken for dead
+        if (!options.worker) t.teardown(() => claims.close())
+        const accept = createAccept({ ...given, audience: registry, claims })
+        return {
+          claims,
+          accept,
+          acceptMatches: createAcceptMatches({ ...given, audience: registry, claims }),
+          publish: (message: string, messageId?: string) => publishTo(accept, message, messageId),
+        }
       },
       /** Works a delivery queue until nothing is due. */
       work: (webhookId: string, isClosing = () => false) =>
@@ -98,16 +134,7 @@ export async function createTestWorkers(t: Test, settings: { disableAfterMs?: nu
     await upkeep.close()
   }
   const accept = createAccept({ ...parts, audience: registry })
-  const publish = async (message: string) =>
-    (
-      await accept({
-        messageId: newId('evt'),
-        topicArn: 'arn:aws:sns:us-east-1:123456789012:t',
-        subject: undefined,
-        message,
-        sentAt: new Date(),
-      })
-    ).event
+  const publish = async (message: string) => (await publishTo(accept, message)).event
   const addWebhook = async (respond: Respond, fields: Partial<Webhook> = {}) => {
     const receiver = await createReceiver({ respond })
     t.teardown(() => receiver.close())
@@ -174,6 +201,11 @@ export async function createTestWorkers(t: Test, settings: { disableAfterMs?: nu
 }
 
 export type TestWorkers = Awaited<ReturnType<typeof createTestWorkers>>
+
+function publishTo(accept: Accept, message: string, messageId = newId('evt')): Promise<Accepted> {
+  const topicArn = 'arn:aws:sns:us-east-1:123456789012:t'
+  return accept({ messageId, topicArn, subject: undefined, message, sentAt: new Date() })
+}
 
 /** Publishes messages and dispatches each before the next. @returns the ids of their events */
 export async function publishMany(workers: TestWorkers, messages: readonly string[]): Promise<string[]> {

@@ -108,7 +108,7 @@ t.test('what failed while the database was away says nothing of the event', asyn
   const workers = await createTestWorkers(t)
   await workers.addWebhook(() => ({ status: 200 }))
   const { batchId } = await workers.publish(change('a', 'v'))
-  const dispatches = await loadEvents(workers, [batchId])
+  const dispatches = await loadEvents(workers, [{ batchId, size: 1 }])
   /** A database whose first queries find no server. */
   const away = (queries: number): Database => ({
     ...workers.database,

@@ -18,9 +18,11 @@ import { onceEach, storedKey, type KeyedRequest } from '../platform/idempotency.
 import { approximateSize, stringifyJson, type Json, type JsonObject } from '../platform/json.js'
 import { leaveToUpkeep } from '../platform/queues.js'
 import { activeTraceparent, inSpan } from '../platform/tracing.js'
-import { batchesOf, newMessage, type AcceptOptions } from './accept.js'
+import { newMessage, type AcceptOptions } from './accept.js'
+import type { Claim } from './claims.js'
 import type { EventType, StoredEvent } from './event.js'
-import { storeMessages, type NewMessage, type StoredBatch, type StoredMessage } from './message-store.js'
+import { handOver } from './hand-over.js'
+import { storeMessages, type NewMessage, type StoredBatch } from './message-store.js'
 
 /** The result of a batch for one rule and dedupe text. */
 export interface MatchedAlert {
@@ -62,12 +64,16 @@ const BATCHES = { maxWeight: 256 * 1024, concurrency: 2 }
 const MATCH_WEIGHT = 2048
 
 export function createAcceptMatches(options: MatchOptions): AcceptMatches {
-  const { queues, countEvent } = options
+  const { countEvent } = options
   const store = createBatcher(
     async (requests: MatchRequest[]) => {
-      const { answers, stored } = await storeRequests(options, requests)
-      for (const { event } of stored) countEvent?.({ type: event.type, source: 'rule_matches' })
-      const queued = queues.addDispatches(batchesOf(stored))
+      let answers: (MatchedAlert[] | Refusal)[] = []
+      const { messages, queued } = await handOver(options, sizeOf(requests), async (claim) => {
+        const stored = await storeRequests(options, requests, claim)
+        answers = stored.answers
+        return stored.batch
+      })
+      for (const { event } of messages) countEvent?.({ type: event.type, source: 'rule_matches' })
       return answers.map((answer) => ({ answer, queued }))
     },
     {
@@ -92,6 +98,14 @@ export function createAcceptMatches(options: MatchOptions): AcceptMatches {
   }
 }
 
+/** At most one change a window. */
+function sizeOf(requests: readonly MatchRequest[]) {
+  return {
+    events: requests.reduce((sum, { groups }) => sum + groups.size, 0),
+    bytes: requests.reduce((sum, { weight }) => sum + weight, 0),
+  }
+}
+
 /** The matches by window, in the order of first appearance. */
 function groupByWindow(matches: readonly RuleMatch[]): Map<string, Group> {
   const groups = new Map<string, Group>()
@@ -104,20 +118,21 @@ function groupByWindow(matches: readonly RuleMatch[]): Map<string, Group> {
   return groups
 }
 
-/** @returns the answer to each request, and the changes that were stored */
+/** @returns the answer to each request, and the batch of the changes that were stored */
 async function storeRequests(
   { database, audience: source, now = () => new Date() }: MatchOptions,
   requests: readonly MatchRequest[],
-): Promise<{ answers: (MatchedAlert[] | Refusal)[]; stored: StoredMessage[] }> {
+  claim: Claim | undefined,
+): Promise<{ answers: (MatchedAlert[] | Refusal)[]; batch: StoredBatch }> {
   const at = now()
   const audience = source?.audience()
-  let batch: StoredBatch = { messages: [], registryVersion: audience?.version }
+  let batch: StoredBatch = { messages: [], registry: undefined }
   const answers = await database.transaction((tx) =>
     onceEach(tx, requests, at, async (fresh) => {
       const steps = await takeSteps(tx, new Map(fresh.flatMap(({ groups }) => [...groups])), at)
       await saveSteps(tx, steps)
       const changes = changesOf(fresh, steps, at)
-      if (changes.size > 0) batch = await storeMessages(tx, [...changes.values()], audience)
+      if (changes.size > 0) batch = await storeMessages(tx, [...changes.values()], { audience, claim })
       const events = new Map([...changes.keys()].map((key, i) => [key, batch.messages[i]!.event]))
       return fresh.map(({ groups }) =>
         [...groups].map(([key, group]) => matchedAlert(group, steps.get(key)!, events.get(key))),
@@ -125,8 +140,8 @@ async function storeRequests(
     }),
   )
   // refreshed for the next batch; while it cannot be read, every event is dispatched
-  if (batch.registryVersion !== audience?.version) source?.current().catch(() => {})
-  return { answers, stored: batch.messages }
+  if (batch.registry && batch.registry.version !== audience?.version) source?.current().catch(() => {})
+  return { answers, batch }
 }
 
 /** Locks windows and takes the next step of each. */

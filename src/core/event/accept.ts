@@ -1,24 +1,25 @@
 /**
  * Accepting a message: the step between its verification and the answer 200.
  *
- * Guarantee: when `accept` returns, the event and its alert's values are committed together and the dispatch job is
- * queued. A repeated MessageId or EventBridge event changes nothing, also when repeats arrive concurrently. A message of several
+ * Guarantee: when `accept` returns, the event and its alert's values are committed together and this process dispatches it, or the
+ * dispatch job is queued. A repeated MessageId or EventBridge event changes nothing, also when repeats arrive concurrently. A message of several
  * findings is stored as a whole or not at all. When it throws, SNS is answered
  * 503 and repeats the message: it is stored at most once, and upkeep dispatches what was committed but not queued.
  */
 import { createBatcher } from '../platform/batcher.js'
 import type { Database } from '../platform/database.js'
 import { newId } from '../platform/id.js'
-import type { Batch, Queues } from '../platform/queues.js'
 import { labelOf, storable } from '../platform/text.js'
 import { activeTraceparent, inSpan } from '../platform/tracing.js'
 import type { OwnSources } from '../source/own-sources.js'
 import { DEFAULT_SOURCES, type SourceSettings } from '../source/settings.js'
 import type { AudienceSource } from './audience.js'
+import type { Claim } from './claims.js'
 import { NO_FINDING, type CountEvent, type IncomingMessage, type StoredEvent } from './event.js'
+import { handOver, type HandOverOptions } from './hand-over.js'
 import { createKnownValues, type KnownValues } from './known-values.js'
 import { partsOf, readParts, type MessageParts } from './message-parts.js'
-import { addValues, storeMessages, type NewMessage, type StoredMessage } from './message-store.js'
+import { addValues, storeMessages, type NewMessage, type StoredBatch, type StoredMessage } from './message-store.js'
 import { findOwn } from './own.js'
 import { readMessage, type MessageContent } from './reading.js'
 import { checkHops, readMarked } from './relay-mark.js'
@@ -34,9 +35,8 @@ export interface Accepted extends StoredMessage {
  */
 export type Accept = (message: IncomingMessage) => Promise<Accepted>
 
-export interface AcceptOptions {
+export interface AcceptOptions extends HandOverOptions {
   database: Database
-  queues: Pick<Queues, 'addDispatches'>
   /** Without it every event is dispatched, also those that no webhook wants. */
   audience?: AudienceSource
   sources?: SourceSettings
@@ -57,18 +57,20 @@ const MATANO = 'matano'
 const BATCHES = { maxWeight: 64, concurrency: 1 }
 
 export function createAccept(options: AcceptOptions): Accept {
-  const { database, queues, audience, sources = DEFAULT_SOURCES, ownSources } = options
+  const { database, sources = DEFAULT_SOURCES, ownSources } = options
   const { countEvent, now = () => new Date() } = options
   const known = createKnownValues()
   const store = createBatcher(
     async (groups: NewMessage[][]) => {
-      const stored = await storeBatch({ database, audience }, known, groups.flat())
+      const messages = groups.flat()
+      const { messages: stored, queued } = await handOver(options, sizeOf(messages), (claim) =>
+        storeBatch(options, known, { messages, claim }),
+      )
       for (const { result, event } of stored) {
         if (result === 'stored') {
           countEvent?.({ type: event.type, source: event.topicArn === null ? 'messages' : 'sns' })
         }
       }
-      const queued = queues.addDispatches(batchesOf(stored))
       const rest = [...stored]
       return groups.map((parts) => ({ message: acceptedOf(rest.splice(0, parts.length)), queued }))
     },
@@ -125,23 +127,23 @@ function acceptedOf(parts: readonly StoredMessage[]): Accepted {
 async function storeBatch(
   { database: db, audience: source }: Pick<AcceptOptions, 'database' | 'audience'>,
   known: KnownValues,
-  messages: readonly NewMessage[],
-): Promise<StoredMessage[]> {
+  { messages, claim }: { messages: readonly NewMessage[]; claim: Claim | undefined },
+): Promise<StoredBatch> {
   try {
     const audience = source?.audience()
-    const { messages: stored, registryVersion } = await storeMessages(
+    const batch = await storeMessages(
       db,
       messages.map(({ event, change, unread }) => ({
         event,
         unread,
         change: change && { ...change, values: known.unknown(change.alertId, change.values) },
       })),
-      audience,
+      { audience, claim },
     )
     // Refreshed for the next batch; while it cannot be read, every event is dispatched.
-    if (registryVersion !== audience?.version) source?.current().catch(() => {})
+    if (batch.registry?.version !== audience?.version) source?.current().catch(() => {})
     for (const [i, { change }] of messages.entries()) {
-      const { result, event } = stored[i]!
+      const { result, event } = batch.messages[i]!
       if (result === 'duplicate' || !change || event.sequence === null) continue
       const { alertId, values } = change
       // The alert was deleted by hand: values that were left out as known are stored again.
@@ -149,20 +151,15 @@ async function storeBatch(
         await addValues(db, { alertId, sequence: event.sequence }, values)
       }
     }
-    return stored
+    return batch
   } catch (error) {
     known.clear()
     throw error
   }
 }
 
-/** The batches of undispatched events: the new one, and those of messages that were stored before. */
-export function batchesOf(stored: readonly StoredMessage[]): Batch[] {
-  const sizes = new Map<string, number>()
-  for (const { event } of stored) {
-    if (event.dispatchedAt === null) sizes.set(event.batchId, (sizes.get(event.batchId) ?? 0) + 1)
-  }
-  return [...sizes].map(([batchId, size]) => ({ batchId, size }))
+function sizeOf(messages: readonly NewMessage[]) {
+  return { events: messages.length, bytes: messages.reduce((sum, { event }) => sum + event.payload.length, 0) }
 }
 
 /** Makes the event of a message. @param content what was read of it */

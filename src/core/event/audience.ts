@@ -3,6 +3,12 @@
  */
 import type { StoredEvent } from './event.js'
 
+/** Counts the changes of webhooks, and the changes of their health. */
+export interface RegistryVersion {
+  version: bigint
+  health: bigint
+}
+
 /** What the webhooks of one version of the registry want. */
 export interface Audience {
   /** The registry's version; when the database has another one, this audience is not used. */

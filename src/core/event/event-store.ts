@@ -41,6 +41,9 @@ export interface EventRow {
   dispatched_at?: Date | null
 }
 
+/** Of a row of `undispatched`: `not_before` is the end of a claim (claims.ts), not the wait of an event that failed. */
+const IS_CLAIMED = 'not_before is not null and failures = 0'
+
 /**
  * The column `dispatched_at`, computed for `events e`: when its deliveries were made, or when the event was received if
  * no webhook wanted it; null while it is undispatched.
@@ -114,6 +117,23 @@ export async function findUndispatched(db: Queryable, batchIds: readonly string[
   return rows.map((row) => ({ event: eventOf(row), recorded: row.recorded }))
 }
 
+/**
+ * Releases what a process had claimed of batches, so that jobs may work them: what waits and was not postponed.
+ * @returns the batches of what it released
+ */
+export async function releaseClaims(db: Queryable, batchIds: readonly string[]): Promise<Batch[]> {
+  const { rows } = await db.query<{ batch_id: string; size: bigint }>(
+    `with released as (
+       update undispatched set not_before = null
+       where batch_id = any($1) and ${IS_CLAIMED}
+       returning batch_id
+     )
+     select batch_id, count(*) as size from released group by batch_id`,
+    [batchIds],
+  )
+  return rows.map(({ batch_id: batchId, size }) => ({ batchId, size: Number(size) }))
+}
+
 /** Seconds that an event waits after its dispatch failed, doubled with every failure. */
 const FIRST_POSTPONEMENT_S = 5
 const LAST_POSTPONEMENT_S = 600
@@ -131,7 +151,8 @@ export async function postponeEvents(
     `update undispatched u set failures = u.failures + 1,
        not_before = now() + least(${LAST_POSTPONEMENT_S}, ${FIRST_POSTPONEMENT_S} * 2 ^ least(u.failures, 20)) * interval '1 second'
      from unnest($1::text[], $2::text[]) as f (event_id, batch_id)
-     where u.batch_id = f.batch_id and u.event_id = f.event_id and (u.not_before is null or u.not_before <= now())
+     where u.batch_id = f.batch_id and u.event_id = f.event_id 
+       and (u.not_before is null or u.not_before <= now() or u.failures = 0)
      returning u.event_id, u.failures`,
     [events.map(({ id }) => id), events.map(({ batchId }) => batchId)],
   )
@@ -143,19 +164,32 @@ export async function postponeEvents(
   )
 }
 
+export interface RepeatedEvent {
+  event: StoredEvent
+  /** Milliseconds before which no job works it, while it is undispatched. */
+  waitMs: number
+}
+
 /** The events of these messages, each by its MessageId or by the EventBridge event in it, in the order of their parts. */
 export async function findRepeated(
   db: Queryable,
   messages: readonly Pick<StoredEvent, 'messageId' | 'originId'>[],
-): Promise<StoredEvent[]> {
+): Promise<RepeatedEvent[]> {
   const ids = messages.flatMap(({ messageId }) => messageId ?? [])
   const origins = messages.flatMap(({ originId }) => originId ?? [])
   if (ids.length + origins.length === 0) return []
-  const { rows } = await db.query<EventRow>(
-    `select e.*, ${DISPATCHED_AT} from events e where message_id = any($1) or origin_id = any($2) order by part`,
+  const { rows } = await db.query<EventRow & { wait_s: number | null }>(
+    `select e.*, ${DISPATCHED_AT}, (
+       select extract(epoch from u.not_before - now())::float8
+       from undispatched u where u.batch_id = e.batch_id and u.event_id = e.id) as wait_s
+     from events e where message_id = any($1) or origin_id = any($2) order by part`,
     [ids, origins],
   )
-  return rows.map(eventOf)
+  return rows.map((row) => ({ event: eventOf(row), waitMs: waitMsOf(row) }))
+}
+
+function waitMsOf({ wait_s: waitS }: { wait_s: number | null }): number {
+  return Math.max(0, Math.ceil((waitS ?? 0) * 1000))
 }
 
 /** The latest change of an alert, in Matano's shape; undefined when retention has deleted it. */
@@ -167,18 +201,22 @@ export async function findLatestChange(db: Queryable, alertId: string): Promise<
   return rows[0]?.change
 }
 
-/** Batches with undispatched events received before `before`, in the order of their ids, after the batch `after`. */
+/**
+ * Batches with undispatched events received before `before`, in the order of their ids, after the batch `after`. One that is
+ * claimed for longer than that takes is due when the claim ends: the process that has claimed it may be dead.
+ */
 export async function findWaitingBatches(
   db: Queryable,
   { before, after, limit }: { before: Date; after: string; limit: number },
 ): Promise<Batch[]> {
-  const { rows } = await db.query<{ batch_id: string; size: bigint }>(
-    `select batch_id, count(*) as size from undispatched
-     where batch_id > $1 and received_at < $2 and (not_before is null or not_before <= now())
+  const { rows } = await db.query<{ batch_id: string; size: bigint; wait_s: number }>(
+    `select batch_id, count(*) as size, min(coalesce(extract(epoch from not_before - now()), 0))::float8 as wait_s
+     from undispatched
+     where batch_id > $1 and received_at < $2 and (failures = 0 or not_before <= now())
      group by batch_id order by batch_id limit $3`,
     [after, before, limit],
   )
-  return rows.map(({ batch_id: batchId, size }) => ({ batchId, size: Number(size) }))
+  return rows.map((row) => ({ batchId: row.batch_id, size: Number(row.size), inMs: waitMsOf(row) }))
 }
 
 /** A position in the order of arrival: that of the last event examined. */

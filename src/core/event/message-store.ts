@@ -14,9 +14,9 @@ import { valueKey } from '../alert/value-key.js'
 import type { Queryable } from '../platform/database.js'
 import { stringifyJson } from '../platform/json.js'
 import { labelOf } from '../platform/text.js'
-import type { Audience } from './audience.js'
+import type { Audience, RegistryVersion } from './audience.js'
 import type { EventType, StoredEvent } from './event.js'
-import { findRepeated } from './event-store.js'
+import { findRepeated, type RepeatedEvent } from './event-store.js'
 import { STORE } from './store-statement.js'
 
 /** An event to be stored, and the change in it; the statement sets the type, sequence and counts of an alert change. */
@@ -33,6 +33,8 @@ export interface StoredMessage {
   event: StoredEvent
   /** How many values of the change were new to its alert; 0 for an event that is no alert change. */
   newValues: number
+  /** Of an undispatched duplicate: milliseconds before which no job works it. */
+  waitMs?: number
   /** Why it is no change, if it was meant as one and is stored now. */
   unread?: Unread | undefined
 }
@@ -41,7 +43,15 @@ export interface StoredBatch {
   /** The result of each message, in the order of the input. */
   messages: StoredMessage[]
   /** The registry's version when they were stored; undefined when nothing was. */
-  registryVersion: bigint | undefined
+  registry: RegistryVersion | undefined
+}
+
+/** A claim of the process that stores a batch: until its term is over no job works the batch. */
+export interface BatchClaim {
+  /** Seconds, from when the database begins to store. */
+  readonly termS: number
+  /** Called before the statement is sent. */
+  cover(batchId: string): void
 }
 
 /**
@@ -62,21 +72,23 @@ const LATER_ORDINALS = 1_000_000
 export async function storeMessages(
   db: Queryable,
   messages: readonly NewMessage[],
-  audience?: Audience,
+  { audience, claim }: { audience?: Audience | undefined; claim?: BatchClaim | undefined } = {},
 ): Promise<StoredBatch> {
   const batchId = messages[0]!.event.id
+  claim?.cover(batchId)
   for (let tries = 1; ; tries++) {
     try {
-      const rows = await insertMessages(db, messages, batchId, audience)
+      const rows = await insertMessages(db, messages, { batchId, audience, termS: claim?.termS })
       const repeated = messages.flatMap(({ event }) => (rows.has(event.id) ? [] : [event]))
       const known = await findRepeated(db, repeated)
       const stored = messages.map((message): StoredMessage => {
         const row = rows.get(message.event.id)
         if (row) return storedOf(message, batchId, row)
-        return { result: 'duplicate', event: repeatedOf(message.event, known), newValues: 0 }
+        return { result: 'duplicate', ...repeatedOf(message.event, known), newValues: 0 }
       })
       const [first] = rows.values()
-      return { messages: stored, registryVersion: first?.registry_version }
+      const registry = first && { version: first.registry_version, health: first.registry_health }
+      return { messages: stored, registry }
     } catch (error) {
       const isRepeated = (error as { code?: unknown }).code === UNIQUE_VIOLATION
       if (!isRepeated || tries === MAX_TRIES) throw error
@@ -85,11 +97,11 @@ export async function storeMessages(
 }
 
 /** The stored event of a repeated one: the same part, or the first where an earlier release read the message as a whole. */
-function repeatedOf({ messageId, originId, part }: StoredEvent, known: readonly StoredEvent[]): StoredEvent {
+function repeatedOf({ messageId, originId, part }: StoredEvent, known: readonly RepeatedEvent[]): RepeatedEvent {
   const parts = known.filter(
-    (event) => event.messageId === messageId || (originId !== null && event.originId === originId),
+    ({ event }) => event.messageId === messageId || (originId !== null && event.originId === originId),
   )
-  return parts.find((event) => event.part === part) ?? parts[0]!
+  return parts.find(({ event }) => event.part === part) ?? parts[0]!
 }
 
 /**
@@ -111,6 +123,7 @@ interface StoredRow {
   new_values: bigint
   is_waiting: boolean
   registry_version: bigint
+  registry_health: bigint
 }
 
 function storedOf({ event: given, change, unread }: NewMessage, batchId: string, row: StoredRow): StoredMessage {
@@ -131,8 +144,7 @@ function storedOf({ event: given, change, unread }: NewMessage, batchId: string,
 async function insertMessages(
   db: Queryable,
   messages: readonly NewMessage[],
-  batchId: string,
-  audience: Audience | undefined,
+  { batchId, audience, termS }: { batchId: string; audience: Audience | undefined; termS: number | undefined },
 ): Promise<Map<string, StoredRow>> {
   // Lock order: alerts are locked in the order of their ids, so that batches that share alerts do not deadlock.
   const changes = messages
@@ -186,6 +198,7 @@ async function insertMessages(
     changes.map(({ finding }) => (finding?.reason === undefined ? null : labelOf(finding.reason))),
     changes.map(({ finding, severity }) => finding?.rank ?? rankOf(severity)),
     values.map(valueKey),
+    termS,
   ])
   return new Map(rows.map((row) => [row.event_id, row]))
 }

@@ -98,8 +98,9 @@ with message as (
   returning id, type, alert_id, sequence, severity, previous_severity, title, state, unannounced, match_count, update_count,
     held_bytes, received_at
 ), waiting as (
-  insert into undispatched (batch_id, event_id, alert_id, sequence, received_at)
-  select $26, stored.id, stored.alert_id, stored.sequence, stored.received_at from stored join message m on m.id = stored.id
+  insert into undispatched (batch_id, event_id, alert_id, sequence, received_at, not_before)
+  select $26, stored.id, stored.alert_id, stored.sequence, stored.received_at, now() + $42::int * interval '1 second'
+  from stored join message m on m.id = stored.id
   where not stored.unannounced and (m.is_wanted or $28::bigint is distinct from (select version from registry))
   returning event_id
 )
@@ -107,5 +108,5 @@ select id as event_id, type, sequence, severity, previous_severity, title, state
   held_bytes,
   (select count(*) from added a where a.alert_id = stored.alert_id) as new_values,
   id in (select event_id from waiting) as is_waiting,
-  (select version from registry) as registry_version
+  (select version from registry) as registry_version, (select health_version from registry) as registry_health
 from stored`

@@ -24,6 +24,8 @@ export interface Batch {
   batchId: string
   /** How many events it has, or had when they were stored. */
   size: number
+  /** Milliseconds from now before which its job is not to run; default: none. */
+  inMs?: number
 }
 
 /** A batch of one event has its id. */
@@ -42,7 +44,7 @@ export type WakeJob = Omit<Wake, 'at'>
 export interface Queues {
   /**
    * Adds one job per batch; a batch that is queued or being dispatched keeps its job. A full queue takes no jobs: the
-   * batches wait in the database, and upkeep queues them when there is room.
+   * batches wait in the database, and upkeep queues them when there is room. What is due in more than a minute is left to upkeep.
    */
   addDispatches(batches: readonly Batch[]): Promise<void>
   /**
@@ -82,8 +84,10 @@ const MAX_OPEN_TRIES = 5
 /** The approximate size of a full dispatch queue, in jobs, and how often they are counted. */
 const MAX_DISPATCH_JOBS = 20_000
 const COUNT_INTERVAL_MS = 500
-/** Wake-ups further ahead are left to upkeep. */
-const WAKE_HORIZON_MS = 60_000
+/** Jobs further ahead are left to upkeep. */
+const HORIZON_MS = 60_000
+/** A batch's job runs so much after its time, which is by the database's clock. */
+const CLOCK_MARGIN_MS = 100
 
 export async function openQueues(options: QueuesOptions): Promise<Queues> {
   const { onError } = options
@@ -94,11 +98,11 @@ export async function openQueues(options: QueuesOptions): Promise<Queues> {
 
   return {
     async addDispatches(batches) {
-      if (batches.length === 0 || isFull()) return
-      await timed(add(dispatch, batches.map(dispatchJob)))
+      const near = batches.filter(({ inMs = 0 }) => inMs < HORIZON_MS)
+      if (near.length > 0 && !isFull()) await timed(add(dispatch, near.map(dispatchJob)))
     },
     async addWakes(wakes) {
-      const near = wakes.filter(({ at }) => at.getTime() < Date.now() + WAKE_HORIZON_MS)
+      const near = wakes.filter(({ at }) => at.getTime() < Date.now() + HORIZON_MS)
       if (near.length > 0) await timed(add(wake, near.map(wakeJob)))
     },
     startDispatch: (handler, concurrency) => startWorker(backend, { name: 'dispatch', handler, concurrency, onError }),
@@ -160,8 +164,9 @@ interface NewJob {
   opts: JobsOptions
 }
 
-function dispatchJob(batch: Batch): NewJob {
-  return { name: 'dispatch', data: batch, opts: { ...JOB_OPTIONS, jobId: batch.batchId } }
+function dispatchJob({ inMs = 0, ...batch }: Batch): NewJob {
+  const delay = inMs > 0 ? { delay: inMs + CLOCK_MARGIN_MS } : {}
+  return { name: 'dispatch', data: batch, opts: { ...JOB_OPTIONS, ...delay, jobId: batch.batchId } }
 }
 
 /** One job, the usual case, is not added by `addBulk`: in PostgreSQL that creates temporary tables. */

@@ -4,7 +4,7 @@
  * Guarantee: a snapshot holds every change that was committed before it was asked for, in any process. When only health
  * has changed, which happens often while many receivers are down, only webhooks that are unhealthy or held are read.
  */
-import type { Audience, AudienceSource } from '../event/audience.js'
+import type { Audience, AudienceSource, RegistryVersion } from '../event/audience.js'
 import { CHANGE_TYPES } from '../event/event.js'
 import { createBatcher } from '../platform/batcher.js'
 import type { Queryable } from '../platform/database.js'
@@ -14,7 +14,7 @@ import { wantsEvent } from './selection.js'
 import { HEALTHY, isUnrestricted } from '../circuit/health.js'
 import { listRestricted } from '../circuit/health-store.js'
 import type { Target } from './webhook.js'
-import { listTargets, readRegistryVersion, type RegistryVersion } from './webhook-store.js'
+import { listTargets, readRegistryVersion } from './webhook-store.js'
 
 export interface RegistrySnapshot {
   /** Every webhook, by id. */
@@ -24,7 +24,8 @@ export interface RegistrySnapshot {
 }
 
 export interface Registry extends AudienceSource {
-  current(): Promise<RegistrySnapshot>
+  /** @param seen a version that the caller has just read; the snapshot is at least as new */
+  current(seen?: RegistryVersion): Promise<RegistrySnapshot>
 }
 
 interface Cached extends RegistryVersion {
@@ -60,9 +61,9 @@ export function createRegistry({ database, sealer }: { database: Queryable; seal
   }
 
   return {
-    async current() {
+    async current(seen) {
       // the versions are read first, so that the webhooks read afterwards are at least as new
-      const { version, health } = await readVersion(undefined)
+      const { version, health } = seen ?? (await readVersion(undefined))
       if (cached && cached.version >= version && cached.health >= health) return cached.snapshot
       const snapshot = cached && cached.version >= version ? readHealth(cached.snapshot) : readAll()
       const reading = { version, health, snapshot }

@@ -4,6 +4,7 @@
  * Guarantee: every statement that changes a webhook also raises the registry's version, so that no process goes on with
  * an old copy. Signing secrets are read only for an attempt, a preview or /secret.
  */
+import type { RegistryVersion } from '../event/audience.js'
 import type { Queryable } from '../platform/database.js'
 import { conditionsOf, idAfter, queryPage, type Page, type PageRequest } from '../platform/page.js'
 import { Refusal } from '../platform/errors.js'
@@ -106,12 +107,6 @@ export async function listTargets(db: Queryable, sealer: Sealer): Promise<Target
 export async function findTarget(db: Queryable, sealer: Sealer, id: string): Promise<Target | undefined> {
   const { rows } = await db.query<TargetRow>(`select ${COLUMNS}, w.secrets ${FROM} where w.id = $1`, [id])
   return rows[0] && targetOf(sealer, rows[0])
-}
-
-/** Counts the changes of webhooks, and the changes of their health. */
-export interface RegistryVersion {
-  version: bigint
-  health: bigint
 }
 
 export async function readRegistryVersion(db: Queryable): Promise<RegistryVersion> {

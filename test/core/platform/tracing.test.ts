@@ -34,15 +34,15 @@ const traceOf = (span: ReadableSpan) => span.spanContext().traceId
 const parentOf = (span: ReadableSpan) => span.parentSpanContext?.spanId
 const headerOf = (span: ReadableSpan) => `00-${traceOf(span)}-${span.spanContext().spanId}-01`
 
-/** A relay with its workers, a webhook, and SNS. */
-async function relay(t: Test, log?: Logger) {
+/** A relay, a webhook, and SNS. @param options.isWorking false: the test starts its workers */
+async function relay(t: Test, { log, isWorking = true }: { log?: Logger; isWorking?: boolean } = {}) {
   const publisher = await createSnsPublisher()
   await publisher.serve()
   t.teardown(() => publisher.close())
   const app = await createTestApp(t, { SNS_TOPICS: TEST_TOPIC, SNS_EMULATOR: publisher.origin }, log)
   const receiver = await createReceiver()
   t.teardown(() => receiver.close())
-  app.startWorkers()
+  if (isWorking) app.startWorkers()
   const url = `${receiver.url}/a-secret-path?token=a-secret-token`
   t.equal((await app.api('POST', '/v1/webhooks', { url })).statusCode, 201)
   return { app, publisher, receiver }
@@ -84,65 +84,72 @@ t.test('with traces off nothing is registered, and a receiver gets no traceparen
   t.equal(within.getValue(Symbol.for('x')), undefined, 'no context manager')
 })
 
-t.test(
-  'a message of SNS, its storing, its dispatch and its attempt are one trace, which the receiver joins',
-  async (t) => {
-    const { spans, named } = await startTestTracing(t)
-    const { app, publisher, receiver } = await relay(t)
-    const message = publisher.notification({ message: JSON.stringify(SAMPLE_CHANGE) })
-    const answer = await app.sns(message, { traceparent: FOREIGN_PARENT })
-    t.equal(answer.statusCode, 200, answer.body)
-    const { event_id: eventId } = answer.json<{ event_id: string }>()
-    const [request] = await receiver.waitFor(1)
-    await app.close()
+for (const isClaimed of [true, false]) {
+  const by = isClaimed ? 'by the process that accepts it' : 'by a job'
+  t.test(
+    `a message of SNS, its storing, its dispatch ${by} and its attempt are one trace, which the receiver joins`,
+    async (t) => {
+      const { spans, named } = await startTestTracing(t)
+      const { app, publisher, receiver } = await relay(t, { isWorking: isClaimed })
+      const message = publisher.notification({ message: JSON.stringify(SAMPLE_CHANGE) })
+      const answer = await app.sns(message, { traceparent: FOREIGN_PARENT })
+      t.equal(answer.statusCode, 200, answer.body)
+      const { event_id: eventId } = answer.json<{ event_id: string }>()
+      if (!isClaimed) app.startWorkers()
+      const [request] = await receiver.waitFor(1)
+      await app.close()
 
-    const [[intake], [stored], [added], [job], [dispatched], [attempt]] = [
-      named('POST /sns'),
-      named('store event'),
-      named('add dispatch.dispatch'),
-      named('process dispatch'),
-      named('dispatch event'),
-      named('POST'),
-    ] as [ReadableSpan[], ReadableSpan[], ReadableSpan[], ReadableSpan[], ReadableSpan[], ReadableSpan[]]
-    const path = [intake, stored, added, job, dispatched, attempt] as ReadableSpan[]
-    t.same(new Set(path.map(traceOf)).size, 1, 'one trace')
-    t.not(traceOf(intake!), FOREIGN_TRACE, 'an unauthenticated request does not choose its trace')
-    const ids = path.map((span) => span.spanContext().spanId)
-    t.same(path.map(parentOf), [undefined, ...ids.slice(0, -1)])
-    t.equal(request!.headers.traceparent, headerOf(attempt!))
-    t.same(attempt!.attributes, {
-      'http.request.method': 'POST',
-      'http.request.resend_count': 0,
-      'http.response.status_code': 204,
-      'url.scheme': 'http',
-      'server.address': '127.0.0.1',
-      'server.port': receiver.port,
-      'alert_relay.event.id': eventId,
-      'alert_relay.attempt.number': 1,
-      'alert_relay.attempt.id': attempt!.attributes['alert_relay.attempt.id'],
-    })
-    t.equal(attempt!.kind, SpanKind.CLIENT)
-    t.match(stored!.attributes, { 'alert_relay.event.id': eventId, 'alert_relay.result': 'stored' })
-    t.match(intake!.attributes, { 'http.route': '/sns', 'url.path': '/sns', 'http.response.status_code': 200 })
-    t.match(intake!.resource.attributes, { 'service.name': 'alert-relay', 'service.instance.id': /^[\da-f-]{36}$/ })
+      const [[intake], [stored], [added], [job], [dispatched], [attempt]] = [
+        named('POST /sns'),
+        named('store event'),
+        named('add dispatch.dispatch'),
+        named('process dispatch'),
+        named('dispatch event'),
+        named('POST'),
+      ] as [ReadableSpan[], ReadableSpan[], ReadableSpan[], ReadableSpan[], ReadableSpan[], ReadableSpan[]]
+      t.equal(job !== undefined, !isClaimed)
+      const path = [intake, stored, ...(isClaimed ? [] : [added, job]), dispatched, attempt] as ReadableSpan[]
+      t.same(new Set(path.map(traceOf)).size, 1, 'one trace')
+      t.not(traceOf(intake!), FOREIGN_TRACE, 'an unauthenticated request does not choose its trace')
+      const ids = path.map((span) => span.spanContext().spanId)
+      t.same(path.map(parentOf), [undefined, ...ids.slice(0, -1)])
+      t.equal(request!.headers.traceparent, headerOf(attempt!))
+      t.same(attempt!.attributes, {
+        'http.request.method': 'POST',
+        'http.request.resend_count': 0,
+        'http.response.status_code': 204,
+        'url.scheme': 'http',
+        'server.address': '127.0.0.1',
+        'server.port': receiver.port,
+        'alert_relay.event.id': eventId,
+        'alert_relay.attempt.number': 1,
+        'alert_relay.attempt.id': attempt!.attributes['alert_relay.attempt.id'],
+      })
+      t.equal(attempt!.kind, SpanKind.CLIENT)
+      t.match(stored!.attributes, { 'alert_relay.event.id': eventId, 'alert_relay.result': 'stored' })
+      t.match(intake!.attributes, { 'http.route': '/sns', 'url.path': '/sns', 'http.response.status_code': 200 })
+      t.match(intake!.resource.attributes, { 'service.name': 'alert-relay', 'service.instance.id': /^[\da-f-]{36}$/ })
 
-    const text = JSON.stringify(
-      spans().map(({ name, attributes, events, status, links }) => ({ name, attributes, events, status, links })),
-    )
-    t.notMatch(text, /secret/, 'no path or query of a webhook')
-    t.notMatch(text, new RegExp(SAMPLE_CHANGE.updated_alert.title), 'no content of an alert')
-    t.ok(
-      spans().every((span) => span.kind !== SpanKind.INTERNAL || parentOf(span)),
-      'no internal spans of BullMQ',
-    )
-  },
-)
+      const text = JSON.stringify(
+        spans().map(({ name, attributes, events, status, links }) => ({ name, attributes, events, status, links })),
+      )
+      t.notMatch(text, /secret/, 'no path or query of a webhook')
+      t.notMatch(text, new RegExp(SAMPLE_CHANGE.updated_alert.title), 'no content of an alert')
+      t.ok(
+        spans().every((span) => span.kind !== SpanKind.INTERNAL || parentOf(span)),
+        'no internal spans of BullMQ',
+      )
+    },
+  )
+}
 
 t.test('the lines of a message and of its attempts name its trace', async (t) => {
   const { named } = await startTestTracing(t)
   const lines: { msg: string; trace_id?: string }[] = []
   const write = (line: string) => void lines.push(JSON.parse(line) as (typeof lines)[0])
-  const { app, publisher, receiver } = await relay(t, pino({ level: 'debug', mixin: () => traceFields() }, { write }))
+  const { app, publisher, receiver } = await relay(t, {
+    log: pino({ level: 'debug', mixin: () => traceFields() }, { write }),
+  })
   await app.sns(publisher.notification({ message: 'text' }))
   await receiver.waitFor(1)
   await app.close()
