@@ -70,10 +70,10 @@ t.test('there are no import cycles and no index.ts', async (t) => {
 
 t.test('every external package with an owner is imported only there', async (t) => {
   const owners: [string, RegExp][] = [
-    ['bullmq', /^core\/platform\/(queues|queue-worker|queue-backends|pglite-pool)\.ts$/],
+    ['bullmq', /^core\/platform\/(queues|queue-worker|queue-backends)\.ts$/],
     ['ioredis', /^core\/platform\/redis-client\.ts$/],
     ['pg', /^core\/platform\/postgres\.ts$/],
-    ['@electric-sql/pglite', /^core\/platform\/(pglite|pglite-pool)\.ts$/],
+    ['@electric-sql/pglite', /^core\/platform\/pglite\.ts$/],
     ['@fastify/fast-json-stringify-compiler', /^serializers\.ts$/],
     ['undici', /^core\/platform\/(http-client|connector|fetch-text)\.ts$/],
     ['env-schema', /^core\/platform\/config\.ts$/],

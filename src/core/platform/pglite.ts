@@ -1,11 +1,11 @@
 /** The embedded database: PGlite in DATA_DIR. */
 import { mkdir } from 'node:fs/promises'
+import { setImmediate } from 'node:timers/promises'
 import { PGlite, types as pglite, type Transaction as PgliteTransaction } from '@electric-sql/pglite'
 import { acquireDataDir } from './data-dir.js'
 import { throwUnlessNotNow } from './database-errors.js'
 import { messageOf, SettingError } from './errors.js'
 import { databaseFolder } from './pglite-folder.js'
-import { yieldToEventLoop } from './pglite-pool.js'
 import type { Database, Queryable } from './queryable.js'
 import { writePing } from './write-ping.js'
 
@@ -41,7 +41,8 @@ function embeddedDatabase(db: PGlite, release: () => Promise<void>): Database {
   const on = (target: PGlite | PgliteTransaction): Queryable => ({
     async query<Row>(sql: string, params: readonly unknown[] = []) {
       const { rows, affectedRows } = await target.query<Row>(sql, [...params]).catch(throwUnlessNotNow)
-      await yieldToEventLoop()
+      // PGlite answers without I/O: a loop of queries would never let sockets and timers run
+      await setImmediate()
       for (const row of rows) asBuffers(row as Record<string, unknown>)
       return { rows, rowCount: rows.length || (affectedRows ?? 0) }
     },
@@ -49,7 +50,6 @@ function embeddedDatabase(db: PGlite, release: () => Promise<void>): Database {
   return {
     kind: 'embedded',
     url: undefined,
-    embedded: db,
     isPooled: false,
     ...on(db),
     transaction: (work) => db.transaction((tx) => work(on(tx))),

@@ -147,7 +147,6 @@ function serverDatabase(pool: pg.Pool, { url, isPooled }: { url: string; isPoole
   return {
     kind: 'server',
     url,
-    embedded: undefined,
     isPooled,
     query,
     transaction,

@@ -1,5 +1,4 @@
 /** What runs SQL: a database, or a transaction in it. Types alone. */
-import type { PGlite } from './pglite-pool.js'
 
 export interface Queryable {
   /**
@@ -16,8 +15,6 @@ export interface Database extends Queryable {
   readonly kind: 'embedded' | 'server'
   /** The server's URL; undefined for the embedded engine. */
   readonly url: string | undefined
-  /** The embedded engine itself, for the queue that shares it; undefined on a server. */
-  readonly embedded: PGlite | undefined
   /** Uses one connection from BEGIN to COMMIT; no other query runs on it in between. */
   transaction: Transaction
   /** Whether a pooler such as PgBouncer is in between: then a session may change from one transaction to the next. */

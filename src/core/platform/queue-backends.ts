@@ -1,19 +1,10 @@
 /**
- * The stores of the queues: PGlite, PostgreSQL, or Redis (Valkey, Redis Cluster), each as a `QueueBackend`.
+ * The stores of the queues beside a server: PostgreSQL, or Redis (Valkey, Redis Cluster), each as a `QueueBackend`.
  *
  * Guarantee: producers fail within seconds when the store is down; consumers wait for it without limit.
  */
-import {
-  createPostgresBackend,
-  Queue,
-  runMigrations,
-  Worker,
-  type PgPool,
-  type Processor,
-  type WorkerOptions,
-} from 'bullmq'
+import { createPostgresBackend, Queue, Worker, type Processor, type WorkerOptions } from 'bullmq'
 import { messageOf, SettingError } from './errors.js'
-import { createPglitePool, type PGlite } from './pglite-pool.js'
 import { connectRedis, type RedisClient } from './redis-client.js'
 import { queueTelemetry } from './tracing.js'
 
@@ -35,21 +26,6 @@ const START_TIMEOUT_MS = 10_000
 /** How long Redis keeps what a ping wrote. */
 const PING_KEPT_MS = 60_000
 const SCHEMA = 'bullmq'
-
-/** The queues in the embedded database, on the same engine. */
-export async function embeddedBackend(db: PGlite): Promise<QueueBackend> {
-  const pool = createPglitePool(db)
-  await runMigrations(pool, SCHEMA)
-  // Both schemas are searched, ours first. No name is in both: BullMQ's tables are singular, ours plural.
-  await db.exec(`set search_path to public, ${SCHEMA}`)
-  return {
-    ...postgresConstructors(pool, pool),
-    async ping() {
-      await db.query('select 1')
-    },
-    close: () => pool.end(),
-  }
-}
 
 /** The queues in a PostgreSQL server, on their own connections. */
 export async function postgresBackend(connectionString: string): Promise<QueueBackend> {
@@ -78,7 +54,7 @@ async function migrate(connection: PostgresConnection): Promise<void> {
   }
 }
 
-type PostgresConnection = PgPool | Exclude<Parameters<typeof createPostgresBackend>[1]['connection'], string>
+type PostgresConnection = Exclude<Parameters<typeof createPostgresBackend>[1]['connection'], string>
 
 function postgresConstructors(producer: PostgresConnection, consumer: PostgresConnection) {
   const telemetry = queueTelemetry()

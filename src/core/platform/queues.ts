@@ -10,13 +10,8 @@ import type { FastifyBaseLogger } from 'fastify'
 import type { Database } from './database.js'
 import { withDeadline } from './deadline.js'
 import { messageOf, SettingError } from './errors.js'
-import {
-  embeddedBackend,
-  postgresBackend,
-  PRODUCER_TIMEOUT_MS,
-  redisBackend,
-  type QueueBackend,
-} from './queue-backends.js'
+import { createMemoryQueue, type MemoryQueue } from './memory-queue.js'
+import { postgresBackend, PRODUCER_TIMEOUT_MS, redisBackend, type QueueBackend } from './queue-backends.js'
 import { REOPEN_DELAY_MS, startWorker, type Handler, type QueueWorker } from './queue-worker.js'
 
 /** Events that one job dispatches. */
@@ -86,7 +81,8 @@ const COUNT_INTERVAL_MS = 500
 const WAKE_HORIZON_MS = 60_000
 
 export async function openQueues(options: QueuesOptions): Promise<Queues> {
-  const { onError } = options
+  const { database, redisUrls, onError } = options
+  if (redisUrls.length === 0 && database.kind === 'embedded') return memoryQueues(onError)
   const backend = await openBackend(options)
   const [dispatch, wake] = await openProducers(backend, onError)
   const timed = <T>(work: Promise<T>) => withDeadline(work, PRODUCER_TIMEOUT_MS, 'the queue')
@@ -98,7 +94,7 @@ export async function openQueues(options: QueuesOptions): Promise<Queues> {
       await timed(add(dispatch, batches.map(dispatchJob)))
     },
     async addWakes(wakes) {
-      const near = wakes.filter(({ at }) => at.getTime() < Date.now() + WAKE_HORIZON_MS)
+      const near = nearOf(wakes)
       if (near.length > 0) await timed(add(wake, near.map(wakeJob)))
     },
     startDispatch: (handler, concurrency) => startWorker(backend, { name: 'dispatch', handler, concurrency, onError }),
@@ -108,6 +104,33 @@ export async function openQueues(options: QueuesOptions): Promise<Queues> {
     async close() {
       await Promise.all([dispatch, wake].map((queue) => timed(queue.close()).catch(onError)))
       await timed(backend.close()).catch(onError)
+    },
+  }
+}
+
+/** The queues beside the embedded database, which one process has: its memory is as good a store, and costs no statements. */
+function memoryQueues(onError: (error: unknown) => void): Queues {
+  const dispatch = createMemoryQueue<Batch>(onError)
+  const wake = createMemoryQueue<WakeJob>(onError)
+  const countsOf = <Data>(queue: string, { counts }: MemoryQueue<Data>) =>
+    Object.entries(counts()).map(([state, count]) => ({ queue, state, count }))
+  return {
+    async addDispatches(batches) {
+      for (const batch of batches) {
+        if (dispatch.counts().waiting >= MAX_DISPATCH_JOBS) return
+        dispatch.add(batch.batchId, batch)
+      }
+    },
+    async addWakes(wakes) {
+      for (const { data, opts } of nearOf(wakes).map(wakeJob)) wake.add(opts.jobId, data, opts.delay)
+    },
+    startDispatch: (handler, concurrency) => dispatch.start(handler, concurrency),
+    startWake: (handler, concurrency) => wake.start(handler, concurrency),
+    counts: async () => [...countsOf('dispatch', dispatch), ...countsOf('wake', wake)],
+    ping: async () => {},
+    async close() {
+      dispatch.close()
+      wake.close()
     },
   }
 }
@@ -145,10 +168,9 @@ async function countJobs(queue: Queue) {
 
 function openBackend({ database, redisUrls, prefix = '{alert-relay}', onError }: QueuesOptions) {
   if (redisUrls.length > 0) return redisBackend(redisUrls, prefix, onError)
-  if (database.embedded) return embeddedBackend(database.embedded)
   if (database.isPooled) throw new SettingError(NEEDS_SESSIONS)
   if (database.url !== undefined) return postgresBackend(database.url)
-  throw new Error('a database is a server or embedded')
+  throw new Error('a database in a server has a URL')
 }
 
 const NEEDS_SESSIONS =
@@ -171,11 +193,15 @@ async function add(queue: Queue, jobs: readonly NewJob[]): Promise<void> {
   else await queue.addBulk([...jobs])
 }
 
+function nearOf(wakes: readonly Wake[]): Wake[] {
+  return wakes.filter(({ at }) => at.getTime() < Date.now() + WAKE_HORIZON_MS)
+}
+
 /**
  * A delivery queue is woken once a second: the job id has the second in which the work is due, so further jobs of that
  * second are dropped.
  */
-function wakeJob({ webhookId, at }: Wake): NewJob {
+function wakeJob({ webhookId, at }: Wake) {
   const now = Date.now()
   const second = Math.ceil(Math.max(at.getTime(), now) / 1000)
   const delay = Math.max(0, at.getTime() - now)
