@@ -51,6 +51,7 @@ import { sourceRoutes, type SourceRouteOptions } from './routes/sources.js'
 import { topicRoutes, type TopicRouteOptions } from './routes/topics.js'
 import { valueRoutes, type ValueRouteOptions } from './routes/values.js'
 import { compileValidator } from './routes/validation.js'
+import { webhookTestRoutes, type WebhookTestRouteOptions } from './routes/webhook-test.js'
 import { ChangedWebhook, webhookRoutes, WebhookWithSecret, type WebhookRouteOptions } from './routes/webhooks.js'
 import { createSerializerFactory } from './serializers.js'
 
@@ -59,6 +60,7 @@ export interface HttpOptions
     SnsRouteOptions,
     TopicRouteOptions,
     WebhookRouteOptions,
+    WebhookTestRouteOptions,
     EventRouteOptions,
     RuleMatchRouteOptions,
     MessageRouteOptions,
@@ -181,6 +183,7 @@ async function addApi(v1: FastifyInstance, options: HttpOptions): Promise<void> 
     if (url.includes('%00')) throw new Refusal('invalid_request', 'The URL must not contain NUL (%00).')
   })
   await v1.register(webhookRoutes, options)
+  await v1.register(webhookTestRoutes, options)
   await v1.register(topicRoutes, options)
   await v1.register(eventRoutes, options)
   await v1.register(ruleMatchRoutes, options)

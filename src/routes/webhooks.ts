@@ -1,5 +1,5 @@
 /**
- * /v1/webhooks: creates, lists, shows, changes, deletes and tests webhooks.
+ * /v1/webhooks: creates, lists, shows, changes and deletes webhooks.
  *
  * Guarantee: a webhook is read and changed under one lock, so no concurrent change is lost. These routes never answer with its
  * credentials, and with its signing secret and its whole URL only when it is created.
@@ -7,15 +7,9 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { Type } from 'typebox'
 import { healthFields } from '../core/circuit/health-report.js'
-import type { Deliver } from '../core/delivery/deliver.js'
-import { DeliveryWithAttempts } from '../core/delivery/delivery.js'
-import { findDelivery } from '../core/delivery/delivery-list.js'
 import { dropDeliveries } from '../core/delivery/delivery-store.js'
-import { sendTest } from '../core/delivery/test-delivery.js'
 import { wakeNow } from '../core/delivery/wake-now.js'
-import type { CountEvent } from '../core/event/event.js'
 import type { Database } from '../core/platform/database.js'
-import { Refusal } from '../core/platform/errors.js'
 import { idPattern, newId } from '../core/platform/id.js'
 import { stringifyJson, type Json } from '../core/platform/json.js'
 import { PageOf, PageQuery } from '../core/platform/page.js'
@@ -25,14 +19,7 @@ import type { Sealer } from '../core/platform/secrets.js'
 import { DISABLED_BY_OPERATOR, HEALTHY, recoveringFrom } from '../core/circuit/health.js'
 import { writeHealth } from '../core/circuit/health-store.js'
 import { publishErrors } from '../core/webhook/publish-topics.js'
-import {
-  NOTHING_PRIVATE,
-  WebhookView,
-  type Target,
-  type Webhook,
-  WebhookCreate,
-  WebhookPatch,
-} from '../core/webhook/webhook.js'
+import { NOTHING_PRIVATE, WebhookView, type Webhook, WebhookCreate, WebhookPatch } from '../core/webhook/webhook.js'
 import {
   checkWebhook,
   keptUnder,
@@ -43,7 +30,6 @@ import {
 } from '../core/webhook/webhook-check.js'
 import {
   deleteWebhook,
-  findTarget,
   findWebhook,
   insertWebhook,
   listWebhooks,
@@ -62,10 +48,8 @@ export interface WebhookRouteOptions {
   database: Database
   queues: Queues
   sealer: Sealer
-  deliver: Deliver
   /** Patterns of the topics that webhooks may publish to. */
   snsPublishTopics: readonly string[]
-  countEvent?: CountEvent
 }
 
 const Params = Type.Object({ id: Type.String({ pattern: idPattern('wh'), description: 'A webhook id (wh_...).' }) })
@@ -281,44 +265,6 @@ export const webhookRoutes: FastifyPluginAsyncTypebox<WebhookRouteOptions> = asy
       })
       await wakeNow({ database, queues, log }, [params.id], now)
       return reply.code(204).send(null)
-    },
-  )
-
-  http.post(
-    '/webhooks/:id/test',
-    {
-      schema: {
-        operationId: 'testWebhook',
-        tags,
-        summary: 'Send a test',
-        description:
-          'Makes an event of type webhook.test with an example alert change, sends it to this webhook alone, once, and ' +
-          'answers what came of it. A disabled webhook can be tested too.',
-        params: Params,
-        headers: IdempotencyHeaders,
-        response: {
-          200: answer(
-            'The test was sent: the delivery and its one attempt say what came of it, also when the receiver refused it.',
-            refTo(DeliveryWithAttempts),
-          ),
-          ...problemResponses(400, 401, 404, 409, 422),
-        },
-      },
-    },
-    async (request) => {
-      let target: Target | undefined
-      const deliveryId = await once(request, async (tx) => {
-        target = found(await findTarget(tx, sealer, request.params.id), 'webhook')
-        return newId('dlv')
-      })
-      // a receiver is not asked within a transaction: what was sent for this key before is looked up by its delivery
-      if (target) return sendTest({ ...options, log: request.log }, target, deliveryId)
-      const sent = await findDelivery(database, deliveryId)
-      if (sent) return sent
-      throw new Refusal(
-        'conflict',
-        'The test of this Idempotency-Key is not over, or was cut off: ask again, or use a new key.',
-      )
     },
   )
 }

@@ -1,10 +1,11 @@
 /** Connections that send slowly or never end. Their number, their time and their memory are bounded. */
 import { once } from 'node:events'
-import { connect, type AddressInfo } from 'node:net'
+import { connect } from 'node:net'
 import { setInterval as every } from 'node:timers'
 import t, { type Test } from 'tap'
 import { createTestApp } from '../helpers/app.js'
 import { reportCount } from '../helpers/attacks.js'
+import { headOf, listen } from '../helpers/raw-request.js'
 import { createSnsPublisher, TEST_TOPIC } from '../helpers/sns-publisher.js'
 import { until } from '../helpers/until.js'
 
@@ -16,6 +17,13 @@ async function intakeOf(t: Test) {
   const app = await createTestApp(t, settings)
   return { publisher, intake: app.intake! }
 }
+
+/** Sends a message, again while the busy process says that it is under pressure. */
+const post = (port: number, body: string) =>
+  until(
+    () => fetch(`http://127.0.0.1:${port}/sns`, { method: 'POST', body }),
+    ({ headers }) => !headers.has('retry-after'),
+  )
 
 t.test('bodies that never end give way to those that arrive', async (t) => {
   const { publisher, intake } = await intakeOf(t)
@@ -36,7 +44,7 @@ t.test('bodies that never end give way to those that arrive', async (t) => {
   )
   t.match(answers[0], /^HTTP\/1.1 503 [\s\S]*connection: close[\s\S]*Too many bytes of requests are under way/)
   const payload = JSON.stringify(publisher.notification({ message: 'x'.repeat(200_000) }))
-  const answer = await fetch(`http://127.0.0.1:${port}/sns`, { method: 'POST', body: payload })
+  const answer = await post(port, payload)
   t.match(await answer.json(), { result: 'stored' })
   reportCount(t, slow.length, 'bodies of 2 MiB without their last byte')
 })
@@ -61,7 +69,7 @@ t.test('a request that arrives a byte at a time is cut off, and messages are tak
   let taken = 0
   for (let i = 0; i < 20; i++) {
     const body = JSON.stringify(publisher.notification({ message: `message ${i}` }))
-    const answer = await fetch(`http://127.0.0.1:${port}/sns`, { method: 'POST', body })
+    const answer = await post(port, body)
     if (answer.status === 200) taken++
   }
   t.equal(taken, 20)
@@ -70,13 +78,3 @@ t.test('a request that arrives a byte at a time is cut off, and messages are tak
   t.ok(seconds < 20, `all are closed after ${seconds.toFixed(1)} s`)
   reportCount(t, sockets.length, `slow requests, the last of them closed after ${seconds.toFixed(1)} s`)
 })
-
-async function listen(server: { listen(o: object): Promise<string>; server: { address(): unknown } }) {
-  await server.listen({ host: '127.0.0.1', port: 0 })
-  return (server.server.address() as AddressInfo).port
-}
-
-function headOf(headers: Record<string, string>): string {
-  const lines = Object.entries(headers).map(([name, value]) => `${name}: ${value}`)
-  return `POST /sns HTTP/1.1\r\n${lines.join('\r\n')}\r\n\r\n`
-}

@@ -10,6 +10,7 @@ import { createSealer } from '../../src/core/platform/secrets.js'
 import { listTargets } from '../../src/core/webhook/webhook-store.js'
 import { createTestApp, type TestApp } from '../helpers/app.js'
 import { createTestDatabaseUrl, createTestDataDir, openTestDatabase } from '../helpers/backends.js'
+import { injectUntilAccepted } from '../helpers/inject.js'
 import { createReceiver, type Receiver } from '../helpers/receiver.js'
 
 const newKey = () => randomBytes(32).toString('base64')
@@ -71,13 +72,13 @@ t.test('a request that is repeated after it has its first answer, which was seal
   const made = await before.api('POST', '/v1/keys', { name: 'tool', scope: 'admin' })
   const headers = { authorization: `Bearer ${made.json<{ key: string }>().key}`, 'idempotency-key': 'k' }
   const request = { method: 'POST', url: '/v1/webhooks', payload: { url: 'https://example.com/' }, headers } as const
-  const first = await before.http.inject(request)
+  const first = await injectUntilAccepted(before.http, request)
   t.equal(first.statusCode, 201)
   await before.close()
 
   await run([], { ...where, ENCRYPTION_KEY: oldKey, NEW_ENCRYPTION_KEY: key })
   const after = await createTestApp(t, { ...where, ENCRYPTION_KEY: key })
-  t.equal((await after.http.inject(request)).body, first.body)
+  t.equal((await injectUntilAccepted(after.http, request)).body, first.body)
   await after.close()
   const database = await openDatabase({ databaseUrl: where.DATABASE_URL, dataDir: where.DATA_DIR })
   const { rows } = await database.query<{ answer: null; sealed_answer: Buffer }>('select * from idempotency_keys')

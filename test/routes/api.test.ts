@@ -1,6 +1,7 @@
 import t from 'tap'
 import { SAMPLE_CHANGE } from '../../src/core/event/sample.js'
 import { createTestApp } from '../helpers/app.js'
+import { injectUntilAccepted } from '../helpers/inject.js'
 import { createReceiver } from '../helpers/receiver.js'
 import { createSnsPublisher, TEST_TOPIC } from '../helpers/sns-publisher.js'
 
@@ -12,21 +13,22 @@ interface Problem {
 
 t.test('every path under /v1 needs a key; the OpenAPI document, its pages and health checks do not', async (t) => {
   const app = await createTestApp(t)
+  const get = (url: string, headers = {}) => injectUntilAccepted(app.http, { url, headers })
   for (const authorization of [undefined, 'Bearer wrong', 'Basic YTpi', 'Bearer ', 'a-key-for-the-tests']) {
-    const answer = await app.http.inject({ url: '/v1/webhooks', headers: authorization ? { authorization } : {} })
+    const answer = await get('/v1/webhooks', authorization ? { authorization } : {})
     t.equal(answer.statusCode, 401)
     t.equal(answer.headers['www-authenticate'], 'Bearer')
     t.match(answer.json(), { type: 'urn:alert-relay:problem:unauthorized', detail: /Authorization: Bearer/ })
   }
   for (const url of ['/docs/', '/docs/json', '/openapi.json', '/healthz', '/readyz']) {
-    t.equal((await app.http.inject({ url })).statusCode, 200, url)
+    t.equal((await get(url)).statusCode, 200, url)
   }
-  t.equal((await app.http.inject({ url: '/' })).headers.location, '/docs')
-  const page = await app.http.inject({ url: '/docs/' })
+  t.equal((await get('/')).headers.location, '/docs')
+  const page = await get('/docs/')
   t.match(page.body, '<title>alert-relay API</title>')
   t.match(page.headers['content-security-policy'], /script-src 'self'/)
   t.notMatch(page.headers['content-security-policy'], /upgrade-insecure-requests/)
-  t.match((await app.http.inject({ url: '/readyz' })).json(), { status: 'ready', database: 'ok', queue: 'ok' })
+  t.match((await get('/readyz')).json(), { status: 'ready', database: 'ok', queue: 'ok' })
 })
 
 t.test('a webhook needs only a URL; its secret is shown at creation and at /secret, nowhere else', async (t) => {

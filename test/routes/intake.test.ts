@@ -1,9 +1,10 @@
 import { once } from 'node:events'
-import { connect, type AddressInfo } from 'node:net'
+import { connect } from 'node:net'
 import { pino } from 'pino'
 import t, { type Test } from 'tap'
 import { openTestApi } from '../helpers/api.js'
 import { createTestApp, TEST_KEY } from '../helpers/app.js'
+import { headOf, listen } from '../helpers/raw-request.js'
 import { createSnsPublisher, TEST_TOPIC } from '../helpers/sns-publisher.js'
 
 async function intakeWith(t: Test, settings: Record<string, string> = {}) {
@@ -67,16 +68,6 @@ t.test('a message of a topic that SNS_TOPICS leaves out is refused before its bo
   t.match(line, { result: 'refused', code: 'topic_not_allowed', client: '192.0.2.7', topic_arn: /-other$/ })
   t.equal(String(line!.message_id).length, 400, 'what a stranger wrote is cut')
 })
-
-async function listen(server: { listen(o: object): Promise<string>; server: { address(): unknown } }) {
-  await server.listen({ host: '127.0.0.1', port: 0 })
-  return (server.server.address() as AddressInfo).port
-}
-
-function headOf(headers: Record<string, string>): string {
-  const lines = Object.entries(headers).map(([name, value]) => `${name}: ${value}`)
-  return `POST /sns HTTP/1.1\r\n${lines.join('\r\n')}\r\n\r\n`
-}
 
 async function text(socket: ReturnType<typeof connect>): Promise<string> {
   let received = ''
